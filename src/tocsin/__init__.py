@@ -1,0 +1,1 @@
+"""Tocsin: monitoring for multi-tenant FastAPI products. These are the SDK's public names; importing them is cheap."""
