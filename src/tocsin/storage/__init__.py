@@ -1,1 +1,1 @@
-"""Where Tocsin keeps things: telemetry in ClickHouse (chDB by default), control in SQLite or PostgreSQL."""
+"""The two stores: `telemetry` (spans, samples, logs: ClickHouse) and `control` (users, keys, rules: SQL)."""
