@@ -1,0 +1,96 @@
+"""The connection to the control database: transactions for reading and writing, and the clock that stamps them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.orm import Session
+
+from tocsin.model.clock import Clock
+from tocsin.storage.control.errors import StoreUnusable
+from tocsin.storage.control.settings import ControlSettings
+
+WRITES = "tocsin_writes"
+
+
+class Database:
+    """One control database. `read()` and `write()` give a session in a transaction that ends with the block."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self.engine = engine
+        self.clock = clock
+        self._writing = engine.execution_options(**{WRITES: True})
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    def now(self) -> datetime:
+        return self.clock()
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session that holds the write lock from the start on SQLite; committed unless the block raises."""
+        with Session(self._writing, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A bare connection in a writing transaction, for migrations."""
+        with self._writing.connect() as connection, connection.begin():
+            yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def connect(url: str, settings: ControlSettings, clock: Clock) -> Database:
+    """The database behind `url` (sqlite:///… or postgresql://…); nothing is read yet.
+
+    Raises StoreUnusable for a URL of another kind or when the PostgreSQL driver is not installed.
+    """
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+            raise NoSuchModuleError(parsed.drivername)
+        engine = _engine(parsed, settings)
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise StoreUnusable(
+            "cannot use the control database URL: it names neither SQLite nor PostgreSQL; "
+            "write sqlite:///path or postgresql://user@host/name"
+        ) from error
+    except ModuleNotFoundError as error:
+        raise StoreUnusable(f"cannot reach PostgreSQL: {error}; install tocsin[postgresql]") from error
+    return Database(engine, clock)
+
+
+def _engine(url: URL, settings: ControlSettings) -> Engine:
+    if url.get_backend_name() == "postgresql":
+        return create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, connect_args={"timeout": settings.busy_timeout_seconds})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver would otherwise begin by itself, and too late for a write lock
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # Taking the write lock at the start waits for other writers; taking it later would fail at once instead.
+    writes = connection.get_execution_options().get(WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,1 @@
+"""Alembic's folder: env.py runs inside `tocsin.storage.control.migrate`, versions/ holds the numbered steps."""

@@ -1,0 +1,69 @@
+"""The control store as one object: its nouns are `users`, `sessions`, `tokens`, `keys`, `setup` and `audit`."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, text
+
+from tocsin.model.clock import Clock, utc_now
+from tocsin.storage.control.audit import Audit
+from tocsin.storage.control.database import Database, connect
+from tocsin.storage.control.errors import StoreUnusable
+from tocsin.storage.control.keys import Keys
+from tocsin.storage.control.migrate import migrate
+from tocsin.storage.control.passwords import Passwords
+from tocsin.storage.control.schema import SignInAttemptRow
+from tocsin.storage.control.sessions import Sessions
+from tocsin.storage.control.settings import AuthSettings, ControlSettings
+from tocsin.storage.control.setup import Setup
+from tocsin.storage.control.tokens import Tokens
+from tocsin.storage.control.users import Users
+
+
+class ControlStore:
+    """Users, sessions, tokens, keys, links and audit over one database. Call it from threads."""
+
+    def __init__(self, database: Database, auth: AuthSettings, passwords: Passwords) -> None:
+        self._database = database
+        self.audit = Audit(database)
+        self.users = Users(database)
+        self.tokens = Tokens(database)
+        self.keys = Keys(database)
+        self.sessions = Sessions(database, auth, passwords)
+        self.setup = Setup(database, auth, passwords, self.sessions)
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        control: ControlSettings | None = None,
+        auth: AuthSettings | None = None,
+        passwords: Passwords | None = None,
+        clock: Clock = utc_now,
+    ) -> ControlStore:
+        """The store behind `url` (sqlite:///path or postgresql://…), brought to this version's tables.
+
+        Raises StoreUnusable when it cannot be reached or was written by a newer version.
+        """
+        database = connect(url, control or ControlSettings(), clock)
+        try:
+            migrate(database)
+        except StoreUnusable:
+            database.close()
+            raise
+        return cls(database, auth or AuthSettings(), passwords or Passwords())
+
+    def check(self) -> None:
+        """Asks the database for an answer. Raises sqlalchemy.exc.SQLAlchemyError when there is none."""
+        with self._database.read() as session:
+            session.execute(text("SELECT 1"))
+
+    def prune(self) -> None:
+        """Deletes what is over: sessions, old links, forgotten sign-in attempts. Safe to run at any time."""
+        self.sessions.prune()
+        self.setup.prune()
+        with self._database.write() as session:
+            session.execute(delete(SignInAttemptRow).where(SignInAttemptRow.forget_at <= self._database.now()))
+
+    def close(self) -> None:
+        self._database.close()

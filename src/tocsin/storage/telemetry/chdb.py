@@ -1,0 +1,188 @@
+"""The embedded engine: chDB, which is ClickHouse as a library, on a folder that this process owns alone."""
+
+from __future__ import annotations
+
+import queue
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tocsin.model.settings import setting
+from tocsin.storage.telemetry.decode import Signal, format_settings, insert_statement, structure
+from tocsin.storage.telemetry.engine import EngineError, QueryTimeoutError, Rows, Value
+
+DATABASE = "tocsin"
+
+# Codes of ClickHouse's ErrorCodes.cpp after which the same statement may well succeed.
+TIMEOUT_CODES = {159, 160}  # TIMEOUT_EXCEEDED, TOO_SLOW
+RETRYABLE_CODES = {
+    49,  # LOGICAL_ERROR, as seen while shutting down
+    74, 75, 76, 77,  # reading, writing, opening, closing a file failed
+    202,  # TOO_MANY_SIMULTANEOUS_QUERIES
+    209, 210,  # SOCKET_TIMEOUT, NETWORK_ERROR
+    236,  # ABORTED
+    241,  # MEMORY_LIMIT_EXCEEDED
+    242,  # TABLE_IS_READ_ONLY
+    243,  # NOT_ENOUGH_SPACE
+    252,  # TOO_MANY_PARTS
+    439,  # CANNOT_SCHEDULE_TASK
+    999,  # KEEPER_EXCEPTION
+}  # fmt: skip
+
+CONFIGURATION = """<clickhouse>
+    <mark_cache_size>67108864</mark_cache_size>
+    <index_mark_cache_size>16777216</index_mark_cache_size>
+    <max_thread_pool_size>128</max_thread_pool_size>
+    <max_thread_pool_free_size>8</max_thread_pool_free_size>
+    <background_pool_size>2</background_pool_size>
+    <background_schedule_pool_size>2</background_schedule_pool_size>
+    <max_server_memory_usage>{memory_bytes}</max_server_memory_usage>
+</clickhouse>
+"""
+
+
+@dataclass(frozen=True)
+class ChdbSettings:
+    """How much of this machine the embedded engine may take."""
+
+    query_connections: int = setting(4, help="Queries that run at the same time; raise it with many people looking.")
+    query_threads: int = setting(2, help="Threads of one query; set it to the number of cores you want to spend.")
+    memory_bytes: int = setting(
+        2 * 1024**3,
+        help="Memory the engine may take before queries and inserts are refused; lower it on a small machine.",
+        unit="bytes",
+    )
+
+
+class ChdbEngine:
+    """Fills the `Engine` contract from a data folder.
+
+    One connection is serial, so there is a pool for queries and one connection of its own for inserts. Only one
+    process can open the folder; a second gets EngineError.
+    """
+
+    def __init__(self, folder: Path, settings: ChdbSettings | None = None) -> None:
+        import chdb  #  1.5 s and 200 MB: only a process that opens a store pays for it
+
+        self._settings = settings or ChdbSettings()
+        folder.mkdir(parents=True, exist_ok=True)
+        configuration = folder / "engine.xml"
+        configuration.write_text(CONFIGURATION.format(memory_bytes=self._settings.memory_bytes))
+        address = f"{folder / 'engine'}?config-file={configuration}"
+        connect: Any = chdb.connect
+        self._connect = lambda: self._open(connect, address)
+        self._inserter = self._connect()
+        self._insert_lock = threading.Lock()
+        self._inserter.query(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
+        self._inserter.query(f"USE {DATABASE}")
+        self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
+        for _ in range(self._settings.query_connections):
+            connection = self._connect()
+            connection.query(f"USE {DATABASE}")
+            self._idle.put(connection)
+
+    @staticmethod
+    def _open(connect: Any, address: str) -> Any:
+        try:
+            return connect(address)
+        except Exception as error:
+            raise EngineError(
+                f"cannot open the telemetry store: {error}; is another tocsin serve using this data folder?"
+            ) from error
+
+    def query(
+        self, sql: str, parameters: Mapping[str, Value], settings: Mapping[str, Value], max_seconds: float
+    ) -> Rows:
+        limits = {"max_execution_time": max_seconds, "max_threads": self._settings.query_threads, **settings}
+        text = f"{sql} SETTINGS {_settings_clause(limits)}"
+        bound = {name: _parameter(value) for name, value in parameters.items()}
+        with self._borrowed() as connection, _translated_errors():
+            answer = orjson.loads(connection.query(text, "JSONCompact", params=bound).bytes())
+        return Rows(
+            columns=[column["name"] for column in answer["meta"]],
+            rows=answer["data"],
+            rows_read=answer["statistics"]["rows_read"],
+            seconds=answer["statistics"]["elapsed"],
+        )
+
+    def execute(self, sql: str) -> None:
+        with self._insert_lock, _translated_errors():
+            self._inserter.query(sql)
+
+    def insert_segment(self, signal: Signal, segment: Path, token: str) -> None:
+        source = f"file('{segment}', 'Protobuf', '{structure(signal)}')"
+        settings: dict[str, Value] = {
+            **format_settings(signal),
+            "insert_deduplication_token": token,
+            "insert_deduplicate": 1,
+            "deduplicate_blocks_in_dependent_materialized_views": 1,
+            # One block a segment: the token then stands for all of it.
+            "max_insert_block_size": 10_000_000,
+            "min_insert_block_size_rows": 10_000_000,
+            "min_insert_block_size_bytes": 4 * 1024**3,
+            "max_block_size": 10_000_000,
+            "max_threads": 1,
+            "max_insert_threads": 1,
+        }
+        with self._insert_lock, _translated_errors():
+            self._inserter.query(f"{insert_statement(signal, source)} SETTINGS {_settings_clause(settings)}")
+
+    def close(self) -> None:
+        with self._insert_lock:
+            self._inserter.close()
+        for _ in range(self._settings.query_connections):
+            self._idle.get().close()
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[Any]:
+        connection = self._idle.get()
+        try:
+            yield connection
+        finally:
+            self._idle.put(connection)
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise _engine_error(str(error)) from None
+
+
+def _engine_error(text: str) -> EngineError:
+    found = re.match(r"Code: (\d+)", text)
+    code = int(found[1]) if found else 0
+    message = text.removeprefix(f"Code: {code}. DB::Exception: ")
+    if code in TIMEOUT_CODES:
+        return QueryTimeoutError(message, code=code, retryable=True)
+    return EngineError(message, code=code, retryable=code in RETRYABLE_CODES or code == 0)
+
+
+def _settings_clause(settings: Mapping[str, Value]) -> str:
+    return ", ".join(f"{name} = {_literal(value)}" for name, value in settings.items())
+
+
+def _literal(value: Value) -> str:
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, str):
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return "[" + ", ".join(_literal(item) for item in value) + "]"
+
+
+def _parameter(value: Value) -> str:
+    """A query parameter as the engine reads it: escaped text for a string, a literal for a list."""
+    if isinstance(value, str):
+        return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
+    if isinstance(value, Sequence):
+        return _literal(value)
+    return _literal(value)

@@ -1,0 +1,231 @@
+"""The statements that turn a segment of raw OTLP messages into rows, one per signal.
+
+Attribute values become text in a map; beside it stands one letter per attribute with its type, in the same order, so
+that 0, '0', false and '' stay apart: s text, b bool, i integer, d double, and, kept as their protobuf bytes,
+a array, k key-value list, x bytes; n is no value.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from tocsin.storage.telemetry.messages import KEY_VALUE, LOGS, METRICS, TRACES, Message
+
+TYPE_LETTERS = "nsbidakx"
+
+# Where a sender may say whose request it was, best first. The first name is ours.
+TENANT_KEYS = ("tocsin.tenant", "tenant.id", "tenant_id", "tenant")
+
+
+class Signal(StrEnum):
+    """The kinds of telemetry that are pushed in."""
+
+    TRACES = "traces"
+    METRICS = "metrics"
+    LOGS = "logs"
+
+
+MESSAGES: dict[Signal, Message] = {Signal.TRACES: TRACES, Signal.METRICS: METRICS, Signal.LOGS: LOGS}
+TABLES = {Signal.TRACES: "spans", Signal.METRICS: "metric_points", Signal.LOGS: "logs"}
+
+
+def _text(value: str) -> str:
+    return (
+        f"multiIf({value}.kind = 1, {value}.string_value, {value}.kind = 3, toString({value}.int_value), "
+        f"{value}.kind = 4, toString({value}.double_value), {value}.kind = 2, toString({value}.bool_value), "
+        f"concat({value}.array_value, {value}.kvlist_value, {value}.bytes_value))"
+    )
+
+
+def _map(attributes: str) -> str:
+    keys, values = f"arrayMap(kv -> kv.key, {attributes})", f"arrayMap(kv -> {_text('kv.value')}, {attributes})"
+    return f"CAST(({keys}, {values}), 'Map(LowCardinality(String), String)')"
+
+
+def _letter(value: str) -> str:
+    return f"substring('{TYPE_LETTERS}', {value}.kind + 1, 1)"
+
+
+def _letters(attributes: str) -> str:
+    return f"arrayStringConcat(arrayMap(kv -> {_letter('kv.value')}, {attributes}))"
+
+
+def _time(nanoseconds: str) -> str:
+    return f"fromUnixTimestamp64Nano(toInt64({nanoseconds}), 'UTC')"
+
+
+def _tenant(*maps: str) -> str:
+    found = [f"nullIf({attributes}['{key}'], '')" for attributes in maps for key in TENANT_KEYS]
+    return f"coalesce({', '.join(found)}, '')"
+
+
+COMMON = {
+    "environment": "if(resource['deployment.environment.name'] != '', resource['deployment.environment.name'], "
+    "resource['deployment.environment'])",
+    "service": "if(resource['service.name'] != '', resource['service.name'], 'unknown_service')",
+    "release": "resource['service.version']",
+    "resource": "resource",
+    "resource_types": "resource_types",
+    "scope_name": "scope.name",
+    "scope_version": "scope.version",
+    "attributes": "attributes",
+    "attribute_types": "attribute_types",
+}
+
+SPAN_COLUMNS = COMMON | {
+    "start": _time("item.start_time_unix_nano"),
+    "duration_ns": "if(item.end_time_unix_nano > item.start_time_unix_nano, "
+    "item.end_time_unix_nano - item.start_time_unix_nano, 0)",
+    "trace_id": "toFixedString(item.trace_id, 16)",
+    "span_id": "toFixedString(item.span_id, 8)",
+    "parent_span_id": "toFixedString(substring(item.parent_span_id, 1, 8), 8)",
+    "tenant": _tenant("attributes", "resource"),
+    "sdk": "resource['telemetry.sdk.name']",
+    "name": "item.name",
+    "kind": "item.kind",
+    "method": "if(attributes['http.request.method'] != '', attributes['http.request.method'], "
+    "attributes['http.method'])",
+    "route": "attributes['http.route']",
+    "status_code": "toUInt16OrZero(if(attributes['http.response.status_code'] != '', "
+    "attributes['http.response.status_code'], attributes['http.status_code']))",
+    "status": "item.status.code",
+    "status_message": "item.status.message",
+    "trace_state": "item.trace_state",
+    "flags": "item.flags",
+    "event_times": "item.events.time_unix_nano",
+    "event_names": "item.events.name",
+    "event_attributes": f"arrayMap(e -> {_map('e.attributes')}, item.events)",
+    "event_types": f"arrayMap(e -> {_letters('e.attributes')}, item.events)",
+    "link_trace_ids": "item.links.trace_id",
+    "link_span_ids": "item.links.span_id",
+    "link_states": "item.links.trace_state",
+    "link_attributes": f"arrayMap(e -> {_map('e.attributes')}, item.links)",
+    "link_types": f"arrayMap(e -> {_letters('e.attributes')}, item.links)",
+}
+
+LOG_COLUMNS = COMMON | {
+    "time": _time("if(item.time_unix_nano > 0, item.time_unix_nano, item.observed_time_unix_nano)"),
+    "observed": _time("item.observed_time_unix_nano"),
+    "tenant": _tenant("attributes", "resource"),
+    "severity": "item.severity_number",
+    "severity_text": "item.severity_text",
+    "body": _text("item.body"),
+    "body_type": _letter("item.body"),
+    "event_name": "item.event_name",
+    "trace_id": "toFixedString(item.trace_id, 16)",
+    "span_id": "toFixedString(item.span_id, 8)",
+    "flags": "item.flags",
+}
+
+METRIC_COLUMNS = COMMON | {
+    "time": _time("point.time"),
+    "start": _time("point.start"),
+    "tenant": _tenant("attributes", "resource"),
+    "instance": "resource['service.instance.id']",
+    "sdk": "resource['telemetry.sdk.name']",
+    "name": "metric.name",
+    "unit": "metric.unit",
+    "description": "metric.description",
+    "type": "point.type",
+    "temporality": "greatest(metric.sum.temporality, metric.histogram.temporality, metric.exponential.temporality)",
+    "is_monotonic": "metric.sum.is_monotonic",
+}
+
+KEY_VALUES = f"Array({KEY_VALUE.column_type()})"
+
+# Every kind of point in one shape: (column, its type, how a number, histogram, exponential and summary point fill it).
+POINT_SHAPE: tuple[tuple[str, str, str, str, str, str], ...] = (
+    ("attributes", KEY_VALUES, "p.attributes", "p.attributes", "p.attributes", "p.attributes"),
+    ("time", "UInt64", "p.time_unix_nano", "p.time_unix_nano", "p.time_unix_nano", "p.time_unix_nano"),
+    ("start", "UInt64", *("p.start_time_unix_nano",) * 4),
+    ("flags", "UInt64", "p.flags", "p.flags", "p.flags", "p.flags"),
+    ("value", "Float64", "if(p.as_int != 0, toFloat64(p.as_int), p.as_double)", "0", "0", "0"),
+    ("is_integer", "Bool", "p.as_int != 0", "false", "false", "false"),
+    ("count", "UInt64", "0", "p.count", "p.count", "p.count"),
+    ("sum", "Nullable(Float64)", "NULL", "p.sum", "p.sum", "p.sum"),
+    ("min", "Nullable(Float64)", "NULL", "p.min", "p.min", "NULL"),
+    ("max", "Nullable(Float64)", "NULL", "p.max", "p.max", "NULL"),
+    ("bounds", "Array(Float64)", "[]", "p.explicit_bounds", "[]", "[]"),
+    ("bucket_counts", "Array(UInt64)", "[]", "p.bucket_counts", "p.positive.bucket_counts", "[]"),
+    ("scale", "Int32", "0", "0", "p.scale", "0"),
+    ("zero_count", "UInt64", "0", "0", "p.zero_count", "0"),
+    ("zero_threshold", "Float64", "0", "0", "p.zero_threshold", "0"),
+    ("offset", "Int32", "0", "0", "p.positive.offset", "0"),
+    ("negative_offset", "Int32", "0", "0", "p.negative.offset", "0"),
+    ("negative_counts", "Array(UInt64)", "[]", "[]", "p.negative.bucket_counts", "[]"),
+    ("quantiles", "Array(Tuple(Float64, Float64))", "[]", "[]", "[]", "p.quantile_values"),
+    ("exemplars", "Array(String)", "p.exemplars", "p.exemplars", "p.exemplars", "[]"),
+)  # fmt: skip
+METRIC_COLUMNS |= {name: f"point.{name}" for name, *_ in POINT_SHAPE if name not in METRIC_COLUMNS}
+POINT_SOURCES = (("gauge", 1, 0), ("sum", 2, 0), ("histogram", 3, 1), ("exponential", 4, 2), ("summary", 5, 3))
+
+
+def _points(metric: str) -> str:
+    """All points of a metric as one array of tuples in POINT_SHAPE, whatever kind of metric it is."""
+    shape = "Array(Tuple(type Int8, " + ", ".join(f"{name} {kind}" for name, kind, *_ in POINT_SHAPE) + "))"
+    parts = []
+    for source, type_code, column in POINT_SOURCES:
+        filled = ", ".join(f"CAST({row[2 + column]}, '{row[1]}')" for row in POINT_SHAPE)
+        parts.append(f"CAST(arrayMap(p -> tuple({type_code}, {filled}), {metric}.{source}.points), '{shape}')")
+    return f"arrayConcat({', '.join(parts)})"
+
+
+def _source(table_function: str) -> str:
+    """Rows (resource, resource_types, scope_item): one per instrumentation scope of every message."""
+    return (
+        f"SELECT {_map('part.resource.attributes')} AS resource, {_letters('part.resource.attributes')} AS "
+        f"resource_types, arrayJoin(part.scope_items) AS scope_item "
+        f"FROM (SELECT arrayJoin(resource_items) AS part FROM {table_function})"
+    )
+
+
+def _items(table_function: str, items: str) -> str:
+    """Rows (resource, resource_types, scope, item, attributes, attribute_types): one per span or log record."""
+    return (
+        f"SELECT resource, resource_types, scope, item, {_map('item.attributes')} AS attributes, "
+        f"{_letters('item.attributes')} AS attribute_types "
+        f"FROM (SELECT resource, resource_types, scope_item.scope AS scope, arrayJoin(scope_item.{items}) AS item "
+        f"FROM ({_source(table_function)}))"
+    )
+
+
+def _metric_items(table_function: str) -> str:
+    return (
+        f"SELECT resource, resource_types, scope, metric, point, {_map('point.attributes')} AS attributes, "
+        f"{_letters('point.attributes')} AS attribute_types "
+        f"FROM (SELECT resource, resource_types, scope, metric, arrayJoin({_points('metric')}) AS point "
+        f"FROM (SELECT resource, resource_types, scope_item.scope AS scope, arrayJoin(scope_item.metrics) AS metric "
+        f"FROM ({_source(table_function)})))"
+    )
+
+
+def _select(columns: dict[str, str], rows: str) -> str:
+    return f"SELECT {', '.join(f'{sql} AS _{name}' for name, sql in columns.items())} FROM ({rows})"
+
+
+def insert_statement(signal: Signal, table_function: str) -> str:
+    """INSERT … SELECT that decodes all messages `table_function` yields;
+    run it with `format_settings(signal)`."""
+    if signal is Signal.TRACES:
+        columns, rows = SPAN_COLUMNS, _items(table_function, "spans")
+    elif signal is Signal.LOGS:
+        columns, rows = LOG_COLUMNS, _items(table_function, "records")
+    else:
+        columns, rows = METRIC_COLUMNS, _metric_items(table_function)
+    return f"INSERT INTO {TABLES[signal]} ({', '.join(columns)}) {_select(columns, rows)}"
+
+
+def structure(signal: Signal) -> str:
+    """The columns of one message, as `file()` and `input()` take them."""
+    return MESSAGES[signal].columns()
+
+
+def format_settings(signal: Signal) -> dict[str, str | int]:
+    """The engine settings under which a segment of this signal can be read."""
+    message = MESSAGES[signal]
+    return {
+        "format_schema_source": "string",
+        "format_schema": message.schema(),
+        "format_schema_message_name": message.name,
+        "input_format_protobuf_oneof_presence": 1,
+    }

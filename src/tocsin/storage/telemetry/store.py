@@ -1,0 +1,66 @@
+"""Reads of telemetry, each within a tenant scope that the engine itself enforces."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from tocsin.model.settings import setting
+from tocsin.model.tenant import Scope
+from tocsin.storage.telemetry.chdb import DATABASE
+from tocsin.storage.telemetry.engine import Engine, Rows, Value
+
+# Every table with rows of tenants. A table that is missing here cannot be read in a narrowed scope at all.
+TENANT_TABLES = ("spans", "exceptions", "red_10s", "red_1m", "red_1h", "metric_points", "logs")
+
+
+@dataclass(frozen=True)
+class QuerySettings:
+    """Bounds of one query."""
+
+    max_seconds: float = setting(
+        20.0, unit="seconds", help="Time after which a query is stopped; raise it for wide searches on slow disks."
+    )
+    max_memory_bytes: int = setting(
+        1024**3, unit="bytes", help="Memory of one query; raise it if searches over many days are refused."
+    )
+    max_result_rows: int = setting(200_000, help="Rows one query may answer before it is refused.")
+
+
+class TelemetryStore:
+    """The engine behind a door that asks for a scope first."""
+
+    def __init__(self, engine: Engine, settings: QuerySettings | None = None) -> None:
+        self.engine = engine
+        self._settings = settings or QuerySettings()
+
+    def read(self, scope: Scope, sql: str, **parameters: Value) -> Rows:
+        """Answer one SELECT with only the rows of the scope's tenants, whatever the text says.
+
+        The filter reaches subqueries, joins and views. `{name:Type}` in the text takes the keyword `name`.
+        Raises QueryTimeoutError or EngineError.
+        """
+        settings: dict[str, Value] = {
+            "max_memory_usage": self._settings.max_memory_bytes,
+            "max_result_rows": self._settings.max_result_rows,
+            "readonly": 2,
+        }
+        if scope.tenants is not None:
+            settings["additional_table_filters"] = _tenant_filters(scope.tenants)
+        return self.engine.query(sql, parameters, settings, self._settings.max_seconds)
+
+    def is_answering(self) -> float:
+        """Seconds the engine took to answer at all. Raises EngineError."""
+        started = time.perf_counter()
+        self.engine.query("SELECT 1", {}, {}, 5)
+        return time.perf_counter() - started
+
+
+def _tenant_filters(tenants: frozenset[str]) -> str:
+    names = ", ".join(_quoted(tenant) for tenant in sorted(tenants))
+    condition = f"tenant IN ({names})" if tenants else "0"
+    return "{" + ", ".join(f"{_quoted(f'{DATABASE}.{table}')}: {_quoted(condition)}" for table in TENANT_TABLES) + "}"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
