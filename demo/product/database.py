@@ -1,7 +1,13 @@
-"""The SQLite database: one engine, a bounded pool, short sessions."""
+"""The SQLite database: one engine, a bounded pool, short sessions.
+
+SQLite runs in the process; products have a network between them and their database. So every statement waits for a
+short round trip, without which a hundred small statements would cost as little as one.
+"""
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +20,14 @@ from demo.product.models import Base
 
 POOL_CONNECTIONS = 10
 POOL_TIMEOUT_SECONDS = 1.5
+ROUND_TRIP_SECONDS = 0.0006
 
 
 class Database:
     """Sessions on one SQLite file. Used from the threadpool: a synchronous driver, never from the event loop."""
 
-    def __init__(self, path: Path) -> None:
-        self.engine = _engine(path)
+    def __init__(self, path: Path, round_trip_seconds: float = ROUND_TRIP_SECONDS) -> None:
+        self.engine = _engine(path, round_trip_seconds)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
 
     def create_tables(self) -> None:
@@ -42,16 +49,29 @@ class Database:
         self.engine.dispose()
 
 
-def _engine(path: Path) -> Engine:
+def _engine(path: Path, round_trip_seconds: float) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
         pool_size=POOL_CONNECTIONS,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
-        connect_args={"timeout": 10, "check_same_thread": False},
+        connect_args={"timeout": 10, "check_same_thread": False, "factory": _distant_connection(round_trip_seconds)},
     )
     event.listen(engine, "connect", _configure_connection)
     return engine
+
+
+def _distant_connection(round_trip_seconds: float) -> type[sqlite3.Connection]:
+    class DistantCursor(sqlite3.Cursor):
+        def execute(self, *args: Any) -> sqlite3.Cursor:
+            time.sleep(round_trip_seconds)
+            return super().execute(*args)
+
+    class DistantConnection(sqlite3.Connection):
+        def cursor(self, *_: Any) -> DistantCursor:  # type: ignore[override]  # one kind of cursor is all we open
+            return super().cursor(DistantCursor)
+
+    return DistantConnection
 
 
 def _configure_connection(connection: Any, _record: Any) -> None:

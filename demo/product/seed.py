@@ -128,7 +128,7 @@ def _entries(
             # Every organisation books in its own currency and now and then in others.
             "currency": tenant.currency if number % 4 else FOREIGN_CURRENCIES[number // 4 % 4],
             "amount_cents": rng.randrange(-900_000, 1_200_000),
-            "booked_on": today - timedelta(days=number % 360),
+            "booked_on": today - timedelta(days=number * 37 % 360),
         }
 
 
