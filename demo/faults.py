@@ -168,7 +168,9 @@ class CacheCold(Fault):
 class CrossTenantRead(Fault):
     name = "cross-tenant-read"
     description = "The list of recent reports forgets its tenant filter."
-    watch_for = "GET /api/v1/reports/recent answers 200 with rows of other tenants: no filter on org_id in its statement."
+    watch_for = (
+        "GET /api/v1/reports/recent answers 200 with rows of other tenants: no filter on org_id in its statement."
+    )
 
 
 class JobFailing(Fault):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 
-import tocsin
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
+
+import tocsin
 
 
 class InvoiceToRender(BaseModel):
@@ -21,9 +22,7 @@ class InvoiceToRender(BaseModel):
 def create_renderer(latency_scale: float = 1.0) -> FastAPI:
     """The service's app; rendering takes about 45 ms times `latency_scale`."""
     app = FastAPI(title="Invoice renderer", openapi_url=None)
-    tocsin.instrument(
-        app, service="invoice-renderer", environment="demo", release="1.3.0", tenant="header:X-Tenant-ID"
-    )
+    tocsin.instrument(app, service="invoice-renderer", environment="demo", release="1.3.0", tenant="header:X-Tenant-ID")
     rng = random.Random(5)
 
     @app.get("/health")

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx2
+from httpx2.websockets import HTTPXWSException
 
 from demo.tenants import TENANTS, Tenant
 from demo.visitors import ACTIONS, Action, Call, Crowd, Visitor, learn, possible_action
@@ -33,7 +34,7 @@ class TrafficSettings:
     noise_ratio: float = 0.15
     """Spread of the random drift of the rate; 0 has none."""
     in_flight_limit: int = 150
-    """Requests waiting for an answer at once; beyond it arrivals are dropped and counted, to survive a stalled product."""
+    """Requests waiting for an answer at once; later arrivals are dropped and counted, should the product stall."""
     seed: int = 1
     """Another seed gives other users doing other things."""
 
@@ -43,7 +44,7 @@ def tenant_weight(tenant: Tenant, unix_seconds: float, daily_swing_ratio: float)
 
     Relative to the other tenants' weights; large tenants weigh somewhat less than their seats say.
     """
-    return tenant.seats**0.75 * day_factor(unix_seconds, tenant.utc_offset_hours, daily_swing_ratio)
+    return math.pow(tenant.seats, 0.75) * day_factor(unix_seconds, tenant.utc_offset_hours, daily_swing_ratio)
 
 
 def day_factor(unix_seconds: float, utc_offset_hours: float, swing_ratio: float) -> float:
@@ -94,7 +95,7 @@ class Traffic:
         try:
             await self._do(visitor, action)
             self.is_unreachable = False
-        except httpx2.TimeoutException:
+        except (httpx2.TimeoutException, HTTPXWSException):
             self._count(action, 0)
         except httpx2.TransportError:
             self.is_unreachable = True

@@ -121,7 +121,9 @@ def _missing_project(_visitor: Visitor, rng: random.Random) -> Call:
 
 
 def _missing_page(_visitor: Visitor, rng: random.Random) -> Call:
-    return Call("GET", rng.choice(("/wp-login.php", "/favicon.ico", "/api/v2/projects", f"/old/{rng.randrange(10_000)}")))
+    return Call(
+        "GET", rng.choice(("/wp-login.php", "/favicon.ico", "/api/v2/projects", f"/old/{rng.randrange(10_000)}"))
+    )
 
 
 def _render_invoice(visitor: Visitor, rng: random.Random) -> Call:
@@ -134,7 +136,9 @@ def _download_ledger(visitor: Visitor, rng: random.Random) -> Call:
 
 def _attach(visitor: Visitor, rng: random.Random) -> Call:
     content = rng.randbytes(rng.randrange(1_000, 60_000))
-    return Call("POST", f"/api/v1/projects/{rng.choice(visitor.projects)}/attachments", files={"file": ("a.pdf", content)})
+    return Call(
+        "POST", f"/api/v1/projects/{rng.choice(visitor.projects)}/attachments", files={"file": ("a.pdf", content)}
+    )
 
 
 def _switch(visitor: Visitor, _rng: random.Random) -> Call:

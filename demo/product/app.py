@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx2
-import tocsin
 from fastapi import FastAPI
 
+import tocsin
 from demo.product.routes import api, control
 from demo.product.routes.public import create_public
 from demo.product.services import open_services

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.orm import Session, sessionmaker
@@ -63,7 +63,7 @@ def _engine(path: Path, round_trip_seconds: float) -> Engine:
 
 def _distant_connection(round_trip_seconds: float) -> type[sqlite3.Connection]:
     class DistantCursor(sqlite3.Cursor):
-        def execute(self, *args: Any) -> sqlite3.Cursor:
+        def execute(self, *args: Any) -> Self:
             time.sleep(round_trip_seconds)
             return super().execute(*args)
 

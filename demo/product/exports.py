@@ -7,9 +7,9 @@ import io
 from datetime import UTC, datetime
 from pathlib import Path
 
-import tocsin
 from sqlalchemy.orm import Session
 
+import tocsin
 from demo.faults import JOB_FAILING
 from demo.product.database import Database
 from demo.product.flags import flag_variant

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Annotated
 
-import tocsin
 from fastapi import Depends, HTTPException, WebSocketException, status
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+import tocsin
 from demo.product.services import InServices
 from demo.product.tokens import Claims, TokenError, verify_token
 

@@ -20,7 +20,9 @@ class MissingRateError(LookupError):
     """An entry's currency has no exchange rate."""
 
 
-def entries_between(session: Session, org_id: str, project_id: int, starts_on: date, ends_on: date) -> list[LedgerEntry]:
+def entries_between(
+    session: Session, org_id: str, project_id: int, starts_on: date, ends_on: date
+) -> list[LedgerEntry]:
     """A project's entries of the period, both days included, oldest first."""
     statement = (
         select(LedgerEntry)
@@ -80,5 +82,5 @@ def _unindexed_account_ranks(session: Session, project_id: int) -> dict[str, int
     return _counts(session.execute(statement).all())
 
 
-def _counts(rows: Iterable[Row[tuple[str, int]]]) -> dict[str, int]:
-    return {row[0]: row[1] for row in rows}
+def _counts(rows: Iterable[Row[str, int]]) -> dict[str, int]:
+    return dict(rows)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-import tocsin
 from sqlalchemy.orm import Session
 
+import tocsin
 from demo.faults import LEAK
 from demo.product.latency import Latency
 from demo.product.ledger import account_ranks, entries_between, load_rates, totals_by_account

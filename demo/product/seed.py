@@ -116,9 +116,7 @@ def _seed_project(
         )
 
 
-def _entries(
-    tenant: Tenant, project_id: int, rng: random.Random, today: date, rows: int
-) -> Iterator[dict[str, Any]]:
+def _entries(tenant: Tenant, project_id: int, rng: random.Random, today: date, rows: int) -> Iterator[dict[str, Any]]:
     for number in range(rows):
         yield {
             "org_id": tenant.slug,

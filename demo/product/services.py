@@ -43,7 +43,7 @@ class Services:
 
 @asynccontextmanager
 async def open_services(settings: ProductSettings, client: httpx2.AsyncClient | None = None) -> AsyncIterator[Services]:
-    """Services with a filled database, closed at the end; `client` reaches the renderer, by default over the network."""
+    """Services with a filled database, closed at the end; `client` reaches the renderer, by default by network."""
     database = Database(settings.data_folder / "tallyroom.db", ROUND_TRIP_SECONDS * settings.latency_scale)
     secret = await run_in_threadpool(_prepare, settings, database)
     async with client or httpx2.AsyncClient(timeout=5.0) as renderer_client:

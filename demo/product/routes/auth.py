@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-import tocsin
 from fastapi import APIRouter, HTTPException, status
 from pydantic import BaseModel
 from sqlalchemy import select
 
+import tocsin
 from demo.product.identity import Caller
 from demo.product.models import Membership, User
 from demo.product.passwords import is_password

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable
 
-import tocsin
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+import tocsin
 from demo.faults import CACHE_COLD, POOL_EXHAUSTION
 from demo.product.flags import flag_variant
 from demo.product.identity import Member
@@ -23,7 +23,9 @@ router = APIRouter(tags=["dashboard"])
 
 @router.get("/dashboard")
 def dashboard(member: Member, session: InSession, services: InServices) -> dict[str, object]:
-    balance = services.cache.get_or_load(_balance_key(member.org_id), lambda: _balance(session, services, member.org_id))
+    balance = services.cache.get_or_load(
+        _balance_key(member.org_id), lambda: _balance(session, services, member.org_id)
+    )
     return {"balance_cents": balance, "layout": flag_variant(session, "new-dashboard", member.org_id)}
 
 

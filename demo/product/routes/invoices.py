@@ -31,9 +31,7 @@ async def render_invoice(invoice_id: int, member: Member, services: InServices) 
     if invoice is None:
         raise HTTPException(status.HTTP_404_NOT_FOUND, f"no invoice {invoice_id}")
     try:
-        document = await services.renderer.render(
-            member.org_id, invoice.number, invoice.customer, invoice.total_cents
-        )
+        document = await services.renderer.render(member.org_id, invoice.number, invoice.customer, invoice.total_cents)
     except RenderingError as error:
         raise HTTPException(status.HTTP_502_BAD_GATEWAY, str(error)) from error
     await run_in_threadpool(_store, services.database, invoice_id, document)
