@@ -39,14 +39,14 @@ def _product(chosen: argparse.Namespace) -> int:
     from demo.serve import serve
 
     settings = ProductSettings(chosen.data, renderer_url=chosen.renderer, latency_scale=chosen.latency)
-    return serve(create_app(settings), chosen.port)
+    return serve(create_app(settings), chosen.port, chosen.log)
 
 
 def _renderer(chosen: argparse.Namespace) -> int:
     from demo.renderer import create_renderer
     from demo.serve import serve
 
-    return serve(create_renderer(), chosen.port)
+    return serve(create_renderer(), chosen.port, chosen.log)
 
 
 def _traffic(chosen: argparse.Namespace) -> int:
@@ -89,10 +89,12 @@ def _parser() -> argparse.ArgumentParser:
     product.add_argument("--data", type=Path, default=Path("demo-data"), help="folder of its database")
     product.add_argument("--renderer", default="http://127.0.0.1:8001", help="URL of the invoice renderer")
     product.add_argument("--latency", type=float, default=1.0, help="factor on simulated work; 0 answers at once")
+    product.add_argument("--log", type=Path, help="file for tracebacks; default: the terminal")
     product.set_defaults(command=_product)
 
     renderer = commands.add_parser("renderer", help="only the invoice rendering service")
     renderer.add_argument("--port", type=int, default=8001, help="0 is any free port")
+    renderer.add_argument("--log", type=Path, help="file for tracebacks; default: the terminal")
     renderer.set_defaults(command=_renderer)
 
     traffic = commands.add_parser("traffic", help="only the traffic, on a product that runs already")

@@ -71,7 +71,8 @@ def choose_port(wanted: int) -> int:
 
 def _start(settings: RunSettings, folder: Path, children: list[Child]) -> None:
     environment = _environment(settings)
-    renderer = Child("the invoice renderer", ["renderer", "--port", "0"], environment)
+    folder.mkdir(parents=True, exist_ok=True)
+    renderer = Child("the invoice renderer", ["renderer", "--port", "0", "--log", str(folder / "renderer.log")], environment)
     children.append(renderer)
     renderer_url = renderer.wait_for_url()
     _say("renderer", renderer_url)
@@ -79,7 +80,8 @@ def _start(settings: RunSettings, folder: Path, children: list[Child]) -> None:
     port = choose_port(settings.port)
     if port != settings.port:
         _say("product", f"port {settings.port} is taken, choosing a free one")
-    arguments = ["product", "--port", str(port), "--data", str(folder), "--renderer", renderer_url]
+    log = folder / "product.log"
+    arguments = ["product", "--port", str(port), "--data", str(folder), "--renderer", renderer_url, "--log", str(log)]
     product = Child("the product", arguments, environment)
     children.append(product)
     product_url = product.wait_for_url()
@@ -89,6 +91,7 @@ def _start(settings: RunSettings, folder: Path, children: list[Child]) -> None:
     children.append(traffic)
     traffic.pass_on_output()
     _say("traffic", f"about {settings.rate:g} requests/s of {len(TENANTS)} tenants")
+    _say("log", f"{log} has the product's tracebacks")
     url = "" if port == DEFAULT_PORT else f" --url {product_url}"
     _say("faults", f"python -m demo fault list{url}")
     _say("", f"python -m demo fault errors-for-one-tenant on --tenant acme{url}")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
 
-def serve(app: FastAPI, port: int) -> int:
-    """Serve until SIGINT or SIGTERM; port 0 is any free one. Returns the exit code."""
+def serve(app: FastAPI, port: int, log_file: Path | None = None) -> int:
+    """Serve until SIGINT or SIGTERM; port 0 is any free one. Returns the exit code.
+
+    With `log_file`, tracebacks go there (5 MB at most, and the 5 MB before) instead of to the terminal.
+    """
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -18,10 +23,33 @@ def serve(app: FastAPI, port: int) -> int:
             print(f"cannot listen on port {port}: {error.strerror}; choose another with --port, or 0 for any")
             return 1
         config = uvicorn.Config(
-            app, log_level="warning", access_log=False, timeout_graceful_shutdown=3, server_header=False
+            app, log_config=_log_config(log_file),
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=3,
+            server_header=False,
         )
         _AnnouncingServer(config).run([listener])
     return 0
+
+
+def _log_config(log_file: Path | None) -> dict[str, Any]:
+    handler: dict[str, Any] = {"class": "logging.StreamHandler", "formatter": "line"}
+    if log_file is not None:
+        handler = {
+            "class": "logging.handlers.RotatingFileHandler",
+            "formatter": "line",
+            "filename": str(log_file),
+            "maxBytes": 5_000_000,
+            "backupCount": 1,
+        }
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+        "handlers": {"chosen": handler},
+        "loggers": {"uvicorn": {"handlers": ["chosen"], "level": "WARNING", "propagate": False}},
+    }
 
 
 class _AnnouncingServer(uvicorn.Server):
