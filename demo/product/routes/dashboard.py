@@ -55,7 +55,7 @@ def _balance(session: Session, services: Services, org_id: str) -> int:
             .group_by(LedgerEntry.currency)
         )
         rates = load_rates(session, org_id)
-        return sum(convert(cents, currency, rates) for currency, cents in session.execute(statement).tuples())
+        return sum(convert(cents, currency, rates) for currency, cents in session.execute(statement))
 
 
 def _search(session: Session, org_id: str, text: str) -> dict[str, list[str]]:
