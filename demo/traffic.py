@@ -95,10 +95,10 @@ class Traffic:
         try:
             await self._do(visitor, action)
             self.is_unreachable = False
-        except (httpx2.TimeoutException, HTTPXWSException):
-            self._count(action, 0)
-        except httpx2.TransportError:
+        except httpx2.ConnectError:
             self.is_unreachable = True
+            self._count(action, 0)
+        except (httpx2.TransportError, HTTPXWSException):
             self._count(action, 0)
 
     async def _do(self, visitor: Visitor, action: Action) -> None:

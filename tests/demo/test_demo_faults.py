@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from demo.faults import FAULTS, Fault, FaultError, find_fault
@@ -71,7 +72,7 @@ def test_switchboard_refuses_unknown_names(client: TestClient, path: str) -> Non
     assert "choose one of" in answer.json()["detail"]
 
 
-def test_slow_query_runs_a_correlated_subquery_with_the_same_result(acme: User) -> None:
+def test_slow_query_hides_columns_from_their_index_with_the_same_result(acme: User) -> None:
     path = acme.report_path()
     healthy = acme.get(path).json()
     faults.SLOW_QUERY.switch(True)
@@ -199,3 +200,8 @@ def test_failing_job_is_accepted_and_then_fails(acme: User) -> None:
     job = acme.get(f"/api/v1/exports/{job_id}").json()
     assert job["state"] == "failed"
     assert "No such file" in job["detail"]
+
+
+def test_every_fault_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "demo.md").read_text()
+    assert [name for name in FAULTS if f"| `{name}` |" not in text] == []

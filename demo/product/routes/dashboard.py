@@ -48,7 +48,7 @@ def _balance_key(org_id: str) -> Hashable:
 
 def _balance(session: Session, services: Services, org_id: str) -> int:
     with tocsin.span("sum ledger"):
-        services.latency.wait(70)
+        services.latency.wait(40)
         statement = (
             select(LedgerEntry.currency, func.sum(LedgerEntry.amount_cents))
             .where(LedgerEntry.org_id == org_id)
