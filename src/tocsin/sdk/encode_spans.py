@@ -9,6 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from tocsin.sdk.encode import CACHE_ENTRIES, AttributeCache, delimited, export_request, instrumentation_scope, varint
 from tocsin.sdk.encode import text as utf8
+from tocsin.sdk.exchange import Exchange
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.spans import ERROR, Event, RecordingSpan
 
@@ -45,7 +46,7 @@ class SpanEncoder:
         for span in spans:
             body = self.encode_span(span)
             if body:
-                by_scope.setdefault(span.scope, []).append(delimited(b"\x12", body))
+                by_scope.setdefault(span.library, []).append(delimited(b"\x12", body))
         scopes = [
             (instrumentation_scope(*scope) if scope else self._own_scope, fields) for scope, fields in by_scope.items()
         ]
@@ -55,6 +56,7 @@ class SpanEncoder:
     @guarded(b"")
     def encode_span(self, span: RecordingSpan) -> bytes:
         """The content of one Span message."""
+        root = span.root
         parts = [
             _IDS_AND_TIMES.pack(
                 _TRACE_ID, span.trace_id.to_bytes(16, "big"), _SPAN_ID, span.span_id.to_bytes(8, "big"),
@@ -63,10 +65,10 @@ class SpanEncoder:
         ]  # fmt: skip
         if span.parent_id:
             parts.append(_PARENT + span.parent_id.to_bytes(8, "big"))
-        if span.root.trace_state:
-            parts.append(delimited(b"\x1a", span.root.trace_state.encode()))
-        if span.request is not None:
-            self._add_request(span, span.request, parts)
+        if root.trace_state:
+            parts.append(delimited(b"\x1a", root.trace_state.encode()))
+        if isinstance(span, Exchange):
+            self._add_request(span, parts)
         else:
             self._add_plain(span, parts)
         if span.attributes:
@@ -88,54 +90,54 @@ class SpanEncoder:
         if span.status:
             parts.append(_status(span.status, span.status_text))
 
-    def _add_request(self, span: RecordingSpan, request: tuple[Any, ...], parts: list[bytes]) -> None:
-        """The facts of a request: see `exchange.Exchange.facts` for the tuple."""
-        static, path, query, client, agent, request_bytes, response_bytes, rare = request
-        key = (static, span.name, span.reason, span.status, span.root.tenant)
+    def _add_request(self, span: Exchange, parts: list[bytes]) -> None:
+        kind, path, query, headers, client, server, scheme, version = span.facts
+        if type(server) is list:  # ASGI allows any sequence
+            server = tuple(server)
+        key = (
+            span.method, span.route, span.http_status, span.tenant, span.reason, span.status, server, scheme, version,
+            span.name, span.error, span.status_text,
+        )  # fmt: skip
         found = self._statics.get(key)
         if found is None:
-            if len(self._statics) >= CACHE_ENTRIES:
-                self._statics.clear()
-            found = self._statics[key] = self._static(span, static)
+            found = self._static(span, kind, server, scheme, version)
+            if span.error is None:  # texts of errors do not repeat
+                if len(self._statics) >= CACHE_ENTRIES:
+                    self._statics.clear()
+                self._statics[key] = found
         parts.append(found)
         parts.append(self._text(_PATH, path))
         if query:
             parts.append(self._text(_QUERY, query, self._visible_query))
         if client:
-            parts.append(self._text(_ADDRESS, client))
-        if agent:
-            parts.append(self._text(_AGENT, agent, _latin))
-        parts.append(_size(_RESPONSE_SIZE, response_bytes))
-        if request_bytes >= 0:
-            parts.append(_size(_REQUEST_SIZE, request_bytes))
-        if rare:
-            parts.append(self._attributes.encode_all(rare))
+            parts.append(self._text(_ADDRESS, client[0]))
+        for name, value in headers:
+            if name == b"user-agent":
+                parts.append(self._text(_AGENT, value, _latin))
+                break
+        parts.append(_size(_RESPONSE_SIZE, span.response_bytes))
+        if span.request_bytes >= 0:
+            parts.append(_size(_REQUEST_SIZE, span.request_bytes))
 
-    def _static(self, span: RecordingSpan, static: tuple[Any, ...]) -> bytes:
+    def _static(self, span: Exchange, kind: str, server: Any, scheme: Any, version: Any) -> bytes:
         """What spans of one endpoint, status and tenant share: name, kind, status and most attributes."""
-        method, route, status, error_type, scheme, server, version, is_websocket = static
-        facts: dict[str, Any] = {"http.request.method": method, "http.route": route, "url.scheme": scheme}
-        if status:
-            facts["http.response.status_code"] = status
-        if error_type:
-            facts["error.type"] = error_type
-        if server:
-            facts["server.address"] = server[0]
-            if server[1] is not None:
-                facts["server.port"] = server[1]
-        if version:
-            facts["network.protocol.version"] = version
-        if is_websocket:
-            facts["network.protocol.name"] = "websocket"
-        if span.root.tenant:
-            facts["tocsin.tenant"] = span.root.tenant
-        if span.reason:
-            facts["tocsin.sample.reason"] = span.reason
-        name = span.name or f"{method} {route}"
-        head = delimited(b"\x2a", utf8(name)) + _KIND[span.kind]
+        facts: dict[str, Any] = {
+            "http.request.method": span.method,
+            "http.route": span.route,
+            "http.response.status_code": span.http_status,
+            "url.scheme": scheme or "http",
+            "error.type": span.error_type(),
+            "server.address": server[0] if server else "",
+            "server.port": server[1] if server and server[1] is not None else "",
+            "network.protocol.version": version or "",
+            "network.protocol.name": kind if kind == "websocket" else "",
+            "tocsin.tenant": span.tenant,
+            "tocsin.sample.reason": span.reason,
+        }
+        head = delimited(b"\x2a", utf8(span.name or span.default_name())) + _KIND[span.kind]
         if span.status:
             head += _status(span.status, span.status_text)
-        return head + AttributeCache(_ATTRIBUTE).encode_all(facts)
+        return head + AttributeCache(_ATTRIBUTE).encode_all({k: v for k, v in facts.items() if v != ""})
 
     def _text(self, key_field: bytes, value: Any, convert: Callable[[Any], str] | None = None) -> bytes:
         """One text attribute, kept by its raw value."""
@@ -162,8 +164,7 @@ class SpanEncoder:
 
     def _event(self, event: Event) -> bytes:
         body = b"\x09" + event.time_ns.to_bytes(8, "little") + delimited(b"\x12", utf8(event.name))
-        if event.attributes:
-            body += self._event_attributes.encode_all(event.attributes)
+        body += self._event_attributes.encode_all(event.facts())
         return delimited(b"\x5a", body)
 
     def _add_rare(self, span: RecordingSpan, parts: list[bytes]) -> None:

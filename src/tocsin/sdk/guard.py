@@ -10,6 +10,9 @@ from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F")
+S = TypeVar("S")
+T = TypeVar("T")
 
 log = logging.getLogger("tocsin")
 
@@ -21,17 +24,19 @@ def note_fault(where: str, error: Exception) -> None:
     """Counts one fault of ours; the first of each place is logged with its stack, the rest only counted."""
     faults[where] += 1
     if faults[where] == 1:
-        log.warning("cannot complete %s: %r; the request is unaffected, please report this", where, error, exc_info=error)
+        log.warning(
+            "cannot complete %s: %r; the request is unaffected, please report this", where, error, exc_info=error
+        )
 
 
-def guarded(fallback: R) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def guarded(fallback: F) -> Callable[[Callable[P, R]], Callable[P, R | F]]:
     """A decorator whose function gives `fallback` instead of raising."""
 
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+    def decorate(function: Callable[P, R]) -> Callable[P, R | F]:
         where = function.__qualname__
 
         @functools.wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        def call(*args: P.args, **kwargs: P.kwargs) -> R | F:
             try:
                 return function(*args, **kwargs)
             except Exception as error:  # noqa: BLE001  the reason this module exists
@@ -41,6 +46,19 @@ def guarded(fallback: R) -> Callable[[Callable[P, R]], Callable[P, R]]:
         return call
 
     return decorate
+
+
+def guarded_observer(function: Callable[[S, T], None]) -> Callable[[S, T], None]:
+    """`guarded(None)` for methods of one argument on the request's path: nothing is packed and unpacked."""
+    where = function.__qualname__
+
+    def call(self: S, argument: T) -> None:
+        try:
+            function(self, argument)
+        except Exception as error:  # noqa: BLE001  the reason this module exists
+            note_fault(where, error)
+
+    return call
 
 
 def attempt(where: str, function: Callable[[], R], fallback: R) -> R:

@@ -14,7 +14,7 @@ from tocsin.sdk.exchange import Exchange, Message, MeteredExchange, Receive, Sen
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.overhead import MEASURE_EVERY
 from tocsin.sdk.settings import Settings
-from tocsin.sdk.tenant import current_holder
+from tocsin.sdk.tenant import WORK_KEY
 from tocsin.sdk.trace import SPAN_KEY
 
 Scope = MutableMapping[str, Any]
@@ -51,11 +51,7 @@ class MonitoringMiddleware:
         if exchange is None:
             await self.app(scope, receive, send)
             return
-        holder = current_holder.set(exchange)
-        span = exchange.span
-        token = None
-        if span is not None and self._is_current:
-            token = otel_context.attach(Context({**otel_context.get_current(), SPAN_KEY: span}))
+        token = otel_context.attach(self._context(exchange))
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except BaseException as error:
@@ -63,27 +59,38 @@ class MonitoringMiddleware:
             raise
         finally:
             exchange.finish()
-            if token is not None:
-                otel_context.detach(token)
-            current_holder.reset(holder)
+            otel_context.detach(token)
 
     @guarded(None)
     def _begin(self, agent: Agent, scope: Scope, receive: Receive, send: Send) -> Exchange | None:
         if not self._is_prepared:
             self._prepare(agent, scope)
         kind = MeteredExchange if agent.next_request() % MEASURE_EVERY == 0 else Exchange
-        exchange = kind(agent, scope, receive, send, scope["type"] == "websocket")
-        scope[MARK] = True
+        exchange = kind(agent, scope, receive, send)
+        scope[MARK] = exchange
         agent.live.add(exchange)
-        context = otel_context.get_current()
-        outer = coexist.recorded_outside(scope, context) if context or coexist.NATIVE in scope else None
-        if outer is not None:
-            exchange.foreign = outer
-        elif not self._stands_down:
-            exchange.open_span(context.get(SPAN_KEY) if context else None)
+        around = otel_context.get_current()
+        if around or self._stands_down or coexist.NATIVE in scope:
+            self._look_around(exchange, scope, around)
+        else:
             # Mounted FastAPI apps would begin a native span of their own; None is FastAPI's word for "do not".
-            scope.setdefault(coexist.NATIVE, None)
+            scope[coexist.NATIVE] = None
         return exchange
+
+    def _look_around(self, exchange: Exchange, scope: Scope, around: Context) -> None:
+        """Finds out who records the request's span when there is something around us."""
+        exchange.outer_span = coexist.recorded_outside(scope, around)
+        exchange.is_recorded = exchange.outer_span is None and not self._stands_down
+        if exchange.is_recorded:
+            exchange.local_parent = coexist.local_parent(around)
+            scope.setdefault(coexist.NATIVE, None)
+
+    def _context(self, exchange: Exchange) -> Context:
+        """The context that the app runs in."""
+        entries: dict[str, object] = {**otel_context.get_current(), WORK_KEY: exchange}
+        if exchange.is_recorded and self._is_current:
+            entries[SPAN_KEY] = exchange
+        return Context(entries)
 
     def _prepare(self, agent: Agent, scope: Scope) -> None:
         """Looks around once, at the first request: by then everybody else has been set up."""
@@ -132,6 +139,8 @@ def instrument(app: Any, **arguments: Any) -> Any:
     if getattr(app, "middleware_stack", None) is not None:
         raise RuntimeError("cannot instrument the app: it has already started; call tocsin.instrument(app) before")
     if not getattr(build, "is_tocsin", False):
+        if settings.enabled:
+            agent_for(settings)
         app.build_middleware_stack = _outermost(build, settings)
     return app
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from math import floor, log2
 from typing import NamedTuple
@@ -55,11 +54,10 @@ class RedCollection(NamedTuple):
 
 
 class RedTable:
-    """Counts requests by key; a lock makes every request land in exactly one collection."""
+    """Counts requests by key. Used under the agent's digest lock, so a request lands in exactly one collection."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._lock = threading.Lock()
         self._rows: dict[tuple[str, str, int, str, str], RedRow] = {}
         self._start_ns = time.time_ns()
         self.folded = 0
@@ -75,40 +73,36 @@ class RedTable:
     ) -> None:
         """Counts one request. request_bytes is -1 when unknown; see RedKey for the key's parts."""
         index = floor(log2(seconds if seconds > _SHORTEST_SECONDS else _SHORTEST_SECONDS) * _PER_OCTAVE)
-        with self._lock:
-            row = self._rows.get(key)
-            if row is None:
-                row = self._open(key)
-            row.count += 1
-            row.seconds += seconds
-            row.response_bytes += response_bytes
-            if request_bytes >= 0:
-                row.request_count += 1
-                row.request_bytes += request_bytes
-            buckets = row.buckets
-            buckets[index] = buckets.get(index, 0) + 1
-            self.total += 1
-            if key[4]:
-                self.failed += 1
+        row = self._rows.get(key)
+        if row is None:
+            row = self._open(key)
+        row.count += 1
+        row.seconds += seconds
+        row.response_bytes += response_bytes
+        if request_bytes >= 0:
+            row.request_count += 1
+            row.request_bytes += request_bytes
+        buckets = row.buckets
+        buckets[index] = buckets.get(index, 0) + 1
+        self.total += 1
+        if key[4]:
+            self.failed += 1
 
     def record_background(self, key: tuple[str, str, int, str, str], seconds: float) -> None:
         """Adds the work after the last byte of a request that was already counted."""
-        with self._lock:
-            row = self._rows.get(key) or self._open(key)
-            row.background_count += 1
-            row.background_seconds += seconds
+        row = self._rows.get(key) or self._open(key)
+        row.background_count += 1
+        row.background_seconds += seconds
 
     def collect(self) -> RedCollection:
         """Everything since the last collection; the table begins anew."""
         now = time.time_ns()
-        with self._lock:
-            rows, self._rows = self._rows, {}
-            start_ns, self._start_ns = self._start_ns, now
+        rows, self._rows = self._rows, {}
+        start_ns, self._start_ns = self._start_ns, now
         return RedCollection(start_ns, now, rows)
 
     def forget(self) -> None:
         """Empties the table without a trace; in a forked child the parent's rows are the parent's to send."""
-        self._lock = threading.Lock()
         self._rows = {}
         self._start_ns = time.time_ns()
         self.folded = self.total = self.failed = 0
