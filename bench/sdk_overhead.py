@@ -146,9 +146,9 @@ async def measure_in_process(name: str, routes: int, endpoint: str, passes: int,
     bare, other = create_app(routes), create_app(routes)
     # The peers and the bare app must not feel Tocsin's or OpenTelemetry's global state: FastAPI's native telemetry
     # of the bare app is off in every process.
-    bare._telemetry.update(tracing=False, metrics=False, logs=False)
+    bare._telemetry.update(tracing=False)
     if name == "opentelemetry":
-        other._telemetry.update(tracing=False, metrics=False, logs=False)
+        other._telemetry.update(tracing=False)
     flush = add_candidate(name, other, endpoint)
     for app in (bare, other):
         await run_pass(app, requests)
@@ -221,7 +221,7 @@ def serve(name: str, routes: int, endpoint: str, port: int) -> None:
 
     app = create_app(routes)
     if name in ("opentelemetry", "bare"):
-        app._telemetry.update(tracing=False, metrics=False, logs=False)
+        app._telemetry.update(tracing=False)
     add_candidate(name, app, endpoint)
     uvicorn.run(app, port=port, log_level="error", access_log=False, loop="uvloop", http="httptools")
 

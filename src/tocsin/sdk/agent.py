@@ -59,7 +59,6 @@ class Agent:
         self.meter = OverheadMeter(settings.overhead_budget_us)
         self.provider = TocsinTracerProvider(self)
         self.exporter = Exporter(settings, self.digest, self._encode_spans, self._encode_metrics)
-        self.slow_ns = int(settings.slow_seconds * 1e9)
         self.is_global = False
         self._reset()
         _agents.add(self)
@@ -93,7 +92,7 @@ class Agent:
         pending.append(exchange)
         if self.exporter.is_idle:
             self.exporter.wake()
-        elif len(pending) > _MOST_PENDING:
+        if len(pending) > _MOST_PENDING:
             # The export thread does not keep up, or waits for a hanging server: requests help themselves.
             self.digest(_PORTION)
 
@@ -108,7 +107,8 @@ class Agent:
         """Whether the trace of an ended root is kept; the reason is noted on the root."""
         if not root.tenant and not isinstance(root, Exchange):
             root.tenant = current_tenant() or ""
-        root.reason = self._reason(root, duration_ns)
+        root.identify()
+        root.reason = self.reason_to_keep(root, duration_ns / 1e9)
         if not root.reason:
             root.close()
         return bool(root.reason)
@@ -139,16 +139,15 @@ class Agent:
         provider = trace.get_tracer_provider()
         return (provider if coexist.is_foreign(provider) else self.provider).get_tracer("tocsin.app", VERSION)
 
-    def _reason(self, root: RecordingSpan, duration_ns: int) -> str:
+    def reason_to_keep(self, root: RecordingSpan, seconds: float) -> str:
         """Why this trace is kept, or ''."""
-        root.identify()
         if root.remote_sampled:
             return "parent"
-        if not self.sheds_traces and root.sampled_flag():
+        if not self.sheds_traces and (root.head or root.sampled_flag()):
             return "head"
         if root.status == ERROR:
             return "error"
-        if duration_ns >= self.slow_ns and not root.is_lasting:
+        if seconds >= self.settings.slow_seconds and not root.is_lasting:
             return "slow"
         return ""
 

@@ -7,22 +7,24 @@ keep the trace and the encoding come a moment later in `digest.py`, where the sa
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from operator import itemgetter
 from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
 
 from tocsin.sdk.errors import qualified_name
 from tocsin.sdk.guard import guarded, guarded_observer
-from tocsin.sdk.propagation import new_span_id, new_trace_id, parse_traceparent
+from tocsin.sdk.propagation import new_bits, new_trace_id, parse_traceparent
 from tocsin.sdk.route import route_template
 from tocsin.sdk.spans import ERROR, SERVER, RecordingSpan
 from tocsin.sdk.tenant import resolve_first
 
 if TYPE_CHECKING:
     from opentelemetry import trace
+    from opentelemetry.context import Context
 
     from tocsin.sdk.agent import Agent
+    from tocsin.sdk.red import Key
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -35,7 +37,7 @@ CLIENT_CLOSED = 499
 _STATUS_CHARACTERS = 256
 
 # Everything the encoder needs of a scope, copied out at once: the scope itself must not outlive the request.
-_FACT_NAMES = ("type", "path", "query_string", "headers", "client", "server", "scheme", "http_version")
+_FACT_NAMES = ("type", "method", "path", "query_string", "headers", "client", "server", "scheme", "http_version")
 _facts_of = itemgetter(*_FACT_NAMES)
 
 
@@ -59,8 +61,11 @@ class Exchange(RecordingSpan):
     finished_at = 0.0
     # Known at the end.
     route = ""
-    method = ""
+    key: Key = ("", "", 0, "", "")
     facts: tuple[Any, ...] = ()
+    headers: Mapping[bytes, bytes] | None = None
+    # What the app runs in, as long as it does.
+    context: Context | None = None
     # False when somebody else records the span of this request.
     is_recorded = True
     # Whether the app has said whose request it is; no resolver is asked then.
@@ -69,7 +74,6 @@ class Exchange(RecordingSpan):
     local_parent: trace.Span | None = None
     _streams = False
     _expects_trailers = False
-    _started_ns = 0
 
     def __init__(self, agent: Agent, scope: Scope, receive: Receive, send: Send) -> None:
         self.agent = agent
@@ -84,37 +88,45 @@ class Exchange(RecordingSpan):
         """Takes the trace id of the caller or begins a new trace; in any case once."""
         if self.span_id:
             return
-        headers = self.facts[3] if self.facts else self.scope["headers"] if self.scope else ()
-        traceparent, trace_state = b"", b""
-        for name, value in headers:
-            if name == b"traceparent":
-                traceparent = value
-            elif name == b"tracestate":
-                trace_state = trace_state + b"," + value if trace_state else value
-        remote = parse_traceparent(traceparent, trace_state) if traceparent else None
+        headers = self.headers or self.header_map()
+        traceparent = headers.get(b"traceparent")
+        remote = None
+        if traceparent is not None:
+            remote = parse_traceparent(traceparent, self._trace_state() if b"tracestate" in headers else b"")
         if remote is not None:
-            self.trace_id, self.parent_id = remote.trace_id, remote.span_id
-            self.remote_sampled, self.trace_state = remote.is_sampled, remote.trace_state
+            self.trace_id, self.parent_id, self.remote_sampled, self.trace_state = remote
         elif self.local_parent is not None:
             context = self.local_parent.get_span_context()
             self.trace_id, self.parent_id = context.trace_id, context.span_id
             self.remote_sampled = context.trace_flags.sampled
         else:
             self.trace_id = new_trace_id()
-        self.span_id = new_span_id()
+        self.span_id = new_bits(64) or 1
+
+    def header_map(self) -> Mapping[bytes, bytes]:
+        """The request's headers; of repeated ones the last."""
+        if self.headers is None:
+            self.headers = dict(self._raw_headers())
+        return self.headers
+
+    def _raw_headers(self) -> Headers:
+        headers: Headers = self.facts[4] if self.facts else self.scope["headers"] if self.scope is not None else ()
+        return headers
+
+    def _trace_state(self) -> bytes:
+        return b",".join(value for name, value in self._raw_headers() if name == b"tracestate")
 
     @property
     def start_ns(self) -> int:  # type: ignore[override]  # other spans know their wall time from the start
-        if not self._started_ns:
-            self._started_ns = time_ns() - int((perf_counter() - self.started_at) * 1e9)
-        return self._started_ns
+        return time_ns() - int((perf_counter() - self.started_at) * 1e9)
 
     @property
     def end_ns(self) -> int:  # type: ignore[override]
         """Wall time of the last byte; 0 while the app may still say something, as in background tasks."""
-        if not self.finished_at:
-            return 0
-        return self.start_ns + int((self.ended_at - self.started_at) * 1e9)
+        return self.start_ns + int((self.ended_at - self.started_at) * 1e9) if self.finished_at else 0
+
+    def is_recording(self) -> bool:
+        return not self.finished_at
 
     def end(self, end_time: int | None = None) -> None:
         """Nothing: a request ends with its last byte, whatever the app calls."""
@@ -124,13 +136,13 @@ class Exchange(RecordingSpan):
         """The tenant that was set, else the first that a resolver finds."""
         if not self.tenant and not self.has_tenant and self.agent.resolvers:
             if self.scope is not None:
-                self.tenant = resolve_first(self.agent.resolvers, self.scope, dict(self.scope["headers"]))
+                self.tenant = resolve_first(self.agent.resolvers, self.scope, self.header_map())
             elif self.facts:
-                self.tenant = resolve_first(self.agent.header_resolvers, {}, dict(self.facts[3]))
+                self.tenant = resolve_first(self.agent.header_resolvers, {}, self.header_map())
         return self.tenant
 
     def default_name(self) -> str:
-        return f"{self.method} {self.route}"
+        return f"{self.key[0]} {self.key[1]}"
 
     # -- messages
 
@@ -174,13 +186,11 @@ class Exchange(RecordingSpan):
         self.ended_at = perf_counter()
         agent, scope = self.agent, self.scope
         agent.live.discard(self)
-        assert scope is not None
-        self.method = scope.get("method", "")
-        self.route = route_template(scope)
+        self.route = route_template(scope)  # type: ignore[arg-type]  # None only after the app has returned
         try:
-            self.facts = _facts_of(scope)
+            self.facts = _facts_of(scope)  # type: ignore[arg-type]
         except KeyError:
-            self.facts = tuple(map(scope.get, _FACT_NAMES))
+            self.facts = tuple(map(scope.get, _FACT_NAMES))  # type: ignore[union-attr]
         if agent.resolves_by_scope:
             self.find_tenant()
         agent.put(self)
@@ -276,7 +286,7 @@ class Exchange(RecordingSpan):
             self._close_incomplete()
         if self.outer_span is not None:
             self._label_outer(self.outer_span)
-        self.scope = self._receive = self._send = None
+        self.scope = self._receive = self._send = self.context = None
         self.finished_at = perf_counter()
 
     def _close_incomplete(self) -> None:

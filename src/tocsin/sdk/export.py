@@ -91,7 +91,8 @@ class Breaker:
 class Exporter:
     """The queues and the thread. encode_spans and encode_metrics are called in the thread only.
 
-    digest() turns ended requests into numbers and queued spans; encode_spans(spans) -> body; encode_metrics() -> (body, points) or None when there is nothing to say.
+    digest() turns ended requests into numbers and queued spans; encode_spans(spans) -> body;
+    encode_metrics() -> (body, points), or None when there is nothing to say.
     """
 
     def __init__(

@@ -61,6 +61,24 @@ def guarded_observer(function: Callable[[S, T], None]) -> Callable[[S, T], None]
     return call
 
 
+def guarded_function(fallback: R) -> Callable[[Callable[[S, T], R]], Callable[[S, T], R]]:
+    """`guarded` for methods of one argument that give something, without packing and unpacking."""
+
+    def decorate(function: Callable[[S, T], R]) -> Callable[[S, T], R]:
+        where = function.__qualname__
+
+        def call(self: S, argument: T) -> R:
+            try:
+                return function(self, argument)
+            except Exception as error:  # noqa: BLE001  the reason this module exists
+                note_fault(where, error)
+                return fallback
+
+        return call
+
+    return decorate
+
+
 def attempt(where: str, function: Callable[[], R], fallback: R) -> R:
     """`function()`, or `fallback` and a counted fault when it raises; for callables that users give us."""
     try:

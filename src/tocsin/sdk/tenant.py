@@ -23,11 +23,12 @@ R = TypeVar("R")
 
 Scope = Mapping[str, Any]
 Headers = Mapping[bytes, bytes]
-# (scope, headers) -> tenant, or nothing.
+# (scope, headers) -> tenant as `clean` makes it, or nothing.
 Resolve = Callable[[Scope, Headers], "str | None"]
 
 _TENANT_CHARACTERS = 128
 _TOKENS_KEPT = 1024
+_VALUES_KEPT = 4096
 _TOKEN_BYTES = 8192
 
 
@@ -124,11 +125,11 @@ def parse_resolvers(spec: object) -> tuple[Resolver, ...]:
 
 
 def resolve_first(resolvers: tuple[Resolver, ...], scope: Scope, headers: Headers) -> str:
-    """The first tenant that a resolver finds, cleaned, or ''."""
+    """The first tenant that a resolver finds, or ''."""
     for resolver in resolvers:
         found = resolver.resolve(scope, headers)
         if found:
-            return clean(found)
+            return found
     return ""
 
 
@@ -152,10 +153,18 @@ def _from_callable(function: Callable[..., object]) -> Resolve:
 
 def _from_header(name: str) -> Resolve:
     key = name.lower().encode("latin-1")
+    kept: dict[bytes, str] = {}
 
     def resolve(scope: Scope, headers: Headers) -> str | None:
         value = headers.get(key)
-        return value.decode("latin-1") if value else None
+        if not value:
+            return None
+        found = kept.get(value)
+        if found is None:
+            if len(kept) >= _VALUES_KEPT:
+                kept.clear()
+            found = kept[value] = clean(value.decode("latin-1"))
+        return found
 
     return resolve
 
@@ -163,7 +172,7 @@ def _from_header(name: str) -> Resolve:
 def _from_path(name: str) -> Resolve:
     def resolve(scope: Scope, headers: Headers) -> str | None:
         value = scope.get("path_params", {}).get(name)
-        return None if value is None else str(value)
+        return None if value is None else clean(value)
 
     return resolve
 
@@ -175,10 +184,10 @@ def _from_subdomain(domain: str) -> Resolve:
         host = headers.get(b"host", b"").decode("latin-1").rpartition("@")[2].lower()
         host = host.partition(":")[0] if not host.startswith("[") else ""
         if suffix:
-            return host[: -len(suffix)] or None if host.endswith(suffix) else None
+            return clean(host[: -len(suffix)]) if host.endswith(suffix) else None
         labels = host.split(".")
         # Without a domain to compare with: the first of at least three labels that are no IPv4 address.
-        return labels[0] if len(labels) > 2 and not labels[-1].isdigit() and labels[0] != "www" else None
+        return clean(labels[0]) if len(labels) > 2 and not labels[-1].isdigit() and labels[0] != "www" else None
 
     return resolve
 
