@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, text
 
 from tocsin.model.access import Role
 from tocsin.model.control import SYSTEM
-from tocsin.storage.control import ControlStore, InvalidInput, StoreUnusable
+from tocsin.storage.control import ControlSettings, ControlStore, InvalidInput, StoreUnusable, WrongCredentials
 from tocsin.storage.control.migrate import newest_revision
 from tocsin.storage.control.schema import Base
 
@@ -62,6 +62,25 @@ def test_unreachable_store_is_named_without_its_password(tmp_path: Path) -> None
 def test_url_of_another_kind_is_refused(url: str) -> None:
     with pytest.raises(StoreUnusable, match="write sqlite:///path or postgresql://"):
         ControlStore.open(url)
+
+
+def test_without_a_url_the_store_is_a_file_in_the_data_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "with space %20"
+    folder.mkdir()
+    ControlStore.open(ControlSettings().url_with(folder)).close()
+    assert (folder / "control.db").exists()
+    assert ControlSettings(url="postgresql://db/tocsin").url_with(folder) == "postgresql://db/tocsin"
+
+
+def test_what_a_database_cannot_hold_is_bad_input(store: ControlStore) -> None:
+    admin = SYSTEM
+    for name in ("nul \x00 byte", "plain"):
+        try:
+            store.keys.create(admin, name="acme", environment=name)
+        except InvalidInput as error:
+            assert "change it" in str(error)
+    with pytest.raises(WrongCredentials):
+        store.sessions.sign_in("a\x00b" * 500, "whatever it is", ip="192.0.2.1", agent="t")
 
 
 def test_writers_in_parallel_wait_for_each_other(store: ControlStore) -> None:

@@ -8,5 +8,7 @@ segments_inserted = Counter("tocsin_writer_segments_total", "Segments inserted i
 insert_seconds = Counter("tocsin_writer_insert_seconds_total", "Time spent inserting segments.", ["signal"])
 writer_retries = Counter("tocsin_writer_retries_total", "Inserts that failed and were put off.")
 rejected_messages = Counter(
-    "tocsin_writer_rejected_messages_total", "Messages that the engine refused, kept in the rejected folder.", ["signal"]
+    "tocsin_writer_rejected_messages_total",
+    "Messages that the engine refused, kept in the rejected folder.",
+    ["signal"],
 )

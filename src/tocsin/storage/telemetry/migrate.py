@@ -35,7 +35,9 @@ def migrate(engine: Engine, words: dict[str, str] | None = None) -> list[str]:
 
     `words` fills the schema's placeholders; the embedded engine's are the default.
     """
-    engine.execute("CREATE TABLE IF NOT EXISTS migrations (name String, applied DateTime) ENGINE = MergeTree ORDER BY name")
+    engine.execute(
+        "CREATE TABLE IF NOT EXISTS migrations (name String, applied DateTime) ENGINE = MergeTree ORDER BY name"
+    )
     done = {row[0] for row in engine.query("SELECT name FROM migrations", {}, {}, 30).rows}
     applied = []
     for name, text in _schema_files():

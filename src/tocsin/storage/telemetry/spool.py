@@ -152,9 +152,7 @@ class Spool:
 
     def finished(self, signal: Signal) -> list[Segment]:
         """The segments waiting for the writer, oldest first."""
-        return [
-            Segment(signal, path.stem, path) for path in sorted((self.folder / signal).glob("*.segment"))
-        ]
+        return [Segment(signal, path.stem, path) for path in sorted((self.folder / signal).glob("*.segment"))]
 
     def retire(self, segment: Segment) -> None:
         """Forget an inserted segment; its messages stay recognisable for a while."""
@@ -181,9 +179,7 @@ class Spool:
 
     def _require_room(self, size: int) -> None:
         if self.waiting_bytes + size > self.settings.max_bytes:
-            raise SpoolFullError(
-                f"the spool holds {self.waiting_bytes} bytes, its limit is {self.settings.max_bytes}"
-            )
+            raise SpoolFullError(f"the spool holds {self.waiting_bytes} bytes, its limit is {self.settings.max_bytes}")
         now = time.monotonic()
         if now - self._free_checked > 1:
             self._free_checked = now
