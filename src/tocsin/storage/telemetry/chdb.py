@@ -68,14 +68,15 @@ class ChdbEngine:
     """
 
     def __init__(self, folder: Path, settings: ChdbSettings | None = None) -> None:
-        import chdb  # 1.5 s and 200 MB: only a process that opens a store pays for it
+        import chdb  #  1.5 s and 200 MB: only a process that opens a store pays for it
 
         self._settings = settings or ChdbSettings()
         folder.mkdir(parents=True, exist_ok=True)
         configuration = folder / "engine.xml"
         configuration.write_text(CONFIGURATION.format(memory_bytes=self._settings.memory_bytes))
         address = f"{folder / 'engine'}?config-file={configuration}"
-        self._connect = lambda: self._open(chdb, address)
+        connect: Any = chdb.connect
+        self._connect = lambda: self._open(connect, address)
         self._inserter = self._connect()
         self._insert_lock = threading.Lock()
         self._inserter.query(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
@@ -87,10 +88,10 @@ class ChdbEngine:
             self._idle.put(connection)
 
     @staticmethod
-    def _open(chdb: Any, address: str) -> Any:
+    def _open(connect: Any, address: str) -> Any:
         try:
-            return chdb.connect(address)
-        except Exception as error:  # noqa: BLE001 - the library raises bare RuntimeError and Exception here
+            return connect(address)
+        except Exception as error:
             raise EngineError(
                 f"cannot open the telemetry store: {error}; is another tocsin serve using this data folder?"
             ) from error

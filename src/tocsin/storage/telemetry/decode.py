@@ -78,7 +78,7 @@ SPAN_COLUMNS = COMMON | {
     "item.end_time_unix_nano - item.start_time_unix_nano, 0)",
     "trace_id": "toFixedString(item.trace_id, 16)",
     "span_id": "toFixedString(item.span_id, 8)",
-    "parent_span_id": "toFixedString(item.parent_span_id, 8)",
+    "parent_span_id": "toFixedString(substring(item.parent_span_id, 1, 8), 8)",
     "tenant": _tenant("attributes", "resource"),
     "sdk": "resource['telemetry.sdk.name']",
     "name": "item.name",
@@ -129,13 +129,6 @@ METRIC_COLUMNS = COMMON | {
     "type": "point.type",
     "temporality": "greatest(metric.sum.temporality, metric.histogram.temporality, metric.exponential.temporality)",
     "is_monotonic": "metric.sum.is_monotonic",
-    **{
-        name: f"point.{name}"
-        for name in (
-            "flags value is_integer count sum min max bounds bucket_counts scale zero_count zero_threshold offset "
-            "negative_offset negative_counts quantiles exemplars"
-        ).split()
-    },
 }
 
 KEY_VALUES = f"Array({KEY_VALUE.column_type()})"
@@ -163,6 +156,7 @@ POINT_SHAPE: tuple[tuple[str, str, str, str, str, str], ...] = (
     ("quantiles", "Array(Tuple(Float64, Float64))", "[]", "[]", "[]", "p.quantile_values"),
     ("exemplars", "Array(String)", "p.exemplars", "p.exemplars", "p.exemplars", "[]"),
 )  # fmt: skip
+METRIC_COLUMNS |= {name: f"point.{name}" for name, *_ in POINT_SHAPE if name not in METRIC_COLUMNS}
 POINT_SOURCES = (("gauge", 1, 0), ("sum", 2, 0), ("histogram", 3, 1), ("exponential", 4, 2), ("summary", 5, 3))
 
 

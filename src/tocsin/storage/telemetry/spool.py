@@ -335,10 +335,8 @@ def _boundaries(data: bytes) -> Iterator[tuple[int, int]]:
 
 def _cut_torn_tail(path: Path) -> None:
     """Drop a last message that a crash left half written; it was never acknowledged."""
-    end = 0
-    for _, end in _boundaries(path.read_bytes()):
-        pass
-    os.truncate(path, end)
+    whole = [end for _, end in _boundaries(path.read_bytes())]
+    os.truncate(path, whole[-1] if whole else 0)
 
 
 def _varint(number: int) -> bytes:

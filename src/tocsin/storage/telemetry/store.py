@@ -34,7 +34,7 @@ class TelemetryStore:
         self.engine = engine
         self._settings = settings or QuerySettings()
 
-    def read(self, scope: Scope, sql: str, *, max_seconds: float | None = None, **parameters: Value) -> Rows:
+    def read(self, scope: Scope, sql: str, **parameters: Value) -> Rows:
         """Answer one SELECT with only the rows of the scope's tenants, whatever the text says.
 
         The filter reaches subqueries, joins and views. `{name:Type}` in the text takes the keyword `name`.
@@ -47,7 +47,7 @@ class TelemetryStore:
         }
         if scope.tenants is not None:
             settings["additional_table_filters"] = _tenant_filters(scope.tenants)
-        return self.engine.query(sql, parameters, settings, max_seconds or self._settings.max_seconds)
+        return self.engine.query(sql, parameters, settings, self._settings.max_seconds)
 
     def is_answering(self) -> float:
         """Seconds the engine took to answer at all. Raises EngineError."""

@@ -94,7 +94,7 @@ class Writer:
                 self._insert(segment)
 
     def _backoff_seconds(self, failures: int) -> float:
-        return min(self.settings.max_backoff_seconds, 0.25 * 2 ** min(failures, 10))
+        return min(self.settings.max_backoff_seconds, 0.25 * 2.0 ** min(failures, 10))
 
     def _insert(self, segment: Segment) -> None:
         started = time.perf_counter()

@@ -131,7 +131,9 @@ SETTINGS $table_settings;
 
 CREATE MATERIALIZED VIEW exceptions_from_spans $on_cluster TO exceptions AS
 SELECT
-    fromUnixTimestamp64Nano(toInt64(event_time), 'UTC') AS time,
+    -- Never outside its span: a sender's odd event time must not open a partition of its own.
+    fromUnixTimestamp64Nano(toInt64(least(greatest(event_time, toUnixTimestamp64Nano(start)),
+        toUnixTimestamp64Nano(start) + duration_ns)), 'UTC') AS time,
     environment, service, tenant, release, method,
     if(route != '', route, name) AS route,
     if(event['tocsin.error.fingerprint'] != '', event['tocsin.error.fingerprint'],
