@@ -1,4 +1,4 @@
-"""Templates to responses."""
+"""Templates to responses: the shell's context, the security headers and the cookie that remembers the choice."""
 
 from __future__ import annotations
 
@@ -9,14 +9,93 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from tocsin.web.paths import root_of
+from tocsin.web import assets, format
+from tocsin.web.choice import COOKIE, RANGES, SPOKEN
+from tocsin.web.page import GROUPS, found, listed
 
-TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 )
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    "Vary": "Cookie, HX-Request",
+}
+THEME_COOKIE = "tocsin_theme"
+REMEMBER_SECONDS = 30 * 86_400
 
 
 def render(request: Request, template_name: str, status_code: int = 200, **context: Any) -> Response:
-    """The page drawn from `templates/<template_name>`."""
+    """The page drawn from `templates/<template_name>` inside the shell, with what every page needs."""
+    view = context.get("view")
     template = TEMPLATES.get_template(template_name)
-    return HTMLResponse(template.render(request=request, root=root_of(request), **context), status_code)
+    response = HTMLResponse(template.render(**_shell(request, context), **context), status_code, headers=HEADERS)
+    if view is not None:
+        path = view.root or "/"
+        response.set_cookie(COOKIE, view.choice.cookie(), max_age=REMEMBER_SECONDS, path=path, samesite="lax")
+    return response
+
+
+def _shell(request: Request, context: dict[str, Any]) -> dict[str, Any]:
+    """What base.html reads, apart from what the caller gave."""
+    root = str(request.scope.get("root_path", "")).rstrip("/")
+    theme = request.cookies.get(THEME_COOKIE, "")
+    principal = context.get("principal") or getattr(request.state, "principal", None)
+    shell: dict[str, Any] = {
+        "request": request,
+        "view": None,
+        "principal": principal,
+        "page": _page_at(request.url.path.removeprefix(root)),
+        "navigation": _navigation(principal.role if principal else None),
+        "theme": theme if theme in ("light", "dark") else "",
+        "root": root,
+        "static": lambda name: root + assets.static_path(name),
+        "origin": str(request.base_url).rstrip("/"),
+    }
+    return {name: value for name, value in shell.items() if name not in context}
+
+
+def _page_at(path: str) -> Any:
+    return next((page for page, _ in found() if page.path == path), None)
+
+
+def _navigation(role: Any) -> list[tuple[str, list[Any]]]:
+    """(heading, pages) in order, only what the role may open."""
+    pages = listed(role)
+    groups = dict.fromkeys([*GROUPS, *(page.group for page in pages)])
+    return [(group, mine) for group in groups if (mine := [page for page in pages if page.group == group])]
+
+
+def _environment() -> Environment:
+    folder = Path(__file__).parent / "templates"
+    made = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "ago": format.ago,
+        "bytes": format.size,
+        "change": format.change,
+        "clock": format.clock,
+        "duration": format.duration,
+        "joined": format.join,
+        "ms": format.milliseconds,
+        "number": format.number,
+        "percent": format.percent,
+        "plural": format.plural,
+        "sentence": format.sentence,
+        "short_id": format.short_id,
+        "time_of_day": format.time_of_day,
+        "timestamp": format.timestamp,
+    }
+    made.globals |= {"RANGES": list(RANGES), "SPOKEN": SPOKEN}
+    return made
+
+
+TEMPLATES = _environment()

@@ -1,0 +1,195 @@
+"""Decides about one ingest request: who sends it, may it come in, is it sound; then hands it to the spool."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from tocsin.ingest import counters
+from tocsin.ingest.validate import Bounds, Checked, check
+from tocsin.model.settings import setting
+from tocsin.storage.telemetry.decode import Signal
+from tocsin.storage.telemetry.spool import Spool, SpoolFullError
+
+DAY_NS = 86_400 * 10**9
+
+
+@dataclass(frozen=True)
+class IngestSettings:
+    """What senders may do."""
+
+    require_key: bool = setting(
+        False,
+        help="Refuse telemetry without an ingest key. Always on when the server listens beyond this machine.",
+        env=("TOCSIN_REQUIRE_INGEST_KEY",),
+    )
+    max_body_bytes: int = setting(16 * 1024**2, unit="bytes", help="Largest request body as sent.")
+    max_message_bytes: int = setting(64 * 1024**2, unit="bytes", help="Largest request body once decompressed.")
+    max_in_flight_bytes: int = setting(
+        256 * 1024**2, unit="bytes", help="Bodies worked on at one time before senders are told to retry."
+    )
+    max_attributes: int = setting(1024, help="Attributes of one span, event, log record, data point or resource.")
+    max_events: int = setting(1024, help="Events, or links, of one span.")
+    max_age_days: int = setting(
+        31, help="Oldest telemetry taken in, in days; raise it with the retention to import older data."
+    )
+    max_future_seconds: int = setting(3600, unit="seconds", help="How far ahead a sender's clock may be.")
+    items_per_second: int = setting(
+        0, help="Spans, points and records a second that one key may send; 0 sets no limit. A key may have its own."
+    )
+
+
+class Key(Protocol):
+    """What the gate needs to know of an ingest key."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def spans_per_second(self) -> int | None: ...
+
+
+KeyLookup = Callable[[str], "Key | None"]
+
+
+class Refused(Exception):
+    """The request is not taken. `status` is the HTTP status; `retry_seconds` is None when retrying is no use."""
+
+    def __init__(self, status: HTTPStatus, message: str, retry_seconds: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.retry_seconds = retry_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A request on its way to disk: acknowledge once `stored` is done."""
+
+    stored: Future[bool]
+    checked: Checked
+
+
+class Gate:
+    """Every protocol's way into the spool."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        find_key: KeyLookup,
+        settings: IngestSettings | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.settings = settings or IngestSettings()
+        self._spool = spool
+        self._find_key = find_key
+        self._clock_ns = clock_ns
+        self._allowances: dict[str, _Allowance] = {}
+        self._in_flight = 0
+
+    def authenticate(self, secret: str) -> Key | None:
+        """The key behind `secret`; None when none was sent and none is needed. Raises Refused (401)."""
+        if not secret:
+            if self.settings.require_key:
+                raise Refused(
+                    HTTPStatus.UNAUTHORIZED,
+                    "cannot accept telemetry without an ingest key; create one under Settings, Ingest keys and send it "
+                    "as 'Authorization: Bearer <key>'",
+                )
+            return None
+        key = self._find_key(secret)
+        if key is None:
+            raise Refused(
+                HTTPStatus.UNAUTHORIZED,
+                "cannot accept this ingest key: it is unknown or revoked; create one under Settings, Ingest keys",
+            )
+        return key
+
+    def reserve(self, size: int) -> None:
+        """Account for a body that is about to be worked on; pair with `release`. Raises Refused (413, 503)."""
+        if size > self.settings.max_body_bytes:
+            raise too_large(f"{size} bytes are more than the {self.settings.max_body_bytes} allowed")
+        if self._in_flight + size > self.settings.max_in_flight_bytes:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "cannot accept the request: too many are in flight", 1)
+        self._in_flight += size
+        counters.in_flight_bytes.set(self._in_flight)
+
+    def release(self, size: int) -> None:
+        self._in_flight -= size
+        counters.in_flight_bytes.set(self._in_flight)
+
+    def admit(self, signal: Signal, body: bytes | None, request: Any, key: Key | None) -> Admission:
+        """Check a parsed request and append it to the spool. `body` is its protobuf encoding, if it came so.
+
+        Raises Refused: 429 beyond the key's rate, 503 when the spool is full.
+        """
+        checked = check(signal, body, request, self._bounds())
+        self._require_allowance(key, checked.items)
+        if checked.items == 0:
+            stored: Future[bool] = Future()
+            stored.set_result(True)
+        else:
+            try:
+                stored = self._spool.append(signal, checked.message)
+            except SpoolFullError as error:
+                raise Refused(
+                    HTTPStatus.SERVICE_UNAVAILABLE, f"cannot accept telemetry for now: {error}; retry later", 5
+                ) from error
+        counters.items.labels(signal).inc(checked.items)
+        counters.rejected_items.labels(signal).inc(checked.rejected)
+        return Admission(stored, checked)
+
+    def _bounds(self) -> Bounds:
+        now = self._clock_ns()
+        return Bounds(
+            oldest_ns=now - self.settings.max_age_days * DAY_NS,
+            newest_ns=now + self.settings.max_future_seconds * 10**9,
+            max_attributes=self.settings.max_attributes,
+            max_events=self.settings.max_events,
+        )
+
+    def _require_allowance(self, key: Key | None, items: int) -> None:
+        per_second = (key.spans_per_second if key else None) or self.settings.items_per_second
+        if not per_second:
+            return
+        name = key.id if key else ""
+        allowance = self._allowances.get(name)
+        if allowance is None or allowance.per_second != per_second:
+            allowance = self._allowances[name] = _Allowance(per_second, self._clock_ns())
+        wait_seconds = allowance.take(items, self._clock_ns())
+        if wait_seconds:
+            raise Refused(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"cannot accept {items} items: this ingest key may send {per_second} a second; lower the sampling "
+                f"ratio or raise the key's limit",
+                wait_seconds,
+            )
+
+
+class _Allowance:
+    """A token bucket that holds two seconds' worth and may go into debt by one request."""
+
+    def __init__(self, per_second: int, now_ns: int) -> None:
+        self.per_second = per_second
+        self._left = 2.0 * per_second
+        self._seen_ns = now_ns
+
+    def take(self, items: int, now_ns: int) -> int:
+        """0 if the items may pass, else whole seconds to wait."""
+        refill = max(0, now_ns - self._seen_ns) / 1e9 * self.per_second
+        self._left = min(2.0 * self.per_second, self._left + refill)
+        self._seen_ns = now_ns
+        if self._left <= 0:
+            return int(-self._left / self.per_second) + 1
+        self._left -= items
+        return 0
+
+
+def too_large(detail: str) -> Refused:
+    return Refused(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"cannot accept the body: {detail}; send smaller batches (OTEL_BSP_MAX_EXPORT_BATCH_SIZE)",
+    )

@@ -1,0 +1,181 @@
+"""Tenants against the platform: who is served how well, who is hurt, and since when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tocsin.model.tenant import Scope
+from tocsin.model.window import Window
+from tocsin.query.filters import Filter
+from tocsin.query.red import SUMS, Red, red_of, rollup, totals_rollup
+from tocsin.storage.telemetry.store import TelemetryStore
+
+# A tenant is hurt when this part of its requests failed lately and it was at least this many.
+HARM_RATIO = 0.05
+HARM_ERRORS = 3
+RECENT_SECONDS = 120
+# A failure is "usual" as long as it stays below this multiple of the tenant's ratio before.
+USUAL_FACTOR = 3.0
+# A run of failures goes on over as many requests without one.
+QUIET_REQUESTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRow:
+    tenant: str
+    red: Red
+    percentile_rank: float  # of its p95 among all tenants: 0 is the fastest, 1 the slowest
+    last_seen_ns: int
+    cells: list[float | None]  # error ratio per equal part of the window, None without traffic
+
+
+@dataclass(frozen=True, slots=True)
+class HarmedTenant:
+    """A tenant whose requests fail now, clearly more than usual."""
+
+    tenant: str
+    errors: int  # in the last two minutes of the window
+    requests: int
+    since_ns: int  # start of the run of failing steps that lasts until now
+    worst_endpoint: tuple[str, str, str] | None  # service, method, route
+
+
+def tenants(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 200, cells: int = 30) -> list[TenantRow]:
+    """Tenants with traffic, most failed requests first, then the busiest."""
+    sql = (
+        f"SELECT tenant, {SUMS}, toUnixTimestamp(max(r.time)) AS last_seen FROM {totals_rollup(filter)} "
+        f"WHERE {filter.conditions()} AND tenant != '' GROUP BY tenant HAVING requests > 0 "
+        f"ORDER BY errors DESC, requests DESC LIMIT {{limit:UInt32}}"
+    )
+    narrowed = filter.narrowed(scope)
+    rows = store.read(narrowed, sql, **filter.parameters(), limit=limit).dicts()
+    reds = {row["tenant"]: red_of(row, filter.window.seconds) for row in rows}
+    ranks = _ranks({tenant: red.p95_seconds or 0.0 for tenant, red in reds.items()})
+    strips = _strips(store, narrowed, filter, list(reds), cells)
+    return [
+        TenantRow(
+            tenant=row["tenant"],
+            red=reds[row["tenant"]],
+            percentile_rank=ranks[row["tenant"]],
+            last_seen_ns=row["last_seen"] * 10**9,
+            cells=strips[row["tenant"]],
+        )
+        for row in rows
+    ]
+
+
+def harmed(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 20) -> list[HarmedTenant]:
+    """Tenants hurt at the end of the window, most failed requests first.
+
+    Hurt means: of the last two minutes' requests at least 5 % and 3 failed, and that is three times more than in the
+    rest of the window.
+    """
+    recent = replace(filter, window=_tail(filter.window, RECENT_SECONDS))
+    sql = (
+        f"SELECT tenant, sumIf(r.requests, r.time >= {{recent:DateTime64(9)}}) AS requests_now, "
+        f"sumIf(r.errors, r.time >= {{recent:DateTime64(9)}}) AS errors_now, "
+        f"sumIf(r.requests, r.time < {{recent:DateTime64(9)}}) AS requests_before, "
+        f"sumIf(r.errors, r.time < {{recent:DateTime64(9)}}) AS errors_before "
+        f"FROM {rollup(filter, 10)} WHERE {filter.conditions()} AND tenant != '' GROUP BY tenant "
+        f"HAVING errors_now >= {HARM_ERRORS} AND errors_now >= {HARM_RATIO} * requests_now "
+        f"ORDER BY errors_now DESC LIMIT {{limit:UInt32}}"
+    )
+    parameters = filter.parameters() | {"recent": recent.parameters()["start"], "limit": limit}
+    narrowed = filter.narrowed(scope)
+    rows = store.read(narrowed, sql, **parameters).rows
+    names = [row[0] for row in rows]
+    if not names:
+        return []
+    since = _failing_since(store, narrowed, filter, names)
+    worst = _worst_endpoints(store, narrowed, recent, names)
+    return [
+        HarmedTenant(tenant, errors_now, requests_now, since[tenant], worst.get(tenant))
+        for tenant, requests_now, errors_now, requests_before, errors_before in rows
+        # What has failed for most of the window has no better "before" to compare with, and is no less a harm.
+        if errors_now / requests_now > USUAL_FACTOR * errors_before / max(1, requests_before)
+        or errors_now >= 0.5 * requests_now
+        or since[tenant] > filter.window.start_ns
+    ]
+
+
+def known_tenants(store: TelemetryStore, scope: Scope, limit: int = 1000) -> list[str]:
+    """The tenants seen in the last thirty days, alphabetical; the busiest `limit` of them."""
+    return _known(store, scope, "tenant", limit)
+
+
+def known_environments(store: TelemetryStore, scope: Scope) -> list[str]:
+    """The environments seen in the last thirty days, alphabetical."""
+    return _known(store, scope, "environment", 100)
+
+
+def _known(store: TelemetryStore, scope: Scope, column: str, limit: int) -> list[str]:
+    sql = (
+        f"SELECT {column} FROM red_1h WHERE time >= now() - INTERVAL 30 DAY AND {column} != '' "
+        f"GROUP BY {column} ORDER BY sum(requests) DESC LIMIT {{limit:UInt32}}"
+    )
+    return sorted(row[0] for row in store.read(scope, sql, limit=limit).rows)
+
+
+def _ranks(seconds: dict[str, float]) -> dict[str, float]:
+    ordered = sorted(seconds, key=lambda tenant: seconds[tenant])
+    last = max(1, len(ordered) - 1)
+    return {tenant: index / last for index, tenant in enumerate(ordered)}
+
+
+def _strips(
+    store: TelemetryStore, scope: Scope, filter: Filter, names: list[str], cells: int
+) -> dict[str, list[float | None]]:
+    """Error ratio per cell; cell k covers the k-th of `cells` equal parts of the window."""
+    width_ns = (filter.window.end_ns - filter.window.start_ns) // cells
+    step = 10 if width_ns < 60 * 10**9 else 60
+    sql = (
+        f"SELECT tenant, intDiv(toUnixTimestamp(time) * 1000000000 - {{first:Int64}}, {{width:Int64}}) AS cell, "
+        f"sum(r.requests) AS requests, sum(r.errors) AS errors FROM {rollup(filter, step)} "
+        f"WHERE {filter.conditions()} AND tenant IN {{names:Array(String)}} GROUP BY tenant, cell"
+    )
+    parameters = filter.parameters() | {"names": names, "first": filter.window.start_ns, "width": width_ns}
+    strips: dict[str, list[float | None]] = {name: [None] * cells for name in names}
+    for tenant, cell, requests, errors in store.read(scope, sql, **parameters).rows:
+        if requests and 0 <= cell < cells:
+            strips[tenant][cell] = errors / requests
+    return strips
+
+
+def _failing_since(store: TelemetryStore, scope: Scope, filter: Filter, names: list[str]) -> dict[str, int]:
+    """Per tenant the start, in ns, of the run of failing steps that reaches the window's end."""
+    sql = (
+        f"SELECT tenant, groupArray((at, errors, requests)) FROM (SELECT tenant, toUnixTimestamp(r.time) AS at, "
+        f"sum(r.errors) AS errors, sum(r.requests) AS requests FROM {rollup(filter, 10)} WHERE {filter.conditions()} "
+        f"AND tenant IN {{names:Array(String)}} GROUP BY tenant, at ORDER BY at DESC) GROUP BY tenant"
+    )
+    rows = store.read(scope, sql, **filter.parameters(), names=names).rows
+    return {tenant: _start_of_run(sorted(steps, reverse=True)) * 10**9 for tenant, steps in rows}
+
+
+def _start_of_run(steps: list[tuple[int, int, int]]) -> int:
+    """The oldest failing step (at, errors, requests) that only short quiet spells part from the newest."""
+    since, quiet = steps[0][0], 0
+    for at, errors, requests in steps:
+        if errors and errors >= HARM_RATIO * requests:
+            since, quiet = at, 0
+        else:
+            quiet += requests
+            if quiet > QUIET_REQUESTS:
+                break
+    return since
+
+
+def _worst_endpoints(
+    store: TelemetryStore, scope: Scope, filter: Filter, names: list[str]
+) -> dict[str, tuple[str, str, str]]:
+    sql = (
+        f"SELECT tenant, argMax(endpoint, failed) FROM (SELECT tenant, (service, method, route) AS endpoint, "
+        f"sum(r.errors) AS failed FROM {rollup(filter, 10)} WHERE {filter.conditions()} "
+        f"AND tenant IN {{names:Array(String)}} GROUP BY tenant, endpoint HAVING failed > 0) GROUP BY tenant"
+    )
+    rows = store.read(scope, sql, **filter.parameters(), names=names).rows
+    return {tenant: (endpoint[0], endpoint[1], endpoint[2]) for tenant, endpoint in rows}
+
+
+def _tail(window: Window, seconds: int) -> Window:
+    return Window(max(window.start_ns, window.end_ns - seconds * 10**9), window.end_ns)

@@ -1,0 +1,71 @@
+"""Endpoint: one route of one service, down to the traces that show why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from tocsin.query import errors, red, traces
+from tocsin.query.filters import Filter
+from tocsin.query.traces import TraceQuery, TraceSummary
+from tocsin.web import charts, headline, tiles
+from tocsin.web.page import Page
+from tocsin.web.view import View, view_of
+from tocsin.web.words import endpoint_name
+
+page = Page(
+    id="endpoint", title="Endpoint", group="Explore", path="/services/{service}/endpoint", order=3, parent="services"
+)
+router = APIRouter()
+
+TRACES = 8
+
+
+@router.get(page.path)
+def endpoint(view: Annotated[View, Depends(view_of(page))], service: str, method: str, route: str) -> Response:
+    asked = replace(view.filter, service=service, method=method, route=route)
+    name = endpoint_name(method, route)
+    now = red.totals(view.store, view.scope, asked)
+    before = red.totals(view.store, view.scope, view.before(asked))
+    series = red.series(view.store, view.scope, asked)
+    groups = errors.error_groups(view.store, view.scope, asked, limit=8)
+    statuses = red.statuses(view.store, view.scope, asked)
+    hurt = [each for each in view.harmed if each.worst_endpoint == (service, method, route)]
+    search = f"{method} {route}"
+    return view.render(
+        page_title=name,
+        service=service,
+        method=method,
+        route=route,
+        headline=headline.endpoint(view.speech, name, now, before, hurt, groups),
+        tiles=tiles.red_tiles(now, before, series, view.window, view.before_words),
+        charts=charts.red_charts(series, view.window),
+        heatmap=charts.HeatmapChart(
+            red.heatmap(view.store, view.scope, asked),
+            view.window,
+            view.link("/traces", service=service, operation=search, range=None, start=None, end=None),
+        ),
+        statuses=[(row, row.requests / now.requests) for row in statuses] if now.requests else [],
+        tenants=red.tenants(view.store, view.scope, asked, limit=12),
+        slowest=_traces(view, asked, "", "slowest"),
+        failing=_traces(view, asked, "error", "newest"),
+        operation=search,
+        groups=groups,
+    )
+
+
+def _traces(view: View, asked: Filter, status: str, order: str) -> list[TraceSummary]:
+    query = TraceQuery(
+        window=asked.window,
+        environment=asked.environment,
+        tenant=asked.tenant,
+        service=asked.service,
+        operation=f"{asked.method} {asked.route}",
+        status=status or None,
+        limit=TRACES,
+        order=order,
+    )
+    return traces.search(view.store, view.scope, query)

@@ -1,0 +1,48 @@
+"""Overview: is anybody hurt, and where to look first."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from tocsin.query import errors, red
+from tocsin.web import charts, headline, tiles
+from tocsin.web.page import Page
+from tocsin.web.view import View, view_of
+
+page = Page(id="overview", title="Overview", group="", path="/", order=1, key="o")
+router = APIRouter()
+
+ENDPOINTS = 8
+TENANTS = 10
+ERRORS = 5
+
+
+@router.get(page.path)
+def overview(view: Annotated[View, Depends(view_of(page))]) -> Response:
+    if not view.has_data:
+        return view.render(headline=headline.nothing_yet(), is_new=True)
+    now = red.totals(view.store, view.scope, view.filter)
+    before = red.totals(view.store, view.scope, view.before(view.filter))
+    series = red.series(view.store, view.scope, view.filter)
+    active = red.active_requests(view.store, view.scope, view.filter)
+    endpoints = red.endpoints(view.store, view.scope, view.filter, limit=ENDPOINTS)
+    tenants = red.tenants(view.store, view.scope, view.filter)
+    groups = errors.error_groups(view.store, view.scope, view.filter, limit=ERRORS)
+    harmed = [each for each in view.harmed if view.choice.tenant in (None, each.tenant)]
+    named = sum(1 for each in tenants if each.tenant)
+    return view.render(
+        headline=headline.overview(view.speech, now, before, harmed, named, endpoints, groups),
+        is_new=False,
+        tiles=[
+            *tiles.red_tiles(now, before, series, view.window, view.before_words),
+            tiles.active_tile(active),
+            tiles.tenants_tile(tenants, len(harmed), view.link("/tenants")),
+        ],
+        charts=charts.red_charts(series, view.window),
+        endpoints=endpoints,
+        tenants=tenants[:TENANTS],
+        groups=groups,
+    )

@@ -1,0 +1,66 @@
+"""Tenant: one customer's requests against the platform's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException
+from starlette.responses import Response
+
+from tocsin.query import errors, red, traces
+from tocsin.query.filters import Filter
+from tocsin.query.red import TenantRow
+from tocsin.query.traces import TraceQuery, TraceSummary
+from tocsin.web import charts, headline, tiles
+from tocsin.web.page import Page
+from tocsin.web.view import View, view_of
+
+page = Page(id="tenant", title="Tenant", group="Customers", path="/tenants/{tenant}", order=2, parent="tenants")
+router = APIRouter()
+
+TRACES = 8
+
+
+@router.get(page.path)
+def tenant(view: Annotated[View, Depends(view_of(page))], tenant: str) -> Response:
+    view.must_see(tenant)
+    if tenant not in view.tenants:
+        raise HTTPException(404, f"There is no tenant {tenant}, or it is not yours to see.")
+    asked = replace(view.filter, tenant=tenant)
+    everybody = replace(view.filter, tenant=None)
+    own, before = (red.totals(view.store, view.scope, each) for each in (asked, view.before(asked)))
+    series = red.series(view.store, view.scope, asked)
+    # A tenant viewer compares with nobody: what the platform does is not theirs to see.
+    platform = red.totals(view.store, view.scope, everybody) if view.scope.is_platform else None
+    beside = red.series(view.store, view.scope, everybody) if platform else None
+    groups = errors.error_groups(view.store, view.scope, asked, limit=8)
+    return view.render(
+        page_title=tenant,
+        tenant=tenant,
+        headline=headline.tenant(view.speech, tenant, own, platform, view.harmed, groups),
+        tiles=[
+            *tiles.red_tiles(own, before, series, view.window, view.before_words),
+            tiles.active_tile(red.active_requests(view.store, view.scope, asked)),
+        ],
+        own=own,
+        platform=platform,
+        row=_row(view, everybody if platform else asked, tenant),
+        charts=charts.red_charts(series, view.window, beside, tenant),
+        endpoints=red.endpoints(view.store, view.scope, asked, limit=12),
+        failing=_failing(view, asked),
+        groups=groups,
+    )
+
+
+def _row(view: View, asked: Filter, tenant: str) -> TenantRow | None:
+    """The tenant's row among those asked for, which carries its place and its cells."""
+    rows = red.tenants(view.store, view.scope, asked)
+    return next((row for row in rows if row.tenant == tenant), None)
+
+
+def _failing(view: View, asked: Filter) -> list[TraceSummary]:
+    query = TraceQuery(
+        window=asked.window, environment=asked.environment, tenant=asked.tenant, status="error", limit=TRACES
+    )
+    return traces.search(view.store, view.scope, query)

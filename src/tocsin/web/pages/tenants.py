@@ -1,0 +1,37 @@
+"""Tenants: every customer against the platform, worst first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from tocsin.query import red
+from tocsin.web import headline
+from tocsin.web.page import Page
+from tocsin.web.view import View, view_of
+
+page = Page(id="tenants", title="Tenants", group="Customers", path="/tenants", order=1, key="c")
+router = APIRouter()
+
+MOST_ROWS = 200
+
+
+@router.get(page.path)
+def tenants(view: Annotated[View, Depends(view_of(page))], q: str = "") -> Response:
+    if not view.has_data:
+        return view.render(headline=headline.nothing_yet(), is_new=True)
+    asked = replace(view.filter, tenant=None)
+    rows = red.tenants(view.store, view.scope, asked, limit=MOST_ROWS)
+    return view.render(
+        headline=headline.tenants(view.speech, rows, view.harmed),
+        is_new=False,
+        platform=red.totals(view.store, view.scope, asked),
+        rows=[row for row in rows if q.lower() in row.tenant.lower()],
+        hurt={each.tenant: each for each in view.harmed},
+        known=len(view.tenants),
+        q=q,
+        is_cut=len(rows) == MOST_ROWS,
+    )

@@ -1,0 +1,55 @@
+"""Trace: one request as a waterfall, with the failure named on top."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException
+from starlette.responses import Response
+
+from tocsin.query import traces
+from tocsin.query.traces import SpanRecord, Trace
+from tocsin.web import trace_headline, waterfall
+from tocsin.web.page import Page
+from tocsin.web.view import View, view_of
+
+page = Page(id="trace", title="Trace", group="Explore", path="/traces/{trace_id}", order=5, parent="traces")
+router = APIRouter()
+
+
+@router.get(page.path)
+def trace(view: Annotated[View, Depends(view_of(page))], trace_id: str, span: str = "") -> Response:
+    """The whole page, or, asked for as a fragment, the panel of one span."""
+    found = _get(view, trace_id)
+    cause = trace_headline.cause(found)
+    chosen = _chosen(found, span, cause)
+    if view.is_fragment:
+        return view.render(trace=found, span=chosen, kind=waterfall.kind_of(chosen))
+    rows = waterfall.rows(found)
+    return view.render(
+        page_title=found.root.name,
+        headline=trace_headline.trace(view.speech, found),
+        cause=cause,
+        where=trace_headline.where_time_went(found),
+        trace=found,
+        rows=rows,
+        left_out=len(found.spans) - sum(1 for row in rows if row.repeats == 1),
+        shares=waterfall.time_by_kind(found),
+        kind_words=waterfall.KIND_WORDS,
+        span=chosen,
+        kind=waterfall.kind_of(chosen),
+        status_code=found.root.attributes.get("http.response.status_code"),
+    )
+
+
+def _get(view: View, trace_id: str) -> Trace:
+    found = traces.get(view.store, view.scope, trace_id.lower())
+    if found is None or not found.spans:
+        raise HTTPException(404, "There is no such trace, or it is older than traces are kept, or not yours to see.")
+    return found
+
+
+def _chosen(found: Trace, span_id: str, cause: trace_headline.Cause | None) -> SpanRecord:
+    """The span asked for, else the one that failed, else the root."""
+    asked = next((each for each in found.spans if each.span_id == span_id), None)
+    return asked or (cause.span if cause else found.root)

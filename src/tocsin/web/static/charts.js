@@ -1,0 +1,167 @@
+// Time charts: uPlot with the theme's colours, one cursor and one time axis for all charts of a page, deploy markers,
+// the usual band, a tooltip, and zoom by dragging. The data and the options come from tocsin/web/charts.py.
+
+import { colour, isoSeconds, tip, write, writeAxis, zoomed } from "./units.js";
+
+const mounted = new Map(); // figure element -> {plot, text, data, tip}
+const FONT = '11px Inter, ui-sans-serif, system-ui, sans-serif';
+const soft = (name, share) => `color-mix(in srgb, ${colour(name)} ${share}%, transparent)`;
+
+const read = (figure) => {
+  const text = figure.querySelector("script").textContent;
+  return { text, data: JSON.parse(text) };
+};
+
+const columns = (data) => {
+  const band = data.band ? [data.band.high, data.band.low] : [];
+  return [data.times, ...data.lines.map((line) => line.values), ...band];
+};
+
+function series(data) {
+  const lines = data.lines.map((line) => ({
+    label: line.label,
+    stroke: () => colour(line.colour),
+    fill: line.filled ? () => soft(line.colour, 12) : undefined,
+    width: 1.6,
+    dash: line.dashed ? [4, 4] : undefined,
+    points: { show: (plot, index) => isLonely(plot.data[index]), size: 5 },
+    spanGaps: false,
+  }));
+  const edge = { stroke: "transparent", width: 0, points: { show: false } };
+  return [{}, ...lines, ...(data.band ? [edge, edge] : [])];
+}
+
+// A line needs two neighbouring points; values standing alone are drawn as dots or they would not be seen at all.
+const isLonely = (values) => {
+  const known = values.filter((value) => value != null).length;
+  return known > 0 && known < 3;
+};
+
+function markers(figure) {
+  return (plot) => {
+    const { data } = mounted.get(figure) ?? read(figure);
+    const { ctx, bbox } = plot;
+    ctx.save();
+    ctx.strokeStyle = ctx.fillStyle = colour("ink-3");
+    ctx.font = `${11 * devicePixelRatio}px Inter, sans-serif`;
+    ctx.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
+    for (const marker of data.markers) {
+      const x = plot.valToPos(marker.at, "x", true);
+      if (x < bbox.left || x > bbox.left + bbox.width) continue;
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
+      const isLate = x > bbox.left + bbox.width * 0.7;
+      ctx.textAlign = isLate ? "right" : "left";
+      ctx.fillText(marker.label, x + (isLate ? -5 : 5) * devicePixelRatio, bbox.top + 9 * devicePixelRatio);
+    }
+    ctx.restore();
+  };
+}
+
+function showTip(figure, plot) {
+  const entry = mounted.get(figure);
+  if (!entry) return;
+  const { idx, left, top } = plot.cursor;
+  const isHere = figure.matches(":hover");
+  if (idx == null || left < 0 || !isHere) return entry.tip.hide();
+  const rows = entry.data.lines.map((line) => [line.colour, line.label, write(entry.data.format, line.values[idx])]);
+  if (entry.data.band) rows.push(["c6", "usual", `${write(entry.data.format, entry.data.band.low[idx])} – ${write(entry.data.format, entry.data.band.high[idx])}`]);
+  entry.tip.show(left + plot.over.offsetLeft, top + plot.over.offsetTop, isoSeconds(entry.data.times[idx]), rows);
+}
+
+function axes(data) {
+  const grid = { stroke: () => colour("line"), width: 1 };
+  const common = { stroke: () => colour("ink-3"), font: FONT, grid, ticks: { show: false } };
+  const clock = (plot, splits) => splits.map((at) => axisTime(at, data));
+  return [
+    { ...common, grid: { show: false }, size: 26, gap: 4, space: 64, values: clock },
+    { ...common, size: 50, gap: 6, space: 38, values: (plot, splits) => splits.map((value) => writeAxis(data.format, value)) },
+  ];
+}
+
+const axisTime = (at, data) => {
+  const date = new Date(at * 1000);
+  const clock = `${String(date.getHours()).padStart(2, "0")}:${String(date.getMinutes()).padStart(2, "0")}`;
+  if (data.end - data.start <= 86400 * 1.5) return clock;
+  const day = `${date.getDate()} ${date.toLocaleString("en", { month: "short" })}`;
+  return date.getHours() || date.getMinutes() ? clock : day;
+};
+
+function options(figure, data, box) {
+  return {
+    width: box.clientWidth,
+    height: box.clientHeight,
+    padding: [6, 8, 0, 0],
+    legend: { show: false },
+    cursor: {
+      y: false,
+      points: { size: 6 },
+      drag: { x: true, y: false, setScale: false },
+      sync: { key: "page", setSeries: false },
+    },
+    select: { show: true },
+    scales: {
+      x: { time: true, range: () => { const { start, end } = (mounted.get(figure) ?? { data }).data; return [start, end]; } },
+      y: { range: (plot, low, high) => [0, high > 0 ? high * 1.12 : 1] },
+    },
+    series: series(data),
+    bands: data.band ? [{ series: [data.lines.length + 1, data.lines.length + 2], fill: () => soft("c6", 14) }] : [],
+    axes: axes(data),
+    hooks: {
+      draw: [markers(figure)],
+      setCursor: [(plot) => showTip(figure, plot)],
+      setSelect: [(plot) => plot.select.width > 6 && zoom(plot)],
+    },
+  };
+}
+
+function zoom(plot) {
+  const { left, width } = plot.select;
+  location.href = zoomed(plot.posToVal(left, "x"), plot.posToVal(left + width, "x"));
+}
+
+function mount(figure) {
+  const { text, data } = read(figure);
+  const box = figure.querySelector(".plot");
+  box.replaceChildren();
+  const plot = new uPlot(options(figure, data, box), columns(data), box);
+  mounted.set(figure, { plot, text, data, box, tip: tip(figure), shape: shapeOf(data) });
+  box.addEventListener("mouseleave", () => mounted.get(figure)?.tip.hide());
+  sizes.observe(box);
+}
+
+const shapeOf = (data) => JSON.stringify([data.lines.map((line) => [line.label, line.colour, line.dashed]), !!data.band, data.format]);
+
+const sizes = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const entry = mounted.get(target.closest("[data-chart]"));
+    if (entry && target.clientWidth && target.clientWidth !== entry.plot.width)
+      entry.plot.setSize({ width: target.clientWidth, height: target.clientHeight });
+  }
+});
+
+function unmount(figure) {
+  mounted.get(figure).plot.destroy();
+  figure.querySelector(".tip")?.remove();
+  mounted.delete(figure);
+}
+
+// Mounts new charts, brings new data into those that are there, drops those that left the page.
+export function refreshCharts() {
+  for (const figure of [...mounted.keys()]) if (!figure.isConnected) unmount(figure);
+  for (const figure of document.querySelectorAll("[data-chart]")) {
+    const entry = mounted.get(figure);
+    if (!entry) { mount(figure); continue; }
+    const { text, data } = read(figure);
+    if (text === entry.text) continue;
+    if (shapeOf(data) !== entry.shape) { unmount(figure); mount(figure); continue; }
+    Object.assign(entry, { text, data });
+    entry.plot.setData(columns(data));
+  }
+}
+
+export function recolourCharts() {
+  for (const { plot } of mounted.values()) plot.redraw(false);
+}

@@ -1,0 +1,207 @@
+"""A trace as the rows of a waterfall: the tree in order, runs of the same call folded, shares of time.
+
+Pure: a Trace in, plain rows out. Broken input (missing parents, cycles, children outside their parent) still gives
+every span exactly one row.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tocsin.query.traces import SpanRecord, Trace
+
+FOLD_FROM = 4
+"""So many neighbours of the same name, none with children, are folded into one row."""
+
+MOST_ROWS = 2000
+"""Rows a page draws; a browser shows more only slowly and nobody reads them."""
+
+KIND_WORDS = {
+    "server": "the handler",
+    "internal": "the app's own code",
+    "db": "the database",
+    "http": "calls to other services",
+    "queue": "queues",
+    "cache": "the cache",
+}
+CACHES = frozenset({"redis", "memcached", "valkey"})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the waterfall. `offset` and `width` are 0-1 of the trace's time; `id` is unique on the page, `parent`
+    the id of the row it folds under. `repeats` > 1: it stands for so many calls, which follow as its children."""
+
+    id: str
+    parent: str
+    span: SpanRecord
+    depth: int
+    children: int
+    repeats: int
+    offset: float
+    width: float
+    duration_ns: int
+    kind: str
+    is_error: bool
+    is_folded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How much of a trace's working time one kind of work took: `ratio` 0-1, in `spans` calls."""
+
+    kind: str
+    ratio: float
+    spans: int
+
+
+def rows(trace: Trace) -> list[Row]:
+    """Every span in tree order, parents before children, neighbours by start; at most MOST_ROWS."""
+    children = _children(trace.spans)
+    made: list[Row] = []
+    stack = [(item, 0, "", False) for item in reversed(_items(children[""], children))]
+    while stack and len(made) < MOST_ROWS:
+        item, depth, parent, is_folded = stack.pop()
+        row = _row(trace, item, depth, parent, children, is_folded)
+        made.append(row)
+        inner = [[span] for span in item] if len(item) > 1 else _items(children[item[0].span_id], children)
+        hidden = is_folded or len(item) > 1
+        stack.extend((below, depth + 1, row.id, hidden) for below in reversed(inner))
+    return made
+
+
+def time_by_kind(trace: Trace) -> list[Share]:
+    """Working time (a span's own, without that of its children) by kind, largest first."""
+    children = _children(trace.spans)
+    spent: dict[str, int] = defaultdict(int)
+    calls: dict[str, int] = defaultdict(int)
+    for span in trace.spans:
+        spent[kind_of(span)] += self_time_ns(span, children[span.span_id])
+        calls[kind_of(span)] += 1
+    total = sum(spent.values()) or 1
+    shares = [Share(kind, own / total, calls[kind]) for kind, own in spent.items()]
+    return sorted(shares, key=lambda share: -share.ratio)
+
+
+def self_time_ns(span: SpanRecord, children: Sequence[SpanRecord]) -> int:
+    """What of a span's time none of its children covers."""
+    end_ns = span.start_ns + span.duration_ns
+    covered, reached = 0, span.start_ns
+    for child in sorted(children, key=lambda each: each.start_ns):
+        start, stop = max(child.start_ns, reached), min(child.start_ns + child.duration_ns, end_ns)
+        if stop > start:
+            covered += stop - start
+            reached = stop
+    return max(span.duration_ns - covered, 0)
+
+
+def kind_of(span: SpanRecord) -> str:
+    """server, internal, db, cache, http or queue: what a bar's colour means."""
+    system = span.attributes.get("db.system.name") or span.attributes.get("db.system")
+    if system:
+        return "cache" if str(system) in CACHES else "db"
+    if "messaging.system" in span.attributes or span.kind in ("producer", "consumer"):
+        return "queue"
+    return {"client": "http", "server": "server"}.get(span.kind, "internal")
+
+
+def error_origin(trace: Trace) -> SpanRecord | None:
+    """The failed span deepest in the tree, the latest of several: where the failure began. None when none failed."""
+    failed = [span for span in trace.spans if span.status == "error" or exception_of(span) is not None]
+    if not failed:
+        return None
+    known = {span.span_id: span for span in trace.spans}
+    parents_of_failed = {span.parent_span_id for span in failed}
+    origins = [span for span in failed if span.span_id not in parents_of_failed] or failed
+    return max(origins, key=lambda span: (_depth(span, known), span.start_ns))
+
+
+def exception_of(span: SpanRecord) -> dict[str, Any] | None:
+    """The attributes of the last exception a span recorded."""
+    return next((event.attributes for event in reversed(span.events) if event.name == "exception"), None)
+
+
+def _children(spans: Sequence[SpanRecord]) -> defaultdict[str, list[SpanRecord]]:
+    """Children by parent id in order of start; under '' those to start from: without a known parent, or in a cycle."""
+    known = {span.span_id for span in spans}
+    found: defaultdict[str, list[SpanRecord]] = defaultdict(list)
+    for span in sorted(spans, key=lambda each: (each.start_ns, -each.duration_ns)):
+        is_child = span.parent_span_id in known and span.parent_span_id != span.span_id
+        found[span.parent_span_id if is_child else ""].append(span)
+    reached = set(_reached(found[""], found))
+    for span in spans:
+        if span.span_id not in reached:  # only a cycle hides a span from every root: cut it here
+            found[span.parent_span_id].remove(span)
+            found[""].append(span)
+            reached.update(_reached([span], found))
+    return found
+
+
+def _reached(roots: Sequence[SpanRecord], children: defaultdict[str, list[SpanRecord]]) -> Iterator[str]:
+    stack = list(roots)
+    while stack:
+        span = stack.pop()
+        yield span.span_id
+        stack.extend(children.get(span.span_id, ()))
+
+
+def _items(siblings: Sequence[SpanRecord], children: defaultdict[str, list[SpanRecord]]) -> list[list[SpanRecord]]:
+    """Siblings as runs: lone ones, and neighbours of one name without children that are to be folded."""
+    runs: list[list[SpanRecord]] = []
+    for span in siblings:
+        last = runs[-1][-1] if runs else None
+        if (
+            last is not None
+            and _is_same_call(last, span)
+            and not children.get(last.span_id)
+            and not children.get(span.span_id)
+        ):
+            runs[-1].append(span)
+        else:
+            runs.append([span])
+    return [item for run in runs for item in ([run] if len(run) >= FOLD_FROM else [[span] for span in run])]
+
+
+def _is_same_call(one: SpanRecord, other: SpanRecord) -> bool:
+    return (one.name, one.kind, one.service, one.status) == (other.name, other.kind, other.service, other.status)
+
+
+def _row(
+    trace: Trace,
+    item: list[SpanRecord],
+    depth: int,
+    parent: str,
+    children: defaultdict[str, list[SpanRecord]],
+    is_folded: bool,
+) -> Row:
+    first = item[0]
+    end_ns = max(span.start_ns + span.duration_ns for span in item)
+    length_ns = max(trace.duration_ns, 1)
+    offset = min(max((first.start_ns - trace.start_ns) / length_ns, 0.0), 1.0)
+    is_run = len(item) > 1
+    return Row(
+        id=f"run-{first.span_id}" if is_run else first.span_id,
+        parent=parent,
+        span=first,
+        depth=depth,
+        children=len(item) if is_run else len(children.get(first.span_id, ())),
+        repeats=len(item),
+        offset=offset,
+        width=min(max((end_ns - first.start_ns) / length_ns, 0.0), 1 - offset),
+        duration_ns=end_ns - first.start_ns,
+        kind=kind_of(first),
+        is_error=first.status == "error",
+        is_folded=is_folded,
+    )
+
+
+def _depth(span: SpanRecord, known: dict[str, SpanRecord]) -> int:
+    depth, seen = 0, {span.span_id}
+    while span.parent_span_id in known and span.parent_span_id not in seen:
+        span = known[span.parent_span_id]
+        seen.add(span.span_id)
+        depth += 1
+    return depth
