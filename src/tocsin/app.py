@@ -36,7 +36,7 @@ from tocsin.storage.telemetry.retention import RetentionSettings, apply_retentio
 from tocsin.storage.telemetry.spool import Spool, SpoolSettings
 from tocsin.storage.telemetry.store import QuerySettings, TelemetryStore
 from tocsin.storage.telemetry.writer import Writer, WriterSettings
-from tocsin.web.site import build_site
+from tocsin.web.application import build_site
 
 log = structlog.get_logger("tocsin.server")
 
@@ -137,11 +137,7 @@ class Server:
         self.config = config[ServerSettings]
         self.data = Path(self.config.data).absolute()
         self.data.mkdir(parents=True, exist_ok=True)
-        self.control = ControlStore.open(
-            config[ControlSettings].url or f"sqlite:///{self.data / 'control.sqlite'}",
-            control=config[ControlSettings],
-            auth=config[AuthSettings],
-        )
+        self.control = open_control(config)
         self.engine = ChdbEngine(self.data / "telemetry", config[ChdbSettings])
         self.migrated = migrate(self.engine)
         apply_retention(self.engine, config[RetentionSettings])
@@ -190,10 +186,15 @@ class Server:
             self.store.is_answering()
         except EngineError as error:
             return f"telemetry store: {error}"
+        problem = self.control_problem()
+        return f"control store: {problem}" if problem else ""
+
+    def control_problem(self) -> str:
+        """'' when the control store answers, else why not."""
         try:
             self.control.check()
         except SQLAlchemyError as error:
-            return f"control store: {error}"
+            return str(error)
         return ""
 
     @asynccontextmanager
@@ -229,6 +230,14 @@ class Front:
             await self._otlp(scope, receive, send)
         else:
             await self.site(scope, receive, send)
+
+
+def open_control(config: Config) -> ControlStore:
+    """The control store these settings name. Raises StoreUnusable."""
+    data = Path(config[ServerSettings].data).absolute()
+    data.mkdir(parents=True, exist_ok=True)
+    url = config[ControlSettings].url or f"sqlite:///{data / 'control.sqlite'}"
+    return ControlStore.open(url, control=config[ControlSettings], auth=config[AuthSettings])
 
 
 def configuration(overrides: dict[str, Any] | None = None, toml: Path | None = None) -> Config:

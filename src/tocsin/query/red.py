@@ -143,7 +143,8 @@ def services(store: TelemetryStore, scope: Scope, filter: Filter) -> list[Servic
     """Every service with traffic in the window, busiest first."""
     sql = (
         f"SELECT service, {SUMS}, toUnixTimestamp(max(r.time)) AS last_seen, "
-        f"groupUniqArray(20)(r.release) AS releases, groupUniqArray(20)(r.environment) AS environments, any(r.sdk) AS sdk "
+        f"groupUniqArray(20)(r.release) AS releases, "
+        f"groupUniqArray(20)(r.environment) AS environments, any(r.sdk) AS sdk "
         f"FROM {totals_rollup(filter)} WHERE {filter.conditions()} GROUP BY service ORDER BY requests DESC LIMIT 500"
     )
     return [

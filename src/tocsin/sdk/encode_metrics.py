@@ -76,9 +76,7 @@ class MetricEncoder:
     def _figures(self, name: str, group: list[Figure], start_ns: int, now_ns: int) -> bytes:
         first = group[0]
         times = _TIMES.pack(b"\x11", start_ns if first.is_sum else 0, b"\x19", now_ns)
-        points = [
-            delimited(b"\x0a", times + _number(f.value) + self._number.encode_all(f.attributes)) for f in group
-        ]
+        points = [delimited(b"\x0a", times + _number(f.value) + self._number.encode_all(f.attributes)) for f in group]
         head = _head(name, first.unit)
         if not first.is_sum:
             return head + delimited(b"\x2a", b"".join(points))

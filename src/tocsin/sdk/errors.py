@@ -17,7 +17,9 @@ _MODULE_PARTS = 3
 def qualified_name(error: BaseException) -> str:
     """`package.module.Class`, without the module for built-in exceptions."""
     kind = type(error)
-    return kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    return (
+        kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    )
 
 
 def fingerprint(error: BaseException) -> str:

@@ -352,4 +352,3 @@ def _to_int(value: bytes) -> int:
         return max(-1, int(value))
     except ValueError:
         return -1
-

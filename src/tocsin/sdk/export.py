@@ -66,7 +66,7 @@ class Breaker:
         self.failures += 1
         self.cause = cause
         delay = min(_LONGEST_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2 ** min(self.failures - 1, 10))
-        delay *= random.uniform(0.5, 1.0)  # noqa: S311  spreads load, protects nothing
+        delay *= random.uniform(0.5, 1.0)
         if retry_after_seconds is not None:
             delay = max(delay, min(retry_after_seconds, _LONGEST_RETRY_AFTER_SECONDS))
         self.not_before = self._clock() + delay

@@ -21,7 +21,9 @@ def note_fault(where: str, error: Exception) -> None:
     """Counts one fault of ours; the first of each place is logged with its stack, the rest only counted."""
     faults[where] += 1
     if faults[where] == 1:
-        log.warning("cannot complete %s: %r; the request is unaffected, please report this", where, error, exc_info=error)
+        log.warning(
+            "cannot complete %s: %r; the request is unaffected, please report this", where, error, exc_info=error
+        )
 
 
 def guarded(fallback: R) -> Callable[[Callable[P, R]], Callable[P, R]]:

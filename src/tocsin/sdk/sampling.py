@@ -14,9 +14,7 @@ _TENANTS_PER_SECOND = 1000
 class Sampler:
     """Draws by trace id at a ratio, and gives each tenant a minimum of traces a second whatever the ratio."""
 
-    def __init__(
-        self, ratio: float, minimum_per_second: int, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, ratio: float, minimum_per_second: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._minimum = minimum_per_second
         self._clock = clock
         self._second = -1

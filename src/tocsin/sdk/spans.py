@@ -237,7 +237,9 @@ class RecordingSpan(trace.Span):
                 if root.children is None:
                     root.children = []
                 root.children.append(self)
-            portion = root.children if not is_late and root.head and len(root.children or ()) >= _EARLY_PORTION else None
+            portion = (
+                root.children if not is_late and root.head and len(root.children or ()) >= _EARLY_PORTION else None
+            )
             if portion:
                 root.children = None
         if portion:

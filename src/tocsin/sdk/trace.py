@@ -143,7 +143,7 @@ def start_child(agent: Agent, parent: trace.Span, name: str, kind: int, start_ns
     return span
 
 
-class span:  # noqa: N801  reads as a statement: `with tocsin.span("load report"):`
+class span:
     """A span of your own around a block or a function, below the current one.
 
     `with tocsin.span("render", pages=12) as current:` gives the OpenTelemetry span; `@tocsin.span("render")`
