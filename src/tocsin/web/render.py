@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -80,8 +81,8 @@ def _environment() -> Environment:
     )
     made.filters |= {
         "ago": format.ago,
+        "breakable": _breakable,
         "bytes": format.size,
-        "change": format.change,
         "clock": format.clock,
         "duration": format.duration,
         "joined": format.join,
@@ -90,12 +91,18 @@ def _environment() -> Environment:
         "percent": format.percent,
         "plural": format.plural,
         "sentence": format.sentence,
+        "share": format.share,
         "short_id": format.short_id,
         "time_of_day": format.time_of_day,
         "timestamp": format.timestamp,
     }
     made.globals |= {"RANGES": list(RANGES), "SPOKEN": SPOKEN}
     return made
+
+
+def _breakable(name: str) -> Markup:
+    """A dotted name that may break after each dot."""
+    return Markup(".<wbr>").join(name.split("."))
 
 
 TEMPLATES = _environment()

@@ -40,7 +40,9 @@ def answer_http_error(request: Request, error: Exception) -> Response:
     if _is_for_program(request):
         return JSONResponse({"detail": error.detail}, error.status_code, headers=error.headers)
     said = error.detail if error.detail != _phrase(error.status_code) else ""
-    return error_page(request, error.status_code, said)
+    response = error_page(request, error.status_code, said)
+    response.headers.update(error.headers or {})
+    return response
 
 
 def answer_failure(request: Request, error: Exception) -> Response:

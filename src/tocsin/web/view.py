@@ -17,8 +17,9 @@ from starlette.responses import Response
 from tocsin.model.access import Principal
 from tocsin.model.tenant import Scope
 from tocsin.model.window import Window
-from tocsin.query import red
+from tocsin.query import tenants as tenants_query
 from tocsin.query.filters import Filter
+from tocsin.query.tenants import HarmedTenant
 from tocsin.storage.telemetry.store import TelemetryStore
 from tocsin.web import choice as chosen
 from tocsin.web import format
@@ -155,16 +156,16 @@ class View:
 
     @cached_property
     def tenants(self) -> list[str]:
-        return red.known_tenants(self.store, self.scope)
+        return tenants_query.known_tenants(self.store, self.scope)
 
     @cached_property
     def environments(self) -> list[str]:
-        return red.known_environments(self.store, self.scope)
+        return tenants_query.known_environments(self.store, self.scope)
 
     @cached_property
-    def harmed(self) -> list[red.HarmedTenant]:
+    def harmed(self) -> list[HarmedTenant]:
         """The tenants hurt within the chosen environment, whatever tenant is chosen: the navigation counts them."""
-        return red.harmed(self.store, self.scope, replace(self.filter, tenant=None))
+        return tenants_query.harmed(self.store, self.scope, replace(self.filter, tenant=None))
 
     @cached_property
     def has_data(self) -> bool:

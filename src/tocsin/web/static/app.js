@@ -72,11 +72,12 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   if (pathname === `${root}/sign-in`) { event.detail.shouldSwap = false; location.reload(); }
 });
 
-// The reader's zone: told once, then the server writes local times.
+// The reader's zone: told once, then the server writes local times. Without cookies the page stays in UTC.
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-if (zone && recall("tocsin_zone") !== encodeURIComponent(zone) && recall("tocsin_zone") !== zone) {
+if (zone && recall("tocsin_zone") !== zone && one(".switches")) {
   remember("tocsin_zone", zone);
-  if (page) ask();
+  // htmx starts listening once the document is there, after this module ran.
+  if (recall("tocsin_zone") === zone) addEventListener("load", () => (page ? ask() : location.reload()));
 }
 
 // The address says what is shown, so that it can be shared: without parameters the choice came from a cookie.
