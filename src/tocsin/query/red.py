@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from tocsin.model.tenant import Scope
@@ -142,7 +143,8 @@ def services(store: TelemetryStore, scope: Scope, filter: Filter) -> list[Servic
     """Every service with traffic in the window, busiest first."""
     sql = (
         f"SELECT service, {SUMS}, toUnixTimestamp(max(r.time)) AS last_seen, "
-        f"groupUniqArray(20)(r.release) AS releases, groupUniqArray(20)(r.environment) AS environments, any(r.sdk) AS sdk "
+        f"groupUniqArray(20)(r.release) AS releases, "
+        f"groupUniqArray(20)(r.environment) AS environments, any(r.sdk) AS sdk "
         f"FROM {totals_rollup(filter)} WHERE {filter.conditions()} GROUP BY service ORDER BY requests DESC LIMIT 500"
     )
     return [
@@ -158,30 +160,40 @@ def services(store: TelemetryStore, scope: Scope, filter: Filter) -> list[Servic
     ]
 
 
-# How endpoints may be ordered. Harm is what waiting and failing cost together: every failed request counts as much
-# as ten seconds of waiting.
-ENDPOINT_ORDERS = {
-    "harm": "seconds + 10 * errors",
-    "rate": "requests",
-    "errors": "errors",
-    "p95": "requests",  # the rows with traffic are found first, then sorted by their percentile
-    "time": "seconds",
+class EndpointOrder(StrEnum):
+    """What makes an endpoint come first."""
+
+    HARM = "harm"  # waiting and failing together
+    RATE = "rate"
+    ERRORS = "errors"
+    P95 = "p95"
+    TIME = "time"  # spent by all its requests together
+
+
+# Every failed request counts as much harm as ten seconds of waiting. For p95, the busiest endpoints are found first
+# and then sorted by their percentile.
+ORDER_BY = {
+    EndpointOrder.HARM: "seconds + 10 * errors",
+    EndpointOrder.RATE: "requests",
+    EndpointOrder.ERRORS: "errors",
+    EndpointOrder.P95: "requests",
+    EndpointOrder.TIME: "seconds",
 }
 
 
 def endpoints(
-    store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 50, order: str = "harm"
+    store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 50, order: str = EndpointOrder.HARM
 ) -> list[EndpointRow]:
-    """The endpoints of the filter, worst first by `order` (a key of ENDPOINT_ORDERS)."""
+    """The endpoints of the filter, worst first by `order`. Raises ValueError unless it is an EndpointOrder."""
     source = f"FROM {totals_rollup(filter)} WHERE {filter.conditions()}"
     sql = (
         f"SELECT service, method, route, {SUMS}, "
         f"sum(r.seconds) / greatest((SELECT sum(r.seconds) {source}), 1e-9) AS share_of_time, "
         f"topKWeightedIf(5)(r.tenant, r.errors, r.errors > 0 AND r.tenant != '') AS tenants_hurt "
-        f"{source} GROUP BY service, method, route HAVING requests > 0 ORDER BY {ENDPOINT_ORDERS[order]} DESC "
+        f"{source} GROUP BY service, method, route HAVING requests > 0 ORDER BY {ORDER_BY[EndpointOrder(order)]} DESC "
         f"LIMIT {{limit:UInt32}}"
     )
-    wanted = 1000 if order == "p95" else limit
+    wanted = 1000 if order == EndpointOrder.P95 else limit
     answer = store.read(filter.narrowed(scope), sql, **filter.parameters(), limit=wanted).dicts()
     rows = [
         EndpointRow(
@@ -194,7 +206,7 @@ def endpoints(
         )
         for row in answer
     ]
-    if order == "p95":
+    if order == EndpointOrder.P95:
         rows.sort(key=lambda row: row.red.p95_seconds or 0, reverse=True)
     return rows[:limit]
 

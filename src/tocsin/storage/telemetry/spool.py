@@ -110,7 +110,7 @@ class Spool:
         self._files = threading.Lock()
         self._is_closing = False
         self._free_checked = 0.0
-        self._has_room = True
+        self.has_room = True
         self._recover()
         self._committer = threading.Thread(target=self._commit_forever, name="tocsin-spool", daemon=True)
         self._committer.start()
@@ -183,8 +183,8 @@ class Spool:
         now = time.monotonic()
         if now - self._free_checked > 1:
             self._free_checked = now
-            self._has_room = shutil.disk_usage(self.folder).free > self.settings.min_free_bytes
-        if not self._has_room:
+            self.has_room = shutil.disk_usage(self.folder).free > self.settings.min_free_bytes
+        if not self.has_room:
             raise SpoolFullError(f"the disk of {self.folder} has less than {self.settings.min_free_bytes} bytes free")
 
     def _commit_forever(self) -> None:
@@ -226,7 +226,7 @@ class Spool:
                 if error is None:
                     self._recent.add(digest)
             if error is not None:
-                self._has_room = False
+                self.has_room = False
         for *_, future in entries:
             if error is None:
                 future.set_result(True)

@@ -1,0 +1,37 @@
+"""Puts Tallyroom together: one FastAPI app, one line of Tocsin, routers, a mounted sub-app."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx2
+from fastapi import FastAPI
+
+import tocsin
+from demo.product.routes import api, control
+from demo.product.routes.public import create_public
+from demo.product.services import open_services
+from demo.product.settings import ProductSettings
+
+
+def create_app(settings: ProductSettings, renderer_client: httpx2.AsyncClient | None = None) -> FastAPI:
+    """The product; it opens its data when it starts and closes it when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services(settings, renderer_client) as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(title="Tallyroom", version=settings.release, lifespan=lifespan)
+    tocsin.instrument(app, service="tallyroom", environment="demo", release=settings.release)
+    app.include_router(api)
+    app.include_router(control.router)
+    app.mount("/public", create_public())
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok", "release": settings.release}
+
+    return app

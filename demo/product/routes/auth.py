@@ -1,0 +1,87 @@
+"""Signing in, and switching to another organisation of the same user."""
+
+from __future__ import annotations
+
+import time
+
+from fastapi import APIRouter, HTTPException, status
+from pydantic import BaseModel
+from sqlalchemy import select
+
+import tocsin
+from demo.product.identity import Caller
+from demo.product.models import Membership, User
+from demo.product.passwords import is_password
+from demo.product.services import InServices, InSession
+from demo.product.tokens import LIFETIME_SECONDS, Claims, issue_token
+
+router = APIRouter(prefix="/auth", tags=["auth"])
+
+
+class Credentials(BaseModel):
+    """What a user signs in with; without `org_id`, into their first organisation."""
+
+    email: str
+    password: str
+    org_id: str | None = None
+
+
+class Switch(BaseModel):
+    """The organisation to go on in."""
+
+    org_id: str
+
+
+class SignedIn(BaseModel):
+    """The token to send as `Authorization: Bearer …`, and what it stands for."""
+
+    token: str
+    org_id: str
+    expires_in_seconds: int = LIFETIME_SECONDS
+
+
+@router.post("/login")
+def login(credentials: Credentials, session: InSession, services: InServices) -> SignedIn:
+    services.latency.wait(12)
+    user = session.scalars(select(User).where(User.email == credentials.email)).one_or_none()
+    if user is None or not is_password(credentials.password, user.password_hash):
+        raise HTTPException(status.HTTP_401_UNAUTHORIZED, "email or password is wrong")
+    if user.is_staff:
+        return _signed_in(Claims(user.id, "", "staff", True, _expiry()), services.token_secret)
+    statement = select(Membership).where(Membership.user_id == user.id)
+    if credentials.org_id is not None:
+        statement = statement.where(Membership.org_id == credentials.org_id)
+    membership = session.scalars(statement).first()
+    if membership is None:
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "you are not a member of that organisation")
+    return _enter(membership, services.token_secret)
+
+
+@router.post("/switch")
+def switch(wanted: Switch, caller: Caller, session: InSession, services: InServices) -> SignedIn:
+    services.latency.wait(6)
+    membership = session.get(Membership, (caller.user_id, wanted.org_id))
+    if membership is None:
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "you are not a member of that organisation")
+    return _enter(membership, services.token_secret)
+
+
+@router.get("/me")
+def me(caller: Caller, session: InSession) -> dict[str, object]:
+    user = session.get_one(User, caller.user_id)
+    memberships = session.scalars(select(Membership.org_id).where(Membership.user_id == user.id))
+    return {"email": user.email, "name": user.name, "org_id": caller.org_id, "organisations": sorted(memberships)}
+
+
+def _enter(membership: Membership, secret: bytes) -> SignedIn:
+    # The sign-in itself already belongs to the tenant: a monitor should see whose sign-ins are slow.
+    tocsin.set_tenant(membership.org_id)
+    return _signed_in(Claims(membership.user_id, membership.org_id, membership.role, False, _expiry()), secret)
+
+
+def _signed_in(claims: Claims, secret: bytes) -> SignedIn:
+    return SignedIn(token=issue_token(claims, secret), org_id=claims.org_id)
+
+
+def _expiry() -> float:
+    return time.time() + LIFETIME_SECONDS

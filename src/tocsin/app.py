@@ -1,0 +1,251 @@
+"""The only composition root: builds a whole server out of its settings, runs it, and closes it again.
+
+Enters: a `Config`. Leaves: an ASGI application with everything behind it. Called by `tocsin serve`, by
+`tocsin.embed` and by tests; nothing else puts parts together.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from sqlalchemy.exc import SQLAlchemyError
+
+from tocsin.config import Config, load
+from tocsin.ingest.gate import Gate, IngestSettings
+from tocsin.ingest.otlp_grpc import OtlpGrpc
+from tocsin.ingest.otlp_http import OtlpHttp
+from tocsin.model.settings import setting
+from tocsin.storage.control import AuthSettings, ControlSettings, ControlStore
+from tocsin.storage.control.keyring import KeyRing
+from tocsin.storage.telemetry.chdb import ChdbEngine, ChdbSettings
+from tocsin.storage.telemetry.engine import EngineError
+from tocsin.storage.telemetry.migrate import migrate
+from tocsin.storage.telemetry.retention import RetentionSettings, apply_retention
+from tocsin.storage.telemetry.spool import Spool, SpoolSettings
+from tocsin.storage.telemetry.store import QuerySettings, TelemetryStore
+from tocsin.storage.telemetry.writer import Writer, WriterSettings
+from tocsin.web.application import build_site
+
+log = structlog.get_logger("tocsin.server")
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """Where the server listens and keeps its state."""
+
+    host: str = setting(
+        "127.0.0.1", help="Address to listen on; 0.0.0.0 to be reached from other machines, which makes keys required."
+    )
+    port: int = setting(4318, help="Port for the pages, REST and OTLP/HTTP; 0 takes a free one.", env=("TOCSIN_PORT",))
+    grpc_port: int | None = setting(
+        4317, help="Port for OTLP/gRPC; 0 takes a free one, -1 turns it off.", env=("TOCSIN_GRPC_PORT",)
+    )
+    data: str = setting("tocsin-data", help="Folder for everything the server keeps.", env=("TOCSIN_DATA",))
+    spool_stuck_seconds: float = setting(
+        60.0,
+        unit="seconds",
+        help="Age of telemetry in the spool from which the server calls itself degraded.",
+    )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the server."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+SECTIONS: dict[str, type] = {
+    "server": ServerSettings,
+    "auth": AuthSettings,
+    "control": ControlSettings,
+    "ingest": IngestSettings,
+    "spool": SpoolSettings,
+    "writer": WriterSettings,
+    "query": QuerySettings,
+    "retention": RetentionSettings,
+    "engine": ChdbSettings,
+}
+
+
+class Vitals:
+    """How the server is doing, cheap enough to be asked all the time."""
+
+    def __init__(self, spool: Spool, writer: Writer, stuck_seconds: float) -> None:
+        self.version = version("tocsin")
+        self._spool = spool
+        self._writer = writer
+        self._stuck_seconds = stuck_seconds
+        self._started = time.monotonic()
+        self._age = (0.0, 0.0)  # when it was looked up, and the answer
+
+    @property
+    def uptime_seconds(self) -> float:
+        return round(time.monotonic() - self._started, 1)
+
+    @property
+    def spool_bytes(self) -> int:
+        return self._spool.waiting_bytes
+
+    @property
+    def spool_age_seconds(self) -> float:
+        now = time.monotonic()
+        if now - self._age[0] > 1:
+            self._age = (now, self._spool.age_seconds())
+        return self._age[1]
+
+    @property
+    def writer_problem(self) -> str:
+        return self._writer.last_error
+
+    @property
+    def is_well(self) -> bool:
+        return self.spool_age_seconds < self._stuck_seconds and self._spool.has_room
+
+    @property
+    def status(self) -> str:
+        return "ok" if self.is_well else "degraded"
+
+
+class Server:
+    """One running server: its stores, its spool and its writer, behind the ASGI callable `asgi`.
+
+    Raises StoreUnusable, EngineError or OSError when something it needs cannot be opened.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.settings = config
+        self.config = config[ServerSettings]
+        self.data = Path(self.config.data).absolute()
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.control = open_control(config)
+        self.engine = ChdbEngine(self.data / "telemetry", config[ChdbSettings])
+        self.migrated = migrate(self.engine)
+        apply_retention(self.engine, config[RetentionSettings])
+        self.store = TelemetryStore(self.engine, config[QuerySettings])
+        self.spool = Spool(self.data / "spool", config[SpoolSettings])
+        self.writer = Writer(self.spool, self.engine, self.data / "rejected", config[WriterSettings])
+        self.vitals = Vitals(self.spool, self.writer, self.config.spool_stuck_seconds)
+        self.keyring = KeyRing(self.control.keys)
+        ingest = config[IngestSettings]
+        self.gate = Gate(
+            self.spool, self.keyring.find, replace(ingest, require_key=ingest.require_key or not self.config.is_local)
+        )
+        self.local_token = secrets.token_urlsafe(32)
+        self.grpc_port: int | None = None
+        self.asgi = Front(OtlpHttp(self.gate), build_site(self, self._lifespan))
+        self._pruning = threading.Event()
+
+    def start(self) -> None:
+        """Begin to move telemetry into the store; requests may be served from now on."""
+        self.keyring.start()
+        self.writer.start()
+        token = self.data / "local-token"
+        token.unlink(missing_ok=True)
+        with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(self.local_token)
+        threading.Thread(target=self._prune, name="tocsin-prune", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop taking telemetry, keep what is spooled for the next start, and release the stores."""
+        self._pruning.set()
+        self.spool.close()
+        self.writer.close()
+        self.keyring.stop()
+        self.engine.close()
+        self.control.close()
+        (self.data / "local-token").unlink(missing_ok=True)
+
+    def setup_link(self, base_url: str) -> str | None:
+        """The one-time link that creates the first administrator; None once there is one."""
+        issued = self.control.setup.first_admin_link()
+        return f"{base_url}/setup/{issued.secret}" if issued else None
+
+    def readiness_problem(self) -> str:
+        """'' when both stores answer, else which one does not."""
+        try:
+            self.store.is_answering()
+        except EngineError as error:
+            return f"telemetry store: {error}"
+        problem = self.control_problem()
+        return f"control store: {problem}" if problem else ""
+
+    def control_problem(self) -> str:
+        """'' when the control store answers, else why not."""
+        try:
+            self.control.check()
+        except SQLAlchemyError as error:
+            return str(error)
+        return ""
+
+    @asynccontextmanager
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        if self.config.grpc_port is None or self.config.grpc_port < 0:
+            yield
+            return
+        grpc = OtlpGrpc(self.gate)
+        self.grpc_port = await grpc.start(self.config.host, self.config.grpc_port)
+        log.info("grpc.listening", host=self.config.host, port=self.grpc_port)
+        try:
+            yield
+        finally:
+            await grpc.stop()
+
+    def _prune(self) -> None:
+        while not self._pruning.wait(3600):
+            try:
+                self.control.prune()
+            except SQLAlchemyError as error:
+                log.warning("control.prune_failed", error=str(error))
+
+
+class Front:
+    """Sends OTLP to ingest and everything else to the site, so that the hot path meets no routing."""
+
+    def __init__(self, otlp: OtlpHttp, site: FastAPI) -> None:
+        self._otlp = otlp
+        self.site = site
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/v1/", len(scope.get("root_path", ""))):
+            await self._otlp(scope, receive, send)
+        else:
+            await self.site(scope, receive, send)
+
+
+def open_control(config: Config) -> ControlStore:
+    """The control store these settings name. Raises StoreUnusable."""
+    data = Path(config[ServerSettings].data).absolute()
+    data.mkdir(parents=True, exist_ok=True)
+    url = config[ControlSettings].url or f"sqlite:///{data / 'control.sqlite'}"
+    return ControlStore.open(url, control=config[ControlSettings], auth=config[AuthSettings])
+
+
+def configuration(overrides: dict[str, Any] | None = None, toml: Path | None = None) -> Config:
+    """The settings of this process: tocsin.toml here (or `toml`), the environment, then `overrides`.
+
+    Raises ConfigError.
+    """
+    path = toml or Path("tocsin.toml")
+    if toml is None and not path.exists():
+        return load(SECTIONS, None, os.environ, overrides or {})
+    return load(SECTIONS, path, os.environ, overrides or {})

@@ -1,0 +1,120 @@
+"""`tocsin serve`: run the server until it is told to stop."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    data: Annotated[str | None, typer.Option(help="Folder for everything the server keeps.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port for pages, REST and OTLP/HTTP; 0 takes a free one.")] = None,
+    grpc_port: Annotated[
+        int | None, typer.Option(help="Port for OTLP/gRPC; 0 takes a free one, -1 turns it off.")
+    ] = None,
+    require_ingest_key: Annotated[
+        bool | None, typer.Option("--require-ingest-key", help="Refuse telemetry without an ingest key.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Settings file; default ./tocsin.toml.")] = None,
+) -> None:
+    """Start the server: pages, REST, OTLP over HTTP and gRPC, and the stores, in one process."""
+    from tocsin.app import Server, configuration
+    from tocsin.cli.fail import failing_clearly
+
+    configure_logs()
+    overrides = {
+        "server.data": data,
+        "server.host": host,
+        "server.port": port,
+        "server.grpc_port": grpc_port,
+        "ingest.require_key": require_ingest_key,
+    }
+    with failing_clearly():
+        filled = configuration(overrides, config)
+        listener = listen(*_address(filled))
+        server = Server(filled)
+    try:
+        _run(server, listener)
+    finally:
+        server.close()
+
+
+def _address(filled: object) -> tuple[str, int]:
+    from tocsin.app import ServerSettings
+
+    settings = filled[ServerSettings]  # type: ignore[index]  # Config, imported late to keep --help quick
+    return settings.host, settings.port
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises OSError that says what to do when the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise OSError(
+            f"cannot listen on {host}:{port}: {error.strerror}; stop what uses it or choose another with --port"
+        ) from error
+    return listener
+
+
+def _run(server: object, listener: socket.socket) -> None:
+    import uvicorn
+
+    from tocsin.app import Server
+
+    assert isinstance(server, Server)
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
+    url = f"http://{shown}:{port}"
+    server.start()
+    link = server.setup_link(url)
+    typer.echo(f"Tocsin {server.vitals.version} is ready on {url} (state in {server.data})")
+    if link:
+        typer.echo(f"Create the administrator with this one-time link: {link}")
+    sys.stdout.flush()
+    # What was built at start stays for good: the collector need not walk over it again and again.
+    gc.collect()
+    gc.freeze()
+    uvicorn.Server(
+        uvicorn.Config(
+            server.asgi,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+            timeout_keep_alive=75,
+            proxy_headers=False,
+        )
+    ).run(sockets=[listener])
+
+
+def configure_logs() -> None:
+    """Events with fields on standard error: for people on a terminal, as JSON lines elsewhere."""
+    import structlog
+
+    is_terminal = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")

@@ -1,0 +1,271 @@
+"""Everything the SDK keeps in one process: counters, sampler, tracer provider and exporter, wired together."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import logging
+import os
+import threading
+import time
+import uuid
+import weakref
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import trace
+
+from tocsin.sdk import coexist, guard
+from tocsin.sdk.encode import resource
+from tocsin.sdk.encode_metrics import Figure, MetricEncoder
+from tocsin.sdk.encode_spans import SpanEncoder
+from tocsin.sdk.export import Exporter
+from tocsin.sdk.overhead import OverheadMeter
+from tocsin.sdk.red import RedTable
+from tocsin.sdk.sampling import Sampler
+from tocsin.sdk.settings import Settings, host_name
+from tocsin.sdk.slow import SlowLog
+from tocsin.sdk.spans import ERROR, RecordingSpan
+from tocsin.sdk.tenant import Resolver, current_tenant, parse_resolvers
+from tocsin.sdk.trace import TocsinTracerProvider
+from tocsin.sdk.version import VERSION
+
+if TYPE_CHECKING:
+    from tocsin.sdk.exchange import Exchange
+
+log = logging.getLogger("tocsin")
+
+# Tenants whose active requests are exported apart.
+_ACTIVE_TENANTS = 100
+# Share of the sampled traces that shedding leaves.
+_SHED_SHARE = 0.1
+
+
+class Agent:
+    """The SDK at work for one set of settings. Starts no thread before the first request."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.resolvers: tuple[Resolver, ...] = parse_resolvers(settings.tenant)
+        if settings.tenant_trusted_only:
+            self.resolvers = tuple(resolver for resolver in self.resolvers if resolver.is_trusted)
+        self.red = RedTable(settings.red_keys)
+        self.sampler = Sampler(settings.sample_ratio, settings.sample_minimum_per_second)
+        self.slow = SlowLog(settings.slow_logs_per_second)
+        self.meter = OverheadMeter(settings.overhead_budget_us)
+        self.provider = TocsinTracerProvider(self)
+        self.exporter = Exporter(settings, self._encode_spans, self._encode_metrics)
+        self.slow_ns = int(settings.slow_seconds * 1e9)
+        self.is_global = False
+        self._reset()
+        _agents.add(self)
+
+    def _reset(self) -> None:
+        """What belongs to this very process; done anew in a forked child."""
+        self.live: set[Exchange] = set()
+        self.next_request = itertools.count(1).__next__
+        self.sheds_children = False
+        self.sheds_traces = False
+        self.instance_id = str(uuid.uuid4())
+        self.start_ns = time.time_ns()
+        self.unrecorded_children = 0
+        self._encoders: tuple[SpanEncoder, MetricEncoder] | None = None
+        self._last_total = -1
+        self._last_figures_ns = 0
+
+    def after_fork(self) -> None:
+        self._reset()
+        self.red.forget()
+        self.exporter.after_fork()
+
+    # -- called on the request's path
+
+    def head_decision(self, root: RecordingSpan) -> bool:
+        """The caller's decision when there is a caller, else the sampler's."""
+        if root.remote_sampled is not None:
+            return root.remote_sampled
+        return self.sampler.keeps(root.trace_id, root.tenant or current_tenant() or "")
+
+    def end_root(self, root: RecordingSpan, duration_ns: int) -> None:
+        """Decides whether the trace of an ended root is kept, and queues it if so."""
+        if not root.tenant:
+            root.tenant = current_tenant() or ""
+        root.reason = self._reason(root, duration_ns)
+        children = root.close_root()
+        if root.reason:
+            self.keep(root)
+            if children:
+                self.keep_all(children)
+
+    def keep(self, span: RecordingSpan) -> None:
+        exporter = self.exporter
+        exporter.put(span)
+        if exporter.is_idle:
+            exporter.wake()
+
+    def keep_all(self, spans: list[RecordingSpan]) -> None:
+        for span in spans:
+            self.keep(span)
+
+    def exporter_wanted(self) -> None:
+        """A request was counted: its metrics are due within a second."""
+        if self.exporter.is_idle:
+            self.exporter.wake()
+
+    def note_unrecorded_child(self) -> None:
+        self.unrecorded_children += 1
+        self.exporter.dropped["traces", "shed" if self.sheds_children else "trace_limit"] += 1
+
+    def tracer_for_app(self) -> trace.Tracer:
+        """The tracer for spans that the app makes itself: the global provider's if somebody else set one."""
+        provider = trace.get_tracer_provider()
+        return (provider if coexist.is_foreign(provider) else self.provider).get_tracer("tocsin.app", VERSION)
+
+    def _reason(self, root: RecordingSpan, duration_ns: int) -> str:
+        """Why this trace is kept, or ''."""
+        if root.remote_sampled:
+            return "parent"
+        if not self.sheds_traces and root.sampled_flag():
+            return "head"
+        if root.status == ERROR:
+            return "error"
+        if duration_ns >= self.slow_ns and not root.is_lasting:
+            return "slow"
+        return ""
+
+    # -- called by the export thread
+
+    def resource_attributes(self) -> dict[str, Any]:
+        """Who is sending, in OpenTelemetry's words."""
+        settings = self.settings
+        attributes: dict[str, Any] = {
+            "service.name": settings.service,
+            "service.version": settings.release,
+            "service.instance.id": self.instance_id,
+            "deployment.environment.name": settings.environment,
+            "host.name": host_name(),
+            "process.pid": os.getpid(),
+            "telemetry.sdk.name": "tocsin",
+            "telemetry.sdk.language": "python",
+            "telemetry.sdk.version": VERSION,
+        }
+        return {key: value for key, value in attributes.items() if value != ""}
+
+    def _open_encoders(self) -> tuple[SpanEncoder, MetricEncoder]:
+        if self._encoders is None:
+            field = resource(self.resource_attributes())
+            self._encoders = SpanEncoder(field, VERSION, self.settings.redact), MetricEncoder(field, VERSION)
+        return self._encoders
+
+    def _encode_spans(self, spans: list[RecordingSpan]) -> bytes:
+        started = time.thread_time()
+        body = self._open_encoders()[0].encode_request(spans)
+        self.meter.add("export", (time.thread_time() - started) / len(spans))
+        return body
+
+    def _encode_metrics(self) -> tuple[bytes, int] | None:
+        """The RED deltas and the SDK's figures; None when nothing has happened for a while."""
+        self._review_overhead()
+        collection = self.red.collect()
+        now = collection.end_ns
+        # Without traffic the figures are repeated now and then, so that a quiet process is seen to be alive.
+        if not collection.rows and self.red.total == self._last_total and now - self._last_figures_ns < 15e9:
+            return None
+        if not self.live:
+            self._last_total = self.red.total
+        self._last_figures_ns = now
+        figures = self.figures()
+        body = self._open_encoders()[1].encode_request(collection, figures, self.start_ns)
+        return body, len(collection.rows) + len(figures)
+
+    def figures(self) -> list[Figure]:
+        """The state of this process: active requests and the SDK's own health."""
+        exporter = self.exporter
+        dropped = Counter(exporter.dropped)
+        if self.red.folded:
+            dropped["metrics", "key_limit"] = self.red.folded
+        if guard.faults:
+            dropped["all", "fault"] = sum(guard.faults.values())
+        figures = self._active_figures()
+        figures += [
+            Figure("tocsin.sdk.dropped", "{item}", n, {"signal": signal, "reason": reason}, True, True)
+            for (signal, reason), n in dropped.items()
+        ]
+        figures += [
+            Figure("tocsin.sdk.exported", "{item}", n, {"signal": signal}, True, True)
+            for signal, n in list(exporter.exported.items())
+        ]
+        figures.append(Figure("tocsin.sdk.queue.length", "{span}", exporter.queue_length, {}))
+        figures.append(Figure("tocsin.sdk.shed.level", "1", self.meter.level, {}))
+        figures += [
+            Figure("tocsin.sdk.overhead.duration", "s", seconds, {"instrument": name})
+            for name, seconds in self.meter.costs().items()
+        ]
+        return figures
+
+    def _active_figures(self) -> list[Figure]:
+        name, unit = "http.server.active_requests", "{request}"
+        by_tenant = Counter(exchange.tenant for exchange in tuple(self.live))
+        anonymous = by_tenant.pop("", 0)
+        busiest = by_tenant.most_common(_ACTIVE_TENANTS)
+        rest = anonymous + sum(by_tenant.values()) - sum(count for _, count in busiest)
+        figures = [Figure(name, unit, rest, {}, is_sum=True)]
+        return figures + [Figure(name, unit, n, {"tocsin.tenant": tenant}, is_sum=True) for tenant, n in busiest]
+
+    def _review_overhead(self) -> None:
+        if self.meter.review():
+            level = self.meter.level
+            self.sampler.shed_to(_SHED_SHARE if level >= 1 else 1.0)
+            self.sheds_children = level >= 2
+            self.sheds_traces = level >= 3
+
+
+# -- the agents of this process
+
+_agents: weakref.WeakSet[Agent] = weakref.WeakSet()
+_by_settings: dict[Settings, Agent] = {}
+_lock = threading.Lock()
+
+
+def agent_for(settings: Settings) -> Agent:
+    """The agent with these settings; equal settings share one. The first one is the process's own."""
+    with _lock:
+        agent = _by_settings.get(settings)
+        if agent is None:
+            agent = _by_settings[settings] = Agent(settings)
+    return agent
+
+
+def current_agent() -> Agent | None:
+    """The agent of the current request, else the process's first, else None."""
+    from tocsin.sdk.tenant import current_holder
+
+    holder = current_holder.get()
+    found = getattr(holder, "agent", None)
+    return found if found is not None else next(iter(_by_settings.values()), None)
+
+
+def close_agent(agent: Agent, timeout_seconds: float) -> None:
+    """Flushes an agent and forgets it."""
+    agent.exporter.stop(timeout_seconds)
+    with _lock:
+        if _by_settings.get(agent.settings) is agent:
+            del _by_settings[agent.settings]
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()
+    for agent in list(_agents):
+        agent.after_fork()
+
+
+@guard.guarded(None)
+def _flush_at_exit() -> None:
+    for agent in list(_agents):
+        if not agent.exporter.is_idle or agent.exporter.queue_length:
+            agent.exporter.stop(agent.settings.exit_flush_seconds)
+
+
+os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_flush_at_exit)

@@ -1,0 +1,85 @@
+"""Other tracers on the same app: who records the request's span, so that it is never recorded twice.
+
+| what is there | request span | spans inside | rate, errors, duration |
+|---|---|---|---|
+| nothing else | ours | ours | ours |
+| an OpenTelemetry SDK as global provider, nobody recording requests | ours, kept out of its context | the SDK's | ours |
+| FastAPI(telemetry=…), Starlette's or contrib's OpenTelemetryMiddleware | theirs | their provider's | ours |
+| the same without an SDK: they use our provider | theirs, recorded by us | ours | ours |
+
+The global provider is set only when none is, and only when the app has finished starting, so that a product that
+configures OpenTelemetry in its start-up code finds the place free. FastAPI's native telemetry wakes up by itself as
+soon as any global provider exists; when that provider is ours and the app did not name one, it is put back to sleep,
+because ours is the cheaper one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any
+
+from opentelemetry import trace
+
+from tocsin.sdk.spans import SERVER, RecordingSpan
+from tocsin.sdk.trace import SPAN_KEY, TocsinTracerProvider
+
+_MIDDLEWARES = frozenset(
+    {
+        ("opentelemetry.instrumentation.asgi", "OpenTelemetryMiddleware"),
+        ("starlette.middleware.opentelemetry", "OpenTelemetryMiddleware"),
+    }
+)
+NATIVE = "fastapi.telemetry"
+
+
+def install_provider(provider: TocsinTracerProvider) -> bool:
+    """Makes ours the global provider if nobody has set one; True when ours is the global one now."""
+    current = trace.get_tracer_provider()
+    if isinstance(current, trace.ProxyTracerProvider):
+        trace.set_tracer_provider(provider)
+        current = trace.get_tracer_provider()
+    return current is provider
+
+
+def is_foreign(provider: trace.TracerProvider) -> bool:
+    """Whether somebody else's provider is the global one."""
+    return not isinstance(provider, trace.ProxyTracerProvider | TocsinTracerProvider | trace.NoOpTracerProvider)
+
+
+def global_is_foreign() -> bool:
+    return is_foreign(trace.get_tracer_provider())
+
+
+def stack_records_requests(app: Any) -> bool:
+    """Whether a middleware further in makes a server span of every request."""
+    return any((type(layer).__module__, type(layer).__name__) in _MIDDLEWARES for layer in _layers(app))
+
+
+def recorded_outside(scope: Mapping[str, Any], context: Mapping[str, Any]) -> trace.Span | None:
+    """The server span that somebody around us has already opened for this request, or None."""
+    native = scope.get(NATIVE)
+    if native is not None and getattr(native, "span", None) is not None:
+        found: trace.Span = native.span
+        return found
+    span = context.get(SPAN_KEY)
+    if span is None or not span.is_recording():
+        return None
+    if isinstance(span, RecordingSpan):
+        # One without a scope is our own request span: another request, whose handler calls this app in process.
+        return span if span.kind == SERVER and span.scope is not None else None
+    return span if getattr(span, "kind", None) is trace.SpanKind.SERVER else None
+
+
+def quiet_native_telemetry(scope: MutableMapping[str, Any]) -> None:
+    """Keeps FastAPI's native telemetry from recording what we record, in this app from the next request on."""
+    telemetry = getattr(scope.get("app"), "_telemetry", None)
+    if isinstance(telemetry, dict) and telemetry.get("tracer_provider") is None:
+        telemetry["tracing"] = False
+
+
+def _layers(app: Any) -> Iterator[Any]:
+    seen: set[int] = set()
+    while app is not None and id(app) not in seen:
+        seen.add(id(app))
+        yield app
+        app = getattr(app, "app", None)

@@ -1,0 +1,122 @@
+"""RED rows and the SDK's own figures to OTLP `Metric` messages. Source: opentelemetry-proto, metrics.proto."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from tocsin.sdk.encode import AttributeCache, delimited, export_request, instrumentation_scope, varint
+from tocsin.sdk.encode import text as utf8
+from tocsin.sdk.red import SCALE, RedCollection, RedRow
+
+_DELTA, _CUMULATIVE = b"\x10\x01", b"\x10\x02"
+_TIMES = struct.Struct("<sQsQ")
+_COUNT_AND_SUM = struct.Struct("<sQsd")
+_SCALE_FIELD = b"\x30" + varint(SCALE << 1)  # sint32: zigzag
+
+
+class Figure(NamedTuple):
+    """One number about this process. is_sum: a cumulative, non-decreasing or up-and-down sum; else a gauge."""
+
+    name: str
+    unit: str
+    value: int | float
+    attributes: Mapping[str, str]
+    is_sum: bool = False
+    is_monotonic: bool = False
+
+
+class MetricEncoder:
+    """Encodes collections with the attributes of each key kept as bytes; used by one thread at a time."""
+
+    def __init__(self, resource_field: bytes, version: str) -> None:
+        self.resource_field = resource_field
+        self._scope = instrumentation_scope("tocsin", version)
+        self._exponential = AttributeCache(b"\x0a")
+        self._histogram = AttributeCache(b"\x4a")
+        self._number = AttributeCache(b"\x3a")
+
+    def encode_request(self, red: RedCollection, figures: Iterable[Figure], process_start_ns: int) -> bytes:
+        """One ExportMetricsServiceRequest: the RED metrics as deltas, the figures cumulative since process start."""
+        metrics = self._red_metrics(red) if red.rows else []
+        metrics += self._figure_metrics(figures, process_start_ns, red.end_ns)
+        return export_request(self.resource_field, [(self._scope, [delimited(b"\x12", metric) for metric in metrics])])
+
+    def _red_metrics(self, red: RedCollection) -> list[bytes]:
+        times = _TIMES.pack(b"\x11", red.start_ns, b"\x19", red.end_ns)
+        durations: list[bytes] = []
+        responses: list[bytes] = []
+        requests: list[bytes] = []
+        backgrounds: list[bytes] = []
+        for key, row in red.rows.items():
+            plain = self._histogram.encode_all(_labels(key))
+            if row.count:
+                labels = self._exponential.encode_all(_labels(key))
+                durations.append(delimited(b"\x0a", labels + times + _exponential(row)))
+                responses.append(_plain_point(plain, times, row.count, row.response_bytes))
+            if row.request_count:
+                requests.append(_plain_point(plain, times, row.request_count, row.request_bytes))
+            if row.background_count:
+                backgrounds.append(_plain_point(plain, times, row.background_count, row.background_seconds))
+        metrics = [
+            _metric("http.server.request.duration", "s", b"\x52", durations),
+            _metric("http.server.response.body.size", "By", b"\x4a", responses),
+            _metric("http.server.request.body.size", "By", b"\x4a", requests),
+            _metric("tocsin.http.server.background.duration", "s", b"\x4a", backgrounds),
+        ]
+        return [metric for metric in metrics if metric]
+
+    def _figure_metrics(self, figures: Iterable[Figure], start_ns: int, now_ns: int) -> list[bytes]:
+        by_name: dict[str, list[Figure]] = {}
+        for figure in figures:
+            by_name.setdefault(figure.name, []).append(figure)
+        return [self._figures(name, group, start_ns, now_ns) for name, group in by_name.items()]
+
+    def _figures(self, name: str, group: list[Figure], start_ns: int, now_ns: int) -> bytes:
+        first = group[0]
+        times = _TIMES.pack(b"\x11", start_ns if first.is_sum else 0, b"\x19", now_ns)
+        points = [delimited(b"\x0a", times + _number(f.value) + self._number.encode_all(f.attributes)) for f in group]
+        head = _head(name, first.unit)
+        if not first.is_sum:
+            return head + delimited(b"\x2a", b"".join(points))
+        tail = _CUMULATIVE + (b"\x18\x01" if first.is_monotonic else b"")
+        return head + delimited(b"\x3a", b"".join(points) + tail)
+
+
+def _labels(key: tuple[str, str, int, str, str]) -> dict[str, str | int]:
+    method, route, status, tenant, error_type = key
+    labels: dict[str, str | int] = {"http.request.method": method, "http.route": route}
+    if status:
+        labels["http.response.status_code"] = status
+    if tenant:
+        labels["tocsin.tenant"] = tenant
+    if error_type:
+        labels["error.type"] = error_type
+    return labels
+
+
+def _metric(name: str, unit: str, data_tag: bytes, points: list[bytes]) -> bytes:
+    return _head(name, unit) + delimited(data_tag, b"".join(points) + _DELTA) if points else b""
+
+
+def _head(name: str, unit: str) -> bytes:
+    return delimited(b"\x0a", utf8(name)) + (delimited(b"\x1a", utf8(unit)) if unit else b"")
+
+
+def _plain_point(labels: bytes, times: bytes, count: int, total: float) -> bytes:
+    return delimited(b"\x0a", times + _COUNT_AND_SUM.pack(b"\x21", count, b"\x29", total) + labels)
+
+
+def _exponential(row: RedRow) -> bytes:
+    first, last = min(row.buckets), max(row.buckets)
+    counts = b"".join([varint(row.buckets.get(index, 0)) for index in range(first, last + 1)])
+    offset = varint(first << 1 if first >= 0 else -first * 2 - 1)
+    buckets = b"\x08" + offset + delimited(b"\x12", counts)
+    return _COUNT_AND_SUM.pack(b"\x21", row.count, b"\x29", row.seconds) + _SCALE_FIELD + delimited(b"\x42", buckets)
+
+
+def _number(value: int | float) -> bytes:
+    if isinstance(value, int):
+        return b"\x31" + struct.pack("<q", value)
+    return b"\x21" + struct.pack("<d", value)

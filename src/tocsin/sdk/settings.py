@@ -1,0 +1,204 @@
+"""What the SDK can be told: keyword arguments first, then the environment, then these defaults."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+from urllib.parse import unquote
+
+from tocsin.sdk.transport import Transport
+
+TenantCallable = Callable[[Mapping[str, Any]], "str | None"]
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the message says which and what to write instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One field a setting; the comment after each says when to change it."""
+
+    # Where the Tocsin server listens for OTLP/HTTP; change it as soon as the server is on another machine.
+    endpoint: str = "http://127.0.0.1:4318"
+    # The ingest key of this product; needed unless the server is on loopback and open.
+    ingest_key: str = field(default="", repr=False)
+    # The name this product has on every page; set it once per deployable.
+    service: str = "unknown_service"
+    # production, staging, …; set it when more than one environment sends to the same server.
+    environment: str = ""
+    # The release, such as a version or commit; set it so that a deploy can be seen on the charts.
+    release: str = ""
+    # Where the tenant of a request is found: `header:X-Tenant-ID`, `jwt:org_id`, `subdomain`, `path:org_id`,
+    # several separated by commas (first hit wins), or a callable taking the ASGI scope.
+    tenant: str | TenantCallable = ""
+    # True: only `set_tenant` and a callable name the tenant, what a client claims in header, JWT or host does not.
+    tenant_trusted_only: bool = False
+    # False turns everything off; the app then runs as if the SDK were not there.
+    enabled: bool = True
+    # 0–1, the share of requests whose trace is kept; lower it above some hundred requests/s. Numbers stay exact.
+    sample_ratio: float = 1.0
+    # Traces a tenant keeps per second and process whatever the ratio; raise it to see more of small tenants.
+    sample_minimum_per_second: int = 1
+    # Seconds after which a request is slow: its trace is always kept and it is logged once to `tocsin.slow`.
+    slow_seconds: float = 1.0
+    # Slow requests logged per second and process at most; the rest are counted in the last line.
+    slow_logs_per_second: int = 5
+    # Spans kept in memory until the next batch; raise it when tocsin.sdk.dropped shows reason queue_full.
+    queue_spans: int = 8192
+    # Bytes of encoded batches kept while the server is away; raise it to ride out longer outages.
+    queue_bytes: int = 16 * 1024 * 1024
+    # Spans of one request; beyond it they are counted, not kept. Raise it for long jobs.
+    spans_per_trace: int = 1000
+    # Attributes (and events) of one span; beyond it they are counted, not kept.
+    attributes_per_span: int = 64
+    # Characters of one attribute value; longer ones are cut.
+    attribute_characters: int = 4096
+    # Distinct route × status × tenant combinations counted apart per second; the rest go to tenant `other`.
+    red_keys: int = 5000
+    # Seconds between batches of spans under load; larger batches hold the GIL longer and hurt p99.
+    batch_seconds: float = 0.1
+    # Seconds between exports of metrics.
+    metrics_seconds: float = 1.0
+    # Seconds one export may take before it is given up and retried.
+    timeout_seconds: float = 5.0
+    # Seconds the process may wait at exit for the last batch.
+    exit_flush_seconds: float = 2.0
+    # gzip, none, or auto (gzip unless the server is on this machine, where CPU is dearer than the loopback).
+    compression: str = "auto"
+    # Added µs per request (median) past which the SDK sheds its dearest parts; 0 never sheds.
+    overhead_budget_us: float = 200.0
+    # Query parameters whose value is replaced by REDACTED, compared in lower case; add your own secrets.
+    redact: tuple[str, ...] = (
+        "password", "passwd", "secret", "token", "access_token", "refresh_token", "id_token", "api_key", "apikey",
+        "key", "code", "state", "session", "signature", "sig", "auth", "authorization", "email",
+        "x-amz-signature", "x-amz-credential", "x-amz-security-token", "x-goog-signature",
+    )  # fmt: skip
+    # Takes (signal, body) and gives a Response instead of the HTTP client; for servers in the same process.
+    transport: Transport | None = None
+
+    def __post_init__(self) -> None:
+        for check in _CHECKS:
+            check(self)
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, **arguments: Any) -> Settings:
+        """Settings from keyword arguments, then the environment, then the defaults.
+
+        Raises SettingsError for an unknown name or a value that cannot be used.
+        """
+        known = {f.name for f in fields(cls)}
+        unknown = [name for name in arguments if name not in known]
+        if unknown:
+            raise SettingsError(f"cannot use setting {unknown[0]!r}: it does not exist; {_nearest(unknown[0], known)}")
+        values = from_environment(os.environ if environ is None else environ)
+        values.update(arguments)
+        return cls(**values)
+
+    def with_(self, **changes: Any) -> Settings:
+        """These settings with some replaced."""
+        return replace(self, **changes)
+
+
+def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """The settings that the environment names, by field name. Raises SettingsError on a value of the wrong kind."""
+    resource = _resource_attributes(environ.get("OTEL_RESOURCE_ATTRIBUTES", ""))
+    found: dict[str, Any] = {}
+    for name, keys, convert in _ENVIRONMENT:
+        key = next((key for key in keys if environ.get(key)), None)
+        if key is not None:
+            found[name] = convert(key, environ[key])
+    for name, keys in _RESOURCE_FALLBACK.items():
+        value = next((resource[key] for key in keys if resource.get(key)), None)
+        if value is not None:
+            found.setdefault(name, value)
+    if any(environ.get(key, "").strip().lower() in _FALSE for key in _SWITCHES):
+        found["enabled"] = False
+    return found
+
+
+def host_name() -> str:
+    return socket.gethostname()
+
+
+def _text(_key: str, value: str) -> str:
+    return value.strip()
+
+
+def _number(key: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError as error:
+        raise SettingsError(f"cannot read {key}={value!r}: not a number; write one such as 0.1") from error
+
+
+def _switch(key: str, value: str) -> bool:
+    word = value.strip().lower()
+    if word in _TRUE or word in _FALSE:
+        return word in _TRUE
+    raise SettingsError(f"cannot read {key}={value!r}: neither true nor false; write true or false")
+
+
+_SWITCHES = ("TOCSIN_ENABLED", "MONITORING_ENABLED", "MONITORING_MIDDLEWARE_ENABLED")
+_ENVIRONMENT: tuple[tuple[str, tuple[str, ...], Callable[[str, str], Any]], ...] = (
+    ("endpoint", ("TOCSIN_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"), _text),
+    ("ingest_key", ("TOCSIN_INGEST_KEY",), _text),
+    ("service", ("TOCSIN_SERVICE", "OTEL_SERVICE_NAME"), _text),
+    ("environment", ("TOCSIN_ENVIRONMENT",), _text),
+    ("release", ("TOCSIN_RELEASE",), _text),
+    ("tenant", ("TOCSIN_TENANT",), _text),
+    ("sample_ratio", ("TOCSIN_SAMPLE_RATIO", "METRICS_SAMPLING_RATE"), _number),
+    ("slow_seconds", ("TOCSIN_SLOW_SECONDS",), _number),
+    ("overhead_budget_us", ("TOCSIN_OVERHEAD_BUDGET_US",), _number),
+    ("enabled", ("TOCSIN_ENABLED",), _switch),
+)
+_RESOURCE_FALLBACK = {
+    "service": ("service.name",),
+    "release": ("service.version",),
+    "environment": ("deployment.environment.name", "deployment.environment"),
+}
+
+
+def _resource_attributes(text: str) -> dict[str, str]:
+    pairs = (pair.partition("=") for pair in text.split(",") if "=" in pair)
+    return {key.strip(): unquote(value.strip()) for key, _, value in pairs}
+
+
+def _nearest(name: str, known: set[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else "see docs/sdk.md for every setting"
+
+
+def _check_ratio(settings: Settings) -> None:
+    if not 0.0 <= settings.sample_ratio <= 1.0:
+        raise SettingsError(f"cannot sample at {settings.sample_ratio!r}: not within 0–1; write 0.1 for one in ten")
+
+
+def _check_endpoint(settings: Settings) -> None:
+    if not settings.endpoint.startswith(("http://", "https://")):
+        raise SettingsError(
+            f"cannot export to {settings.endpoint!r}: no http:// or https:// address; "
+            "write one such as http://127.0.0.1:4318"
+        )
+
+
+def _check_compression(settings: Settings) -> None:
+    if settings.compression not in ("auto", "gzip", "none"):
+        raise SettingsError(f"cannot compress with {settings.compression!r}: unknown; write auto, gzip or none")
+
+
+def _check_tenant(settings: Settings) -> None:
+    from tocsin.sdk.tenant import parse_resolvers
+
+    parse_resolvers(settings.tenant)
+
+
+_CHECKS = (_check_ratio, _check_endpoint, _check_compression, _check_tenant)

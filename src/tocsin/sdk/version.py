@@ -1,0 +1,3 @@
+"""The version that is sent as telemetry.sdk.version."""
+
+VERSION = "0.1.0"

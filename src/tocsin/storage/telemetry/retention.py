@@ -1,0 +1,58 @@
+"""How long telemetry is kept: the settings as TTL clauses on the tables, applied at every start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tocsin.model.settings import Alias, setting
+from tocsin.storage.telemetry.engine import Engine
+
+
+@dataclass(frozen=True)
+class RetentionSettings:
+    """After how long telemetry of a kind is deleted. Whole days are dropped at once, so disk is freed with a day's
+    delay at most."""
+
+    traces_hours: float = setting(30 * 24.0, unit="hours", help="Spans and exceptions; the largest part of the disk.")
+    logs_hours: float = setting(30 * 24.0, unit="hours", help="Log records.")
+    metrics_hours: float = setting(
+        30 * 24.0, unit="hours", help="Metric points as sent.", env=(Alias("METRICS_RETENTION_HOURS", "hours"),)
+    )
+    rates_hours: float = setting(
+        400 * 24.0,
+        unit="hours",
+        help="Hourly request rates, errors and durations, kept long for comparison with last year; they are small.",
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("traces_hours", "logs_hours", "metrics_hours", "rates_hours"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)} would delete what just arrived; use 1 or more")
+
+
+# The finer rollups serve recent windows only and are rebuilt by nobody: their reach is part of how queries choose.
+RED_10S_HOURS = 48
+RED_1M_HOURS = 31 * 24
+
+
+def apply_retention(engine: Engine, settings: RetentionSettings) -> None:
+    """Make the tables' TTLs what the settings say. Costs nothing when they already are."""
+    hours = {
+        "spans": ("start", settings.traces_hours),
+        "exceptions": ("time", settings.traces_hours),
+        "logs": ("time", settings.logs_hours),
+        "metric_points": ("time", settings.metrics_hours),
+        "red_10s": ("time", min(RED_10S_HOURS, settings.rates_hours)),
+        "red_1m": ("time", min(RED_1M_HOURS, settings.rates_hours)),
+        "red_1h": ("time", settings.rates_hours),
+    }
+    for table, (column, kept) in hours.items():
+        clause = f"toDateTime({column}) + toIntervalHour({round(kept)})"
+        if f"TTL {clause}" not in _definition(engine, table):
+            engine.execute(f"ALTER TABLE {table} MODIFY TTL {clause} SETTINGS materialize_ttl_after_modify = 0")
+
+
+def _definition(engine: Engine, table: str) -> str:
+    sql = "SELECT create_table_query FROM system.tables WHERE database = currentDatabase() AND name = {table:String}"
+    rows = engine.query(sql, {"table": table}, {}, 30).rows
+    return str(rows[0][0]) if rows else ""

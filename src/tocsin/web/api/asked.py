@@ -1,0 +1,58 @@
+"""What the telemetry routes share: which slice of time, environment and tenant a program asks for, and refusals."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+from fastapi import Depends, HTTPException, Query, Request
+from tocsin.web.api.contract import REFUSALS, Problem
+
+from tocsin.query.filters import Filter
+from tocsin.query.timerange import TimeRangeError, window_between
+from tocsin.storage.telemetry.engine import EngineError, QueryTimeoutError
+from tocsin.storage.telemetry.store import TelemetryStore
+
+READING: dict[int | str, dict[str, Any]] = REFUSALS | {
+    400: {"model": Problem, "description": "A parameter cannot be read"},
+    503: {"model": Problem, "description": "The telemetry store does not answer, or the question takes too long"},
+}
+Start = Annotated[str, Query(description="Unix seconds or ISO 8601, UTC if it has no offset; default 1 h before end")]
+End = Annotated[str, Query(description="Unix seconds or ISO 8601; default now")]
+
+
+def asked_filter(
+    start: Start = "",
+    end: End = "",
+    environment: Annotated[str | None, Query(description="deployment.environment.name")] = None,
+    tenant: Annotated[str | None, Query(description="One tenant; outside your scope it has no rows")] = None,
+) -> Filter:
+    """Dependency: the slice of telemetry a request is about."""
+    try:
+        window = window_between(start, end, time.time_ns())
+    except TimeRangeError as error:
+        raise HTTPException(400, str(error)) from error
+    return Filter(window, environment=environment or None, tenant=tenant or None)
+
+
+Asked = Annotated[Filter, Depends(asked_filter)]
+
+
+def store_of(request: Request) -> TelemetryStore:
+    store: TelemetryStore = request.app.state.tocsin.store
+    return store
+
+
+Store = Annotated[TelemetryStore, Depends(store_of)]
+
+
+async def answer_engine_error(request: Request, error: Exception) -> Any:
+    """The engine's failure as an answer that says what to do."""
+    from tocsin.web.site import answer_http_error  # the pages' way of answering, for people and programs alike
+
+    assert isinstance(error, EngineError)
+    if isinstance(error, QueryTimeoutError):
+        detail = "cannot answer in time: the question reads too much; choose a shorter time range or more filters"
+    else:
+        detail = f"cannot read the telemetry store: {str(error).splitlines()[0][:300]}"
+    return answer_http_error(request, HTTPException(503, detail))

@@ -1,0 +1,147 @@
+"""/api/v1/doctor: the checks of `tocsin doctor`, one per part of the server."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel
+from tocsin.web.api.contract import BEARER, REFUSALS
+from tocsin.web.auth import Viewer
+
+from tocsin.model.tenant import PLATFORM
+from tocsin.query.senders import Sender, senders
+from tocsin.storage.telemetry.engine import EngineError
+
+router = APIRouter(prefix="/api/v1/doctor", tags=["monitoring"], dependencies=[Depends(BEARER)], responses=REFUSALS)
+
+LOW_DISK_RATIO = 0.1
+CLOCK_SKEW_SECONDS = 5.0
+SLOW_STORE_SECONDS = 2.0
+LATE_SPOOL_SECONDS = 10.0
+
+
+class State(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILURE = "failure"
+
+
+class Check(BaseModel):
+    """One part of the server, in a sentence."""
+
+    name: str
+    state: State
+    detail: str
+
+
+class Diagnosis(BaseModel):
+    """All checks."""
+
+    checks: list[Check]
+
+
+@router.get("", summary="Check every part of the server")
+def diagnose(request: Request, _: Viewer) -> Diagnosis:
+    return Diagnosis(checks=list(_checks(request.app.state.tocsin)))
+
+
+def _checks(server: Any) -> Iterator[Check]:
+    yield _store(server)
+    yield _control(server)
+    yield _spool(server)
+    yield _rejected(server)
+    yield _disk(server)
+    yield _keys(server)
+    try:
+        found = senders(server.store, PLATFORM)
+    except EngineError as error:
+        yield Check(name="exporters", state=State.FAILURE, detail=f"cannot be read: {error}")
+        return
+    yield _clock(found)
+    yield _exporters(found)
+
+
+def _store(server: Any) -> Check:
+    try:
+        seconds = server.store.is_answering()
+    except EngineError as error:
+        return Check(name="store", state=State.FAILURE, detail=f"does not answer: {error}; see the server's log")
+    state = State.OK if seconds < SLOW_STORE_SECONDS else State.WARNING
+    return Check(name="store", state=state, detail=f"answers in {seconds * 1000:.0f} ms")
+
+
+def _control(server: Any) -> Check:
+    problem = server.control_problem()
+    if problem:
+        return Check(name="control", state=State.FAILURE, detail=f"does not answer: {problem}")
+    return Check(name="control", state=State.OK, detail="answers")
+
+
+def _spool(server: Any) -> Check:
+    vitals = server.vitals
+    detail = f"{vitals.spool_bytes / 1e6:.1f} MB wait, the oldest for {vitals.spool_age_seconds:.0f} s"
+    if vitals.writer_problem:
+        return Check(
+            name="spool", state=State.FAILURE, detail=f"{detail}; the last insert failed: {vitals.writer_problem}"
+        )
+    if not vitals.is_well:
+        return Check(name="spool", state=State.FAILURE, detail=f"{detail}; telemetry is late or refused")
+    return Check(
+        name="spool", state=State.OK if vitals.spool_age_seconds < LATE_SPOOL_SECONDS else State.WARNING, detail=detail
+    )
+
+
+def _rejected(server: Any) -> Check:
+    count = sum(1 for _ in (server.data / "rejected").glob("*/*.bin"))
+    if count:
+        where = server.data / "rejected"
+        return Check(
+            name="rejected", state=State.WARNING, detail=f"{count} messages were refused by the store; see {where}"
+        )
+    return Check(name="rejected", state=State.OK, detail="no message was refused by the store")
+
+
+def _disk(server: Any) -> Check:
+    usage = shutil.disk_usage(server.data)
+    ratio = usage.free / usage.total
+    state = State.OK if ratio > LOW_DISK_RATIO else State.WARNING
+    detail = f"{usage.free / 1e9:.1f} GB free of {usage.total / 1e9:.1f} GB ({ratio:.0%}) at {server.data}"
+    return Check(name="disk", state=state, detail=detail)
+
+
+def _keys(server: Any) -> Check:
+    count, is_required = len(server.keyring), server.gate.settings.require_key
+    if is_required and not count:
+        detail = "an ingest key is required and there is none; make one under Settings, Ingest keys"
+        return Check(name="keys", state=State.WARNING, detail=detail)
+    if server.keyring.is_stale:
+        return Check(name="keys", state=State.WARNING, detail=f"{count} known, but the list cannot be refreshed")
+    need = "required" if is_required else "not required on this machine"
+    return Check(name="keys", state=State.OK, detail=f"{count} ingest keys, {need}")
+
+
+def _clock(found: list[Sender]) -> Check:
+    now_ns = time.time_ns()
+    ahead = [(sender.service, (sender.newest_ns - now_ns) / 1e9) for sender in found]
+    wrong = [f"{service} is {seconds:.0f} s ahead" for service, seconds in ahead if seconds > CLOCK_SKEW_SECONDS]
+    if wrong:
+        return Check(name="clock", state=State.WARNING, detail=f"{', '.join(wrong)} of this machine; run NTP on both")
+    return Check(name="clock", state=State.OK, detail=f"no sender is ahead of this machine ({len(found)} looked at)")
+
+
+def _exporters(found: list[Sender]) -> Check:
+    if not found:
+        detail = "nothing was sent in the last 15 minutes; point an application's OTLP exporter here"
+        return Check(name="exporters", state=State.WARNING, detail=detail)
+    dropping = [f"{sender.service} dropped {sender.dropped:.0f} items" for sender in found if sender.dropped]
+    if dropping:
+        return Check(name="exporters", state=State.WARNING, detail="; ".join(dropping))
+    names = ", ".join(sorted({sender.service for sender in found}))
+    return Check(name="exporters", state=State.OK, detail=f"{len(found)} processes send and drop nothing: {names}")

@@ -1,0 +1,120 @@
+"""/api/v1/traces: search, and whole traces as OTLP/JSON."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException, Query
+from pydantic import BaseModel, Field
+from tocsin.web.api.contract import BEARER, MISSING
+from tocsin.web.auth import Anybody
+
+from tocsin.query import traces
+from tocsin.query.otlp import trace_document
+from tocsin.query.traces import MAX_LIMIT, TraceQuery, TraceQueryError, TraceSummary
+from tocsin.web.api.asked import READING, Asked, Store
+
+router = APIRouter(prefix="/api/v1/traces", tags=["telemetry"], dependencies=[Depends(BEARER)], responses=READING)
+
+
+class TraceAnswer(BaseModel):
+    """A trace by its root span, or by its earliest one that you may see."""
+
+    trace_id: str
+    start: datetime
+    start_unix_nano: str
+    duration_ms: float
+    service: str
+    name: str
+    method: str
+    route: str
+    status_code: int = Field(description="HTTP status of the root span; 0 without one")
+    status: str = Field(description="error if any span failed, else ok")
+    tenant: str
+    environment: str
+    spans: int
+    services: list[str]
+    error: str = Field(description="Exception type or message of a failed span")
+
+
+class TraceList(BaseModel):
+    """Traces found, in the order asked for."""
+
+    traces: list[TraceAnswer]
+
+
+@router.get("", summary="Search traces")
+def search_traces(
+    store: Store,
+    principal: Anybody,
+    asked: Asked,
+    service: str | None = None,
+    route: str | None = None,
+    operation: Annotated[str | None, Query(description="A span's name")] = None,
+    status: Annotated[str | None, Query(description="error, ok, a code such as 500 or a class such as 4xx")] = None,
+    min_duration_ms: Annotated[float | None, Query(ge=0)] = None,
+    max_duration_ms: Annotated[float | None, Query(ge=0)] = None,
+    attribute: Annotated[list[str] | None, Query(description="key:value, repeatable; all must fit one span")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
+    order: Annotated[str, Query(description="newest or slowest")] = "newest",
+) -> TraceList:
+    """Traces with a span that fits every condition."""
+    query = TraceQuery(
+        window=asked.window,
+        environment=asked.environment,
+        tenant=asked.tenant,
+        service=service,
+        route=route,
+        operation=operation,
+        status=status,
+        min_duration_ms=min_duration_ms,
+        max_duration_ms=max_duration_ms,
+        attributes=tuple(_pair(text) for text in attribute or ()),
+        limit=limit,
+        order=order,
+    )
+    try:
+        found = traces.search(store, principal.scope, query)
+    except TraceQueryError as error:
+        raise HTTPException(400, str(error)) from error
+    return TraceList(traces=[_answer(summary) for summary in found])
+
+
+@router.get("/{trace_id}", summary="Read a trace as OTLP/JSON", responses=MISSING)
+def read_trace(store: Store, principal: Anybody, trace_id: str) -> dict[str, Any]:
+    """TracesData with every span of the trace that you may see."""
+    try:
+        trace = traces.get(store, principal.scope, trace_id)
+    except TraceQueryError as error:
+        raise HTTPException(400, str(error)) from error
+    if trace is None:
+        raise HTTPException(404, f"cannot find trace {trace_id}: it is unknown, too old, or outside your scope")
+    return trace_document(trace)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition(":")
+    if not separator or not key:
+        raise HTTPException(400, f"cannot search for attribute {text[:60]!r}: write key:value")
+    return key, value
+
+
+def _answer(summary: TraceSummary) -> TraceAnswer:
+    return TraceAnswer(
+        trace_id=summary.trace_id,
+        start=datetime.fromtimestamp(summary.start_ns / 1e9, UTC),
+        start_unix_nano=str(summary.start_ns),
+        duration_ms=summary.duration_ns / 1e6,
+        service=summary.service,
+        name=summary.name,
+        method=summary.method,
+        route=summary.route,
+        status_code=summary.status_code,
+        status="error" if summary.is_error else "ok",
+        tenant=summary.tenant,
+        environment=summary.environment,
+        spans=summary.spans,
+        services=summary.services,
+        error=summary.error,
+    )

@@ -1,0 +1,42 @@
+"""The site: every page, the REST routes and the guards as one FastAPI application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+
+from tocsin.storage.telemetry.engine import EngineError
+from tocsin.web.access import add_access
+from tocsin.web.api import doctor, monitoring, services, tenants, traces
+from tocsin.web.api.asked import answer_engine_error
+from tocsin.web.site import add_pages
+
+DESCRIPTION = (
+    "Everything the pages show, for programs. Send an API token as `Authorization: Bearer tcs_api_…`; a token of a "
+    "tenant viewer sees the telemetry of its tenants only."
+)
+
+
+def build_site(state: Any, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+    """The application over `state`, which routes find as `request.app.state.tocsin`."""
+    # The documentation pages of FastAPI load scripts from a CDN, which an air-gapped product cannot.
+    app = FastAPI(
+        title="Tocsin",
+        version=version("tocsin"),
+        description=DESCRIPTION,
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.tocsin = state
+    for module in (services, traces, tenants, monitoring, doctor):
+        app.include_router(module.router)
+    app.add_exception_handler(EngineError, answer_engine_error)
+    add_access(app)
+    add_pages(app)
+    return app
