@@ -158,7 +158,7 @@ def endpoint(
         return Headline("quiet", (Part(f"{name} got no requests in {say.span}."),), _wider(say))
     if harmed:
         since = say.clock(min(each.since_ns for each in harmed))
-        parts = (Part(name, is_harm=True), Part(f" fails{_for_tenants(harmed)} since {since}."))
+        parts: tuple[Part, ...] = (Part(name, is_harm=True), Part(f" fails{_for_tenants(harmed)} since {since}."))
         return Headline("bad", parts, _error_steps(say, errors))
     if now.error_ratio >= NOTICED_RATIO:
         state = "bad" if now.error_ratio >= FAILING_RATIO else "warn"

@@ -26,6 +26,7 @@ from tocsin.web import format
 from tocsin.web.auth import current_principal
 from tocsin.web.choice import Choice, ChoiceError
 from tocsin.web.page import Page
+from tocsin.web.paths import inner_path, root_of
 from tocsin.web.render import render
 from tocsin.web.words import Speech
 
@@ -120,7 +121,7 @@ class View:
     @property
     def path(self) -> str:
         """The path of this request below the root of the product."""
-        return self.request.url.path.removeprefix(self.root)
+        return inner_path(self.request)
 
     @property
     def page_path(self) -> str:
@@ -147,7 +148,7 @@ class View:
 
     @property
     def root(self) -> str:
-        return str(self.request.scope.get("root_path", "")).rstrip("/")
+        return root_of(self.request)
 
     @property
     def speech(self) -> Speech:
@@ -177,7 +178,7 @@ class View:
         if not self.scope.allows(tenant):
             raise HTTPException(404, f"There is no tenant {tenant}, or it is not yours to see.")
 
-    def render(self, **context: object) -> Response:
+    def render(self, **context: Any) -> Response:
         """The page, or its live part when that is asked for."""
         template = f"_{self.page.id}.html" if self.is_fragment else f"{self.page.id}.html"
         return render(self.request, template, view=self, page=self.page, principal=self.principal, **context)

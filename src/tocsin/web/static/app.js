@@ -231,3 +231,8 @@ document.addEventListener("submit", (event) => {
   if (event.target.method === "get") event.target.querySelectorAll("input, select").forEach((field) => { if (!field.value) field.disabled = true; });
 });
 addEventListener("pageshow", () => all("form :disabled:not(button)").forEach((field) => (field.disabled = false)));
+
+// Settings: the tenants field belongs to the role that needs it.
+const showTenants = (select) => { const field = select.closest("form").querySelector("[data-for-role]"); if (field) field.hidden = select.value !== field.dataset.forRole; };
+all("select[data-role]").forEach(showTenants);
+document.addEventListener("change", (event) => { if (event.target.matches("select[data-role]")) showTenants(event.target); });
