@@ -1,0 +1,58 @@
+# What a person may want to do here. Everything is set up on first use and again when its inputs change.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help setup demo serve test check format bench screenshots clean
+help:            ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+setup: .venv/.installed src/tocsin/web/static/vendor/.fetched  ## make .venv with .venv/bin/tocsin, and the web assets
+
+demo: setup      ## start the server with the demo product and its traffic
+	$(BIN)/python -m demo up
+
+serve: setup     ## start the server
+	$(BIN)/tocsin serve
+
+test: setup .venv/.test-installed  ## run every check and every test, as CI does
+	scripts/debian-packages
+	$(MAKE) check
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+check: .venv/.test-installed       ## lint, format and types, without tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/.test-installed      ## put the code into its format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup .venv/.test-installed ## run the benchmarks and print their tables
+	$(BIN)/python -m pip install -q --group bench
+	$(BIN)/python -m bench.sdk_overhead
+	$(BIN)/python -m bench.ingest
+
+screenshots: setup .venv/.test-installed  ## draw the pictures of the README anew
+	scripts/debian-packages
+	$(BIN)/python -m scripts.screenshots
+
+clean:           ## remove what was built, but no data
+	rm -rf .venv dist src/tocsin/web/static/vendor .mypy_cache .ruff_cache .pytest_cache
+
+# Debian ships venv apart from Python.
+.venv/bin/python:
+	$(PYTHON) -m venv .venv || { rm -rf .venv; scripts/as-root apt-get install -y python3-venv && $(PYTHON) -m venv .venv; }
+	$(BIN)/python -m pip install -q --upgrade 'pip>=25.1'
+
+.venv/.installed: pyproject.toml hatch_build.py | .venv/bin/python
+	$(BIN)/python -m pip install -q -e '.[server]' --group demo
+	@touch $@
+
+.venv/.test-installed: pyproject.toml .venv/.installed
+	$(BIN)/python -m pip install -q --group test
+	@touch $@
+
+src/tocsin/web/static/vendor/.fetched: package-lock.json hatch_build.py | .venv/bin/python
+	$(BIN)/python hatch_build.py
+	@touch $@
