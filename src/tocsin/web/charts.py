@@ -143,12 +143,12 @@ def settle(rates: Points, series: RedSeries, window: Window) -> list[float | Non
 
 
 def spark(values: Points, width: int = 200, height: int = 36) -> tuple[str, str]:
-    """The line and the filled area below it of a small chart without axes, as SVG path data. Empty without two points;
-    a gap is bridged."""
+    """The line and the filled area below it of a small chart without axes, as SVG path data. Empty without two points
+    or when all are 0; a gap is bridged."""
     known = [(place, value) for place, value in enumerate(values) if value is not None]
-    if len(known) < 2:
+    top = max((value for _, value in known), default=0.0)
+    if len(known) < 2 or top <= 0:
         return "", ""
-    top = max(value for _, value in known) or 1.0
     reach = max(len(values) - 1, 1)
     points = [(place / reach * width, height - 2 - value / top * (height - 6)) for place, value in known]
     line = "M" + " L".join(f"{x:.1f},{y:.1f}" for x, y in points)

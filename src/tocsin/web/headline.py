@@ -326,8 +326,8 @@ def _level(now: Red, tenants: int | None) -> tuple[Part, ...]:
     """The figures of a quiet time in one line."""
     from_tenants = f" from {format.plural(tenants, 'tenant')}" if tenants else ""
     failed = "none failed" if not now.errors else f"{format.percent(now.error_ratio)} % failed"
-    rate, p95 = format.number(now.request_rate), format.duration(now.p95_seconds)
-    return (Part(f"{rate} requests/s{from_tenants}, {failed}, p95 {p95}."),)
+    requests, p95 = format.plural(now.requests, "request"), format.duration(now.p95_seconds)
+    return (Part(f"{requests}{from_tenants}, {failed}, p95 {p95}."),)
 
 
 def _no_tenants(say: Speech, has_requests: bool) -> Headline:

@@ -94,9 +94,9 @@ def _environment() -> Environment:
     return made
 
 
-def _breakable(name: str) -> Markup:
-    """A dotted name that may break after each dot."""
-    return Markup(".<wbr>").join(name.split("."))
+def _breakable(name: str, sign: str = ".") -> Markup:
+    """A name that may break before each dot or slash."""
+    return (Markup("<wbr>") + sign).join(name.split(sign))
 
 
 TEMPLATES = _environment()

@@ -16,6 +16,10 @@ NOTICEABLE = 1.2
 """By how much a value must grow before its tile takes a colour."""
 
 
+LATEST_STEPS = 3
+"""Steps of the chart that make up 'now'."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tile:
     """`tone` is '', 'ok', 'warn' or 'bad' and colours the note; `line` and `area` are SVG paths; `cells` are drawn
@@ -63,8 +67,14 @@ def tenants_tile(rows: Sequence[TenantRow], hurt: int, href: str) -> Tile:
 def _requests(now: Red, before: Red | None, values: Points, than: str) -> Tile:
     line, area = spark(values)
     moved = format.against(now.request_rate, before.request_rate if before else None, than)
-    note = moved or format.plural(now.requests, "request")
-    return Tile("Requests", format.number(now.request_rate), "/s", note, "", "c1", line, area)
+    note = moved or f"{format.plural(now.requests, 'request')} in this time"
+    return Tile("Requests", format.number(_latest(values, now.request_rate)), "/s", note, "", "c1", line, area)
+
+
+def _latest(values: Points, average: float) -> float:
+    """The rate of the last steps: an average over an hour says little about an app that started a minute ago."""
+    known = [value for value in values[-LATEST_STEPS:] if value is not None]
+    return sum(known) / len(known) if known else average
 
 
 def _errors(now: Red, before: Red | None, values: Points, than: str) -> Tile:
