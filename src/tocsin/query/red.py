@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from tocsin.model.tenant import Scope
+from tocsin.model.tenant import PLATFORM, Scope
 from tocsin.query.filters import Filter
 from tocsin.query.sketch import bucket_bounds, parse_buckets, percentiles
 from tocsin.storage.telemetry.store import TelemetryStore
@@ -109,11 +109,21 @@ def totals_rollup(filter: Filter) -> str:
     return "red_1m AS r" if filter.window.seconds <= 3 * 86_400 else "red_1h AS r"
 
 
+def watched_seconds(store: TelemetryStore, filter: Filter) -> float:
+    """How much of the window lies after the first telemetry ever: what rates are averaged over.
+
+    A product watched for five minutes has its real rate on an hour's page, not a twelfth of it.
+    """
+    first = store.read(PLATFORM, f"SELECT toUnixTimestamp(min(r.time)) FROM {totals_rollup(filter)}").rows[0][0]
+    start = max(filter.window.start_ns / 1e9, first) if first else filter.window.start_ns / 1e9
+    return max(1.0, filter.window.end_ns / 1e9 - start)
+
+
 def totals(store: TelemetryStore, scope: Scope, filter: Filter) -> Red:
     """All traffic of the filter as one figure."""
     sql = f"SELECT {SUMS} FROM {totals_rollup(filter)} WHERE {filter.conditions()}"
     rows = store.read(filter.narrowed(scope), sql, **filter.parameters()).dicts()
-    return red_of(rows[0] if rows else {}, filter.window.seconds)
+    return red_of(rows[0] if rows else {}, watched_seconds(store, filter))
 
 
 def series(store: TelemetryStore, scope: Scope, filter: Filter, points: int = 90) -> RedSeries:
@@ -147,10 +157,11 @@ def services(store: TelemetryStore, scope: Scope, filter: Filter) -> list[Servic
         f"groupUniqArray(20)(r.environment) AS environments, any(r.sdk) AS sdk "
         f"FROM {totals_rollup(filter)} WHERE {filter.conditions()} GROUP BY service ORDER BY requests DESC LIMIT 500"
     )
+    seconds = watched_seconds(store, filter)
     return [
         ServiceRow(
             service=row["service"],
-            red=red_of(row, filter.window.seconds),
+            red=red_of(row, seconds),
             last_seen_ns=row["last_seen"] * 10**9,
             releases=sorted(filter_empty(row["releases"]), reverse=True),
             environments=sorted(filter_empty(row["environments"])),
@@ -195,12 +206,13 @@ def endpoints(
     )
     wanted = 1000 if order == EndpointOrder.P95 else limit
     answer = store.read(filter.narrowed(scope), sql, **filter.parameters(), limit=wanted).dicts()
+    seconds = watched_seconds(store, filter)
     rows = [
         EndpointRow(
             service=row["service"],
             method=row["method"],
             route=row["route"],
-            red=red_of(row, filter.window.seconds),
+            red=red_of(row, seconds),
             share_of_time=row["share_of_time"],
             tenants_hurt=row["tenants_hurt"],
         )

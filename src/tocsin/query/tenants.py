@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from tocsin.model.tenant import Scope
 from tocsin.model.window import Window
 from tocsin.query.filters import Filter
-from tocsin.query.red import SUMS, Red, red_of, rollup, totals_rollup
+from tocsin.query.red import SUMS, Red, red_of, rollup, totals_rollup, watched_seconds
 from tocsin.storage.telemetry.store import TelemetryStore
 
 # A tenant is hurt when this part of its requests failed lately and it was at least this many.
@@ -49,7 +49,8 @@ def tenants(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 20
     )
     narrowed = filter.narrowed(scope)
     rows = store.read(narrowed, sql, **filter.parameters(), limit=limit).dicts()
-    reds = {row["tenant"]: red_of(row, filter.window.seconds) for row in rows}
+    seconds = watched_seconds(store, filter)
+    reds = {row["tenant"]: red_of(row, seconds) for row in rows}
     ranks = _ranks({tenant: red.p95_seconds or 0.0 for tenant, red in reds.items()})
     strips = _strips(store, narrowed, filter, list(reds), cells)
     return [
