@@ -8,6 +8,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
+
 from tocsin.web.auth import Viewer
 
 router = APIRouter(tags=["monitoring"])

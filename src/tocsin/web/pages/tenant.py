@@ -8,9 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException
 from starlette.responses import Response
 
-from tocsin.query import errors, red, traces
+from tocsin.query import active, errors, red, traces
+from tocsin.query import tenants as tenants_query
 from tocsin.query.filters import Filter
-from tocsin.query.red import TenantRow
+from tocsin.query.tenants import TenantRow
 from tocsin.query.traces import TraceQuery, TraceSummary
 from tocsin.web import charts, headline, tiles
 from tocsin.web.page import Page
@@ -41,7 +42,7 @@ def tenant(view: Annotated[View, Depends(view_of(page))], tenant: str) -> Respon
         headline=headline.tenant(view.speech, tenant, own, platform, view.harmed, groups),
         tiles=[
             *tiles.red_tiles(own, before, series, view.window, view.before_words),
-            tiles.active_tile(red.active_requests(view.store, view.scope, asked)),
+            tiles.active_tile(active.active_requests(view.store, view.scope, asked)),
         ],
         own=own,
         platform=platform,
@@ -55,7 +56,7 @@ def tenant(view: Annotated[View, Depends(view_of(page))], tenant: str) -> Respon
 
 def _row(view: View, asked: Filter, tenant: str) -> TenantRow | None:
     """The tenant's row among those asked for, which carries its place and its cells."""
-    rows = red.tenants(view.store, view.scope, asked)
+    rows = tenants_query.tenants(view.store, view.scope, asked)
     return next((row for row in rows if row.tenant == tenant), None)
 
 

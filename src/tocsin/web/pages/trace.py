@@ -38,7 +38,7 @@ def trace(view: Annotated[View, Depends(view_of(page))], trace_id: str, span: st
         kind_words=waterfall.KIND_WORDS,
         span=chosen,
         kind=waterfall.kind_of(chosen),
-        status_code=found.root.attributes.get("http.response.status_code"),
+        answer=found.root.attributes.get("http.response.status_code"),
     )
 
 

@@ -100,9 +100,7 @@ def _attribute(text: str) -> tuple[str, str]:
     """'key:value' or 'key=value'; the first of the two signs divides."""
     place = min((text.index(sign) for sign in ":=" if sign in text), default=0)
     if place < 1:
-        raise HTTPException(
-            400, f"cannot search for attribute '{text[:80]}': write key:value, such as enduser.id:u_193"
-        )
+        raise HTTPException(400, f"cannot search for attribute '{text[:80]}': write it as enduser.id:u_193")
     return text[:place].strip(), text[place + 1 :].strip()
 
 
