@@ -59,7 +59,6 @@ class Agent:
         self.meter = OverheadMeter(settings.overhead_budget_us)
         self.provider = TocsinTracerProvider(self)
         self.exporter = Exporter(settings, self.digest, self._encode_spans, self._encode_metrics)
-        self.is_global = False
         self._reset()
         _agents.add(self)
 

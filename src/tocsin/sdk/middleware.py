@@ -94,9 +94,8 @@ class MonitoringMiddleware:
         """Looks around once, at the first request: by then everybody else has been set up."""
         self._is_prepared = True
         self._stands_down = coexist.stack_records_requests(self.app)
-        agent.is_global = coexist.install_provider(agent.provider)
-        if agent.is_global and not self._stands_down:
-            coexist.quiet_native_telemetry(scope)
+        if coexist.install_provider(agent.provider) and not self._stands_down:
+            coexist.quiet_native_telemetry(scope.get("app"))
         self._is_current = not coexist.global_is_foreign()
         self._is_alone = self._is_current and not self._stands_down
 
@@ -140,6 +139,8 @@ def instrument(app: Any, **arguments: Any) -> Any:
     if not getattr(build, "is_tocsin", False):
         if settings.enabled:
             agent_for(settings)
+            if coexist.global_is_ours():
+                coexist.quiet_native_telemetry(app)
         app.build_middleware_stack = _outermost(build, settings)
     return app
 
