@@ -46,7 +46,7 @@ def test_another_type_function_or_file_is_another_fault() -> None:
 def test_frames_of_libraries_do_not_count() -> None:
     direct = caught("import json\ndef read():\n    json.loads('x')\nread()\n")
     captured = capture(direct, 1000)
-    without = captured._replace(frames=tuple(f for f in captured.frames if "orders" in f.path))
+    without = captured._replace(frames=tuple(f for f in captured.frames if "json" not in f.path))
     assert len(without.frames) < len(captured.frames)
     assert fingerprint(captured) == fingerprint(without)
 

@@ -271,7 +271,7 @@ def agent_for(settings: Settings) -> Agent:
 
 def current_agent() -> Agent | None:
     """The agent of the current request, else the process's first, else None."""
-    found: Agent | None = getattr(current_work(), "agent", None)
+    found: Agent | None = getattr(current_work.get(), "agent", None)
     return found if found is not None else next(iter(_by_settings.values()), None)
 
 

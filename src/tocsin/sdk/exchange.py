@@ -191,7 +191,9 @@ class Exchange(RecordingSpan):
             self.facts = _facts_of(scope)  # type: ignore[arg-type]
         except KeyError:
             self.facts = tuple(map(scope.get, _FACT_NAMES))  # type: ignore[union-attr]
-        if agent.resolves_by_scope:
+        if self.outer_span is not None:
+            self._label_outer(self.outer_span)
+        elif agent.resolves_by_scope:
             self.find_tenant()
         agent.put(self)
 
@@ -284,8 +286,6 @@ class Exchange(RecordingSpan):
         """The app has returned: nothing more will be said, and the scope is let go."""
         if not self.ended_at:
             self._close_incomplete()
-        if self.outer_span is not None:
-            self._label_outer(self.outer_span)
         self.scope = self._receive = self._send = self.context = None
         self.finished_at = perf_counter()
 
