@@ -308,7 +308,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def over_uvicorn(routes: int, endpoint: str, quick: bool) -> dict[str, dict[str, float]]:
-    """Medians over the rounds: requests/s and their share of bare, µs of server CPU a request and what share that keeps."""
+    """Medians over the rounds: requests/s, share of bare, µs of server CPU a request, share of it that bare needs."""
     ports = {name: free_port() for name in CANDIDATES}
     servers = {
         name: start("--child", "serve", "--name", name, "--routes", routes, "--endpoint", endpoint, "--port", port)

@@ -584,6 +584,21 @@ def test_an_app_that_sends_nonsense_gets_the_servers_answer_not_ours(captured: C
     guard.faults.clear()
 
 
+def test_a_response_sent_twice_is_counted_once_and_calls_after_the_end_hurt_nobody(captured: Capture) -> None:
+    async def eager(scope: Any, receive: Any, send: Any) -> None:
+        for _ in range(2):
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"x"})
+        kept.append((receive, send))
+
+    kept: list[Any] = []
+    asyncio.run(tocsin.instrument(eager)(scope_of(), no_body, nowhere))
+    receive, send = kept[0]
+    assert asyncio.run(receive()) == {"type": "http.disconnect"}
+    asyncio.run(send({"type": "http.response.body", "body": b"late"}))
+    assert sum(row.count for row in captured.requests) == 1
+
+
 def test_the_scope_is_let_go(captured: Capture) -> None:
     import gc
     import weakref

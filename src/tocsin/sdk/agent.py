@@ -152,15 +152,16 @@ class Agent:
 
     # -- called by the export thread
 
-    def digest(self, most: int | None = None) -> None:
-        """Turns ended requests into numbers and kept traces; at most so many if said."""
+    def digest(self, most: int | None = None) -> bool:
+        """Turns ended requests into numbers and kept traces, at most so many if said; True when there are more."""
         pending = self._pending
         with self._digest_lock:
             self._digest.review_unfinished()
             for _ in range(len(pending) if most is None else most):
                 if not pending:
-                    return
+                    return False
                 self._digest.take(pending.popleft())
+        return bool(pending)
 
     def collect_red(self) -> RedCollection:
         """The RED rows since the last collection, all ended requests included."""
