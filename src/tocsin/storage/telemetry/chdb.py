@@ -123,6 +123,9 @@ class ChdbEngine:
             "max_block_size": 10_000_000,
             "max_threads": 1,
             "max_insert_threads": 1,
+            # Looking for a better plan costs a small insert a third of its time, and there is none to find.
+            "query_plan_enable_optimizations": 0,
+            "compile_expressions": 0,
         }
         with self._insert_lock, _translated_errors():
             self._inserter.query(f"{insert_statement(signal, source)} SETTINGS {_settings_clause(settings)}")
