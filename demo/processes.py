@@ -30,6 +30,7 @@ class Child:
             text=True,
             start_new_session=True,
         )
+        self._reader: threading.Thread | None = None
 
     def wait_for_url(self) -> str:
         """The URL the child prints when it answers; from then on its output is passed on. Raises StartError."""
@@ -43,7 +44,8 @@ class Child:
 
     def pass_on_output(self) -> None:
         """Print from now on what the child prints."""
-        threading.Thread(target=_pass_on, args=(self._output(),), daemon=True).start()
+        self._reader = threading.Thread(target=_pass_on, args=(self._output(),), daemon=True)
+        self._reader.start()
 
     def exit_code(self) -> int | None:
         """None while it runs."""
@@ -62,6 +64,9 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._reader is not None:
+            self._reader.join()
+        self._output().close()
 
     def _output(self) -> IO[str]:
         assert self._process.stdout is not None

@@ -72,7 +72,9 @@ def choose_port(wanted: int) -> int:
 def _start(settings: RunSettings, folder: Path, children: list[Child]) -> None:
     environment = _environment(settings)
     folder.mkdir(parents=True, exist_ok=True)
-    renderer = Child("the invoice renderer", ["renderer", "--port", "0", "--log", str(folder / "renderer.log")], environment)
+    renderer = Child(
+        "the invoice renderer", ["renderer", "--port", "0", "--log", str(folder / "renderer.log")], environment
+    )
     children.append(renderer)
     renderer_url = renderer.wait_for_url()
     _say("renderer", renderer_url)

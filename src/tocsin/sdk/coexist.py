@@ -3,7 +3,7 @@
 | what is there | request span | spans inside | rate, errors, duration |
 |---|---|---|---|
 | nothing else | ours | ours | ours |
-| an OpenTelemetry SDK as global provider, nobody recording requests | ours, kept out of its context | the SDK's | ours |
+| an OpenTelemetry SDK as global provider, which records no requests | ours, kept apart | the SDK's | ours |
 | FastAPI(telemetry=…), Starlette's or contrib's OpenTelemetryMiddleware | theirs | their provider's | ours |
 | the same without an SDK: they use our provider | theirs, recorded by us | ours | ours |
 
@@ -65,9 +65,15 @@ def recorded_outside(scope: Mapping[str, Any], context: Mapping[str, Any]) -> tr
     if span is None or not span.is_recording():
         return None
     if isinstance(span, RecordingSpan):
-        # One without a scope is our own request span: another request, whose handler calls this app in process.
-        return span if span.kind == SERVER and span.scope is not None else None
+        # One without a library is our own request span: another request, whose handler calls this app in process.
+        return span if span.kind == SERVER and span.library is not None else None
     return span if getattr(span, "kind", None) is trace.SpanKind.SERVER else None
+
+
+def local_parent(context: Mapping[str, Any]) -> trace.Span | None:
+    """A span of this process that the request belongs below although no header says so, as in a product's tests."""
+    span = context.get(SPAN_KEY)
+    return span if span is not None and span.get_span_context().is_valid else None
 
 
 def quiet_native_telemetry(scope: MutableMapping[str, Any]) -> None:

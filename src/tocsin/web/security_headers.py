@@ -30,7 +30,7 @@ HSTS = "max-age=31536000"
 
 
 class SecurityHeaders:
-    """ASGI middleware; a header that the answer has already stays as it is."""
+    """ASGI middleware: the one place that decides these headers; only Cache-Control is left to the answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -50,7 +50,7 @@ class SecurityHeaders:
 
 def _complete(headers: MutableHeaders, *, is_secure: bool) -> None:
     for name, value in HEADERS.items():
-        headers.setdefault(name, value)
+        headers[name] = value
     if is_secure:
         headers.setdefault("Strict-Transport-Security", HSTS)
     if headers.get("content-type", "").startswith(KEPT_NOWHERE):

@@ -69,7 +69,7 @@ def test_without_a_url_the_store_is_a_file_in_the_data_folder(tmp_path: Path) ->
     folder = tmp_path / "with space %20"
     folder.mkdir()
     ControlStore.open(ControlSettings().url_with(folder)).close()
-    assert (folder / "control.db").exists()
+    assert (folder / "control.sqlite").exists()
     assert ControlSettings(url="postgresql://db/tocsin").url_with(folder) == "postgresql://db/tocsin"
 
 

@@ -28,8 +28,8 @@ class ControlSettings:
     )
 
     def url_with(self, data_folder: Path) -> str:
-        """The URL to open: the one configured, or SQLite in `control.db` of the data folder."""
-        return self.url or URL.create("sqlite", database=str(data_folder / "control.db")).render_as_string()
+        """The URL to open: the one configured, or SQLite in `control.sqlite` of the data folder."""
+        return self.url or URL.create("sqlite", database=str(data_folder / "control.sqlite")).render_as_string()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 import orjson
 
@@ -43,6 +44,7 @@ CONFIGURATION = """<clickhouse>
     <background_pool_size>2</background_pool_size>
     <background_schedule_pool_size>2</background_schedule_pool_size>
     <max_server_memory_usage>{memory_bytes}</max_server_memory_usage>
+    <format_schema_path>{folder}/format_schemas/</format_schema_path>
 </clickhouse>
 """
 
@@ -73,7 +75,9 @@ class ChdbEngine:
         self._settings = settings or ChdbSettings()
         folder.mkdir(parents=True, exist_ok=True)
         configuration = folder / "engine.xml"
-        configuration.write_text(CONFIGURATION.format(memory_bytes=self._settings.memory_bytes))
+        configuration.write_text(
+            CONFIGURATION.format(memory_bytes=self._settings.memory_bytes, folder=escape(str(folder.absolute())))
+        )
         address = f"{folder / 'engine'}?config-file={configuration}"
         connect: Any = chdb.connect
         self._connect = lambda: self._open(connect, address)
