@@ -236,8 +236,8 @@ def open_control(config: Config) -> ControlStore:
     """The control store these settings name. Raises StoreUnusable."""
     data = Path(config[ServerSettings].data).absolute()
     data.mkdir(parents=True, exist_ok=True)
-    url = config[ControlSettings].url or f"sqlite:///{data / 'control.sqlite'}"
-    return ControlStore.open(url, control=config[ControlSettings], auth=config[AuthSettings])
+    control = config[ControlSettings]
+    return ControlStore.open(control.url_with(data), control=control, auth=config[AuthSettings])
 
 
 def configuration(overrides: dict[str, Any] | None = None, toml: Path | None = None) -> Config:

@@ -71,7 +71,7 @@ def open_site(folder: Path, environ: Mapping[str, str] | None = None) -> Site:
         f"sqlite:///{folder}/control.db", auth=config[AuthSettings], passwords=quick, clock=clock
     )
     app = FastAPI(openapi_url="/api/openapi.json")
-    app.state.tocsin = SimpleNamespace(control=control, settings=config)
+    app.state.tocsin = SimpleNamespace(control=control, settings=config, local_token="tests-local")
     add_access(app)
     _add_probes(app)
     site = Site(app, control, clock)

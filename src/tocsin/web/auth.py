@@ -18,9 +18,10 @@ from tocsin.model.access import Principal, Role
 from tocsin.web.cookies import session_secret
 from tocsin.web.csrf import bearer_of, csrf_token, refuse_forged
 from tocsin.web.paths import is_for_people, sign_in_path
-from tocsin.web.state import auth_settings_of, control_of
+from tocsin.web.state import auth_settings_of, control_of, state_of
 
 AUTOMATION = Principal("admin-token", "TOCSIN_ADMIN_TOKEN", Role.ADMIN)
+LOCAL = Principal("local", "command line of this machine", Role.VIEWER)
 
 
 def principal_of(request: HTTPConnection) -> Principal | None:
@@ -73,6 +74,8 @@ def _principal_of_bearer(request: HTTPConnection, bearer: str) -> Principal | No
     expected = auth_settings_of(request).admin_token
     if expected and hmac.compare_digest(bearer.encode("latin-1"), expected.encode("utf-8", "replace")):
         return AUTOMATION
+    if hmac.compare_digest(bearer.encode(), state_of(request).local_token.encode()):
+        return LOCAL
     token = control_of(request).tokens.find(bearer)
     return token.principal if token else None
 

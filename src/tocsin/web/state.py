@@ -24,6 +24,10 @@ class State(Protocol):
     def control(self) -> ControlStore: ...
     @property
     def settings(self) -> Settings: ...
+    @property
+    def local_token(self) -> str:
+        """Read by the command line of this machine's owner out of the data folder; made anew at every start."""
+        ...
 
 
 def state_of(request: HTTPConnection) -> State:

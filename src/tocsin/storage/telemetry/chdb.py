@@ -10,12 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 import orjson
 
 from tocsin.model.settings import setting
-from tocsin.storage.telemetry.decode import Signal, format_settings, insert_statement, structure
+from tocsin.storage.telemetry.decode import Signal, format_settings, insert_statement, schema, structure
 from tocsin.storage.telemetry.engine import EngineError, QueryTimeoutError, Rows, Value
 
 DATABASE = "tocsin"
@@ -44,7 +43,6 @@ CONFIGURATION = """<clickhouse>
     <background_pool_size>2</background_pool_size>
     <background_schedule_pool_size>2</background_schedule_pool_size>
     <max_server_memory_usage>{memory_bytes}</max_server_memory_usage>
-    <format_schema_path>{folder}/format_schemas/</format_schema_path>
 </clickhouse>
 """
 
@@ -70,35 +68,27 @@ class ChdbEngine:
     """
 
     def __init__(self, folder: Path, settings: ChdbSettings | None = None) -> None:
-        import chdb  #  1.5 s and 200 MB: only a process that opens a store pays for it
+        import chdb  # 1.5 s and 200 MB: only a process that opens a store pays for it
 
         self._settings = settings or ChdbSettings()
         folder.mkdir(parents=True, exist_ok=True)
         configuration = folder / "engine.xml"
-        configuration.write_text(
-            CONFIGURATION.format(memory_bytes=self._settings.memory_bytes, folder=escape(str(folder.absolute())))
-        )
+        configuration.write_text(CONFIGURATION.format(memory_bytes=self._settings.memory_bytes))
         address = f"{folder / 'engine'}?config-file={configuration}"
+        self._schemas = folder.absolute() / "protobuf"
+        self._schemas.mkdir(exist_ok=True)
+        for signal in Signal:
+            (self._schemas / f"{signal}.proto").write_text(schema(signal))
         connect: Any = chdb.connect
-        self._connect = lambda: self._open(connect, address)
-        self._inserter = self._connect()
+        self._inserter = _open(connect, address)
         self._insert_lock = threading.Lock()
         self._inserter.query(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
         self._inserter.query(f"USE {DATABASE}")
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
         for _ in range(self._settings.query_connections):
-            connection = self._connect()
+            connection = _open(connect, address)
             connection.query(f"USE {DATABASE}")
             self._idle.put(connection)
-
-    @staticmethod
-    def _open(connect: Any, address: str) -> Any:
-        try:
-            return connect(address)
-        except Exception as error:
-            raise EngineError(
-                f"cannot open the telemetry store: {error}; is another tocsin serve using this data folder?"
-            ) from error
 
     def query(
         self, sql: str, parameters: Mapping[str, Value], settings: Mapping[str, Value], max_seconds: float
@@ -122,7 +112,7 @@ class ChdbEngine:
     def insert_segment(self, signal: Signal, segment: Path, token: str) -> None:
         source = f"file('{segment}', 'Protobuf', '{structure(signal)}')"
         settings: dict[str, Value] = {
-            **format_settings(signal),
+            **format_settings(signal, self._schemas / f"{signal}.proto"),
             "insert_deduplication_token": token,
             "insert_deduplicate": 1,
             "deduplicate_blocks_in_dependent_materialized_views": 1,
@@ -150,6 +140,15 @@ class ChdbEngine:
             yield connection
         finally:
             self._idle.put(connection)
+
+
+def _open(connect: Any, address: str) -> Any:
+    try:
+        return connect(address)
+    except RuntimeError as error:
+        raise EngineError(
+            f"cannot open the telemetry store: {error}; is another tocsin serve using this data folder?"
+        ) from error
 
 
 @contextmanager

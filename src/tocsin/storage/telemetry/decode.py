@@ -8,6 +8,7 @@ a array, k key-value list, x bytes; n is no value.
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 
 from tocsin.storage.telemetry.messages import KEY_VALUE, LOGS, METRICS, TRACES, Message
 
@@ -205,7 +206,7 @@ def _select(columns: dict[str, str], rows: str) -> str:
 
 def insert_statement(signal: Signal, table_function: str) -> str:
     """INSERT … SELECT that decodes all messages `table_function` yields;
-    run it with `format_settings(signal)`."""
+    run it with `format_settings`."""
     if signal is Signal.TRACES:
         columns, rows = SPAN_COLUMNS, _items(table_function, "spans")
     elif signal is Signal.LOGS:
@@ -220,12 +221,16 @@ def structure(signal: Signal) -> str:
     return MESSAGES[signal].columns()
 
 
-def format_settings(signal: Signal) -> dict[str, str | int]:
-    """The engine settings under which a segment of this signal can be read."""
-    message = MESSAGES[signal]
+def format_settings(signal: Signal, schema_file: Path) -> dict[str, str | int]:
+    """The engine settings under which a segment of this signal can be read; `schema_file` holds `schema(signal)`."""
     return {
-        "format_schema_source": "string",
-        "format_schema": message.schema(),
-        "format_schema_message_name": message.name,
+        "format_schema": str(schema_file),
+        "format_schema_source": "file",
+        "format_schema_message_name": MESSAGES[signal].name,
         "input_format_protobuf_oneof_presence": 1,
     }
+
+
+def schema(signal: Signal) -> str:
+    """The protobuf schema of one message."""
+    return MESSAGES[signal].schema()
