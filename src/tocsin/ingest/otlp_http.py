@@ -39,10 +39,11 @@ class OtlpHttp:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         is_json = headers.get(b"content-type", "").partition(";")[0].strip().lower() == JSON
-        signal = PATHS.get(scope["path"])
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        signal = PATHS.get(path)
         try:
             if signal is None:
-                raise Refused(HTTPStatus.NOT_FOUND, f"cannot find {scope['path']}; OTLP has {', '.join(PATHS)}")
+                raise Refused(HTTPStatus.NOT_FOUND, f"cannot find {path}; OTLP has {', '.join(PATHS)}")
             admission = await self._take(signal, scope["method"], headers, is_json, receive)
             outcome = HTTPStatus.OK
             payload = _success(signal, admission, is_json)
