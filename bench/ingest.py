@@ -269,9 +269,7 @@ def main() -> None:
         peak_mb = server.peak_mb()
         server.stop()
         rate, bare_rate = load.spans / load.seconds, bare_load.spans / bare_load.seconds
-        print(
-            f"acknowledged: {rate:,.0f} spans/s, {rate / bare_rate:.2f} of a receiver that only syncs ({bare_rate:,.0f})"
-        )
+        print(f"acknowledged: {rate:,.0f} spans/s, {rate / bare_rate:.2f} of a mere fsync ({bare_rate:,.0f})")
         print(f"stored: {load.spans:,} spans acknowledged, all there once: {exact}; refused {load.refused}")
         print(f"behind: all stored {behind:.2f} s after the last answer")
         print(f"cpu: {cpu / load.spans * 1e6:.1f} µs a span in the server while loaded")

@@ -276,7 +276,7 @@ class Embedded:
         return Response(200)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        server = self._server or await asyncio.to_thread(self.server)
+        server = await asyncio.to_thread(self.server) if self._server is None else self._server
         await server.asgi(scope, receive, send)
 
 

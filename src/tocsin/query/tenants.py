@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tocsin.model.tenant import Scope
 from tocsin.model.window import Window
@@ -10,9 +11,11 @@ from tocsin.query.filters import Filter
 from tocsin.query.red import SUMS, Red, red_of, rollup, totals_rollup, watched_seconds
 from tocsin.storage.telemetry.store import TelemetryStore
 
-# A tenant is hurt when this part of its requests failed lately and it was at least this many.
+# A tenant is hurt when this part of its requests failed lately and it was at least this many. Two spells are looked
+# at: the short one shows an outbreak within seconds, the long one a steady trickle.
 HARM_RATIO = 0.05
 HARM_ERRORS = 3
+LATEST_SECONDS = 30
 RECENT_SECONDS = 120
 # A failure is "usual" as long as it stays below this multiple of the tenant's ratio before.
 USUAL_FACTOR = 3.0
@@ -68,35 +71,53 @@ def tenants(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 20
 def harmed(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 20) -> list[HarmedTenant]:
     """Tenants hurt at the end of the window, most failed requests first.
 
-    Hurt means: of the last two minutes' requests at least 5 % and 3 failed, and that is three times more than in the
-    rest of the window.
+    Hurt means: of the requests of the last half minute, or of the last two minutes, at least 5 % and 3 failed, and
+    that is three times more than in the rest of the window.
     """
     recent = replace(filter, window=_tail(filter.window, RECENT_SECONDS))
     sql = (
-        f"SELECT tenant, sumIf(r.requests, r.time >= {{recent:DateTime64(9)}}) AS requests_now, "
-        f"sumIf(r.errors, r.time >= {{recent:DateTime64(9)}}) AS errors_now, "
-        f"sumIf(r.requests, r.time < {{recent:DateTime64(9)}}) AS requests_before, "
-        f"sumIf(r.errors, r.time < {{recent:DateTime64(9)}}) AS errors_before "
-        f"FROM {rollup(filter, 10)} WHERE {filter.conditions()} AND tenant != '' GROUP BY tenant "
-        f"HAVING errors_now >= {HARM_ERRORS} AND errors_now >= {HARM_RATIO} * requests_now "
-        f"ORDER BY errors_now DESC LIMIT {{limit:UInt32}}"
+        f"SELECT tenant, {_split('requests')}, {_split('errors')} FROM {rollup(filter, 10)} "
+        f"WHERE {filter.conditions()} AND tenant != '' GROUP BY tenant "
+        f"HAVING {_harms('latest')} OR {_harms('recent')} ORDER BY errors_recent DESC LIMIT {{limit:UInt32}}"
     )
-    parameters = filter.parameters() | {"recent": recent.parameters()["start"], "limit": limit}
+    latest = replace(filter, window=_tail(filter.window, LATEST_SECONDS))
+    moments = {"recent": recent.parameters()["start"], "latest": latest.parameters()["start"]}
     narrowed = filter.narrowed(scope)
-    rows = store.read(narrowed, sql, **parameters).rows
-    names = [row[0] for row in rows]
+    rows = store.read(narrowed, sql, **filter.parameters(), **moments, limit=limit).dicts()
+    names = [row["tenant"] for row in rows]
     if not names:
         return []
     since = _failing_since(store, narrowed, filter, names)
     worst = _worst_endpoints(store, narrowed, recent, names)
     return [
-        HarmedTenant(tenant, errors_now, requests_now, since[tenant], worst.get(tenant))
-        for tenant, requests_now, errors_now, requests_before, errors_before in rows
-        # What has failed for most of the window has no better "before" to compare with, and is no less a harm.
-        if errors_now / requests_now > USUAL_FACTOR * errors_before / max(1, requests_before)
-        or errors_now >= 0.5 * requests_now
-        or since[tenant] > filter.window.start_ns
+        HarmedTenant(
+            row["tenant"], row["errors_recent"], row["requests_recent"], since[row["tenant"]], worst.get(row["tenant"])
+        )
+        for row in rows
+        if _is_unusual(row, since[row["tenant"]] > filter.window.start_ns)
     ]
+
+
+def _split(figure: str) -> str:
+    """A sum of the rollup over the latest half minute, the recent two minutes, and the time before these."""
+    return ", ".join(
+        (
+            f"sumIf(r.{figure}, r.time >= {{latest:DateTime64(9)}}) AS {figure}_latest",
+            f"sumIf(r.{figure}, r.time >= {{recent:DateTime64(9)}}) AS {figure}_recent",
+            f"sumIf(r.{figure}, r.time < {{recent:DateTime64(9)}}) AS {figure}_before",
+        )
+    )
+
+
+def _harms(part: str) -> str:
+    return f"(errors_{part} >= {HARM_ERRORS} AND errors_{part} >= {HARM_RATIO} * requests_{part})"
+
+
+def _is_unusual(row: dict[str, Any], began_in_window: bool) -> bool:
+    # What has failed for most of the window has no better "before" to compare with, and is no less a harm.
+    usual = row["errors_before"] / max(1, row["requests_before"])
+    ratio = max(row[f"errors_{part}"] / max(1, row[f"requests_{part}"]) for part in ("latest", "recent"))
+    return began_in_window or ratio >= 0.5 or ratio > USUAL_FACTOR * usual
 
 
 def known_tenants(store: TelemetryStore, scope: Scope, limit: int = 1000) -> list[str]:
