@@ -127,6 +127,8 @@ class ChdbEngine:
             "min_insert_block_size_rows": 10_000_000,
             "min_insert_block_size_bytes": 4 * 1024**3,
             "max_block_size": 10_000_000,
+            # An import of old telemetry may touch any number of days at once.
+            "max_partitions_per_insert_block": 0,
             "max_threads": 1,
             "max_insert_threads": 1,
         }
