@@ -30,12 +30,12 @@ class EngineSlot:
     """This process's one place for an engine. Tests that open an engine of their own `vacate` it first."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._engine: ChdbEngine | None = None
 
     def occupied(self) -> ChdbEngine:
         if self._engine is None:
-            self._engine = ChdbEngine(self._folder, ChdbSettings(query_connections=2))
+            self._engine = ChdbEngine(self.folder, ChdbSettings(query_connections=2))
             migrate(self._engine)
         return self._engine
 

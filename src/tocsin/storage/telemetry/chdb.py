@@ -5,11 +5,12 @@ from __future__ import annotations
 import queue
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 import orjson
 
@@ -43,6 +44,7 @@ CONFIGURATION = """<clickhouse>
     <background_pool_size>2</background_pool_size>
     <background_schedule_pool_size>2</background_schedule_pool_size>
     <max_server_memory_usage>{memory_bytes}</max_server_memory_usage>
+    <format_schema_path>{schemas}</format_schema_path>
 </clickhouse>
 """
 
@@ -73,19 +75,19 @@ class ChdbEngine:
         self._settings = settings or ChdbSettings()
         folder.mkdir(parents=True, exist_ok=True)
         configuration = folder / "engine.xml"
-        configuration.write_text(CONFIGURATION.format(memory_bytes=self._settings.memory_bytes))
+        schemas = escape(f"{folder / 'format_schemas'}/")  # the engine's default is the working directory
+        configuration.write_text(CONFIGURATION.format(memory_bytes=self._settings.memory_bytes, schemas=schemas))
         address = f"{folder / 'engine'}?config-file={configuration}"
         connect: Any = chdb.connect
-        self._connect = lambda: self._open(connect, address)
+        self._connect: Callable[[], Any] = lambda: self._open(connect, address)
         self._inserter = self._connect()
         self._insert_lock = threading.Lock()
         self._inserter.query(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
         self._inserter.query(f"USE {DATABASE}")
+        self._is_closed = False
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
         for _ in range(self._settings.query_connections):
-            connection = self._connect()
-            connection.query(f"USE {DATABASE}")
-            self._idle.put(connection)
+            self._idle.put(self._reader())
 
     @staticmethod
     def _open(connect: Any, address: str) -> Any:
@@ -112,11 +114,10 @@ class ChdbEngine:
         )
 
     def execute(self, sql: str) -> None:
-        with self._insert_lock, _translated_errors():
-            self._inserter.query(sql)
+        self._insert(sql)
 
     def insert_segment(self, signal: Signal, segment: Path, token: str) -> None:
-        source = f"file('{segment}', 'Protobuf', '{structure(signal)}')"
+        source = f"file({_literal(str(segment))}, 'Protobuf', '{structure(signal)}')"
         settings: dict[str, Value] = {
             **format_settings(signal),
             "insert_deduplication_token": token,
@@ -132,22 +133,45 @@ class ChdbEngine:
             "max_threads": 1,
             "max_insert_threads": 1,
         }
-        with self._insert_lock, _translated_errors():
-            self._inserter.query(f"{insert_statement(signal, source)} SETTINGS {_settings_clause(settings)}")
+        self._insert(f"{insert_statement(signal, source)} SETTINGS {_settings_clause(settings)}")
 
     def close(self) -> None:
         with self._insert_lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
             self._inserter.close()
         for _ in range(self._settings.query_connections):
             self._idle.get().close()
+        self._idle.put(None)  # wakes whoever still waits for a connection
+
+    def _insert(self, sql: str) -> None:
+        with self._insert_lock, _translated_errors():
+            if self._is_closed:
+                raise _closed()
+            self._inserter.query(sql)
 
     @contextmanager
     def _borrowed(self) -> Iterator[Any]:
         connection = self._idle.get()
+        if connection is None:
+            self._idle.put(None)
+            raise _closed()
+        is_clean = False
         try:
             yield connection
+            is_clean = True
         finally:
+            if not is_clean:
+                # chDB 4.4 hands the rows that a failed query had written to whoever asks next on its connection.
+                connection.close()
+                connection = self._reader()
             self._idle.put(connection)
+
+    def _reader(self) -> Any:
+        connection = self._connect()
+        connection.query(f"USE {DATABASE}")
+        return connection
 
 
 @contextmanager
@@ -156,6 +180,10 @@ def _translated_errors() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise _engine_error(str(error)) from None
+
+
+def _closed() -> EngineError:
+    return EngineError("cannot ask the telemetry store: it is closed; start the server again", retryable=True)
 
 
 def _engine_error(text: str) -> EngineError:

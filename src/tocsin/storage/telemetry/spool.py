@@ -295,6 +295,12 @@ def read_messages(path: Path) -> Iterator[bytes]:
         yield data[start:end]
 
 
+def torn_tail(path: Path) -> bytes:
+    """What follows the last whole message of a segment; b'' when it is sound."""
+    data = path.read_bytes()
+    return data[_whole_bytes(data) :]
+
+
 def write_messages(path: Path, messages: list[bytes]) -> None:
     """A segment file with these messages."""
     path.write_bytes(b"".join(_varint(len(message)) + message for message in messages))
@@ -321,8 +327,11 @@ def _boundaries(data: bytes) -> Iterator[tuple[int, int]]:
 
 def _cut_torn_tail(path: Path) -> None:
     """Drop a last message that a crash left half written; it was never acknowledged."""
-    whole = [end for _, end in _boundaries(path.read_bytes())]
-    os.truncate(path, whole[-1] if whole else 0)
+    os.truncate(path, _whole_bytes(path.read_bytes()))
+
+
+def _whole_bytes(data: bytes) -> int:
+    return max((end for _, end in _boundaries(data)), default=0)
 
 
 def _varint(number: int) -> bytes:
