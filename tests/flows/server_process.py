@@ -34,7 +34,11 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """This process's environment without what would steer a server or an SDK, and with our tree to import from."""
     foreign = ("TOCSIN_", "OTEL_", "MONITORING_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    return kept | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]), "TOCSIN_ADMIN_TOKEN": ADMIN_TOKEN} | extra
+    return (
+        kept
+        | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]), "TOCSIN_ADMIN_TOKEN": ADMIN_TOKEN}
+        | extra
+    )
 
 
 def eventually(ask: Callable[[], Value], seconds: float, what: str, pause_seconds: float = 0.1) -> Value:
