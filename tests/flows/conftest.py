@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from product_process import ProductProcess
 from server_process import ServerProcess
 
 StartServer = Callable[..., ServerProcess]
+StartProduct = Callable[..., ProductProcess]
 
 
 @pytest.fixture
@@ -42,3 +44,19 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerPr
     yield server
     if server.is_alive():
         server.kill()
+
+
+@pytest.fixture
+def start_product(tmp_path: Path) -> Iterator[StartProduct]:
+    """Starts parts of the demo: `start_product(["product", "--port", "0", …], {"TOCSIN_ENDPOINT": "…"})`."""
+    started: list[ProductProcess] = []
+
+    def start(arguments: list[str], environ: dict[str, str] | None = None) -> ProductProcess:
+        product = ProductProcess(arguments, environ or {}, tmp_path / f"product-{len(started)}.log")
+        started.append(product)
+        product.wait_until_up()
+        return product
+
+    yield start
+    for product in started:
+        product.stop()

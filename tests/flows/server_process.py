@@ -90,6 +90,10 @@ class ServerProcess:
             self._running.terminate()
         return self._running.wait(30)
 
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._running.poll()
+
     def is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 

@@ -106,6 +106,11 @@ def mounted(tmp_path: Path) -> Iterator[Callable[..., None]]:
         subprocess.run(["umount", "--lazy", str(at)], check=True)
 
 
+def spool_check(server: ServerProcess) -> str:
+    """What doctor says about the spool."""
+    return next(str(check["detail"]) for check in server.ask("/api/v1/doctor")["checks"] if check["name"] == "spool")
+
+
 def fill(disk: Path) -> Path:
     """A file that leaves no byte free on the disk of this folder."""
     filler = disk / "filler"

@@ -54,7 +54,8 @@ class OtlpHttp:
             outcome = refused.status
             payload = _failure(refused, is_json)
             extra = _failure_headers(refused)
-            await body.drain()
+            if refused.status is not HTTPStatus.REQUEST_TIMEOUT:
+                await body.drain()
         if signal is not None:
             counters.requests.labels(signal, "http", str(outcome.value)).inc()
         content_type = (JSON if is_json else PROTOBUF).encode()
@@ -90,15 +91,15 @@ class OtlpHttp:
 
     def _admit(self, signal: Signal, body: bytes, encoding: str, is_json: bool, key: Key | None) -> Admission:
         """Everything between the bytes as sent and the spool. Raises Refused."""
+        limit = self._gate.settings.max_json_bytes if is_json else self._gate.settings.max_message_bytes
         try:
-            plain = decompress(body, encoding, self._gate.settings.max_message_bytes)
+            plain = decompress(body, encoding, limit)
             if is_json:
                 request = REQUESTS[signal]()
                 from_json(plain, request)
                 return self._gate.admit(signal, None, request, key)
             return self._gate.admit(signal, plain, parse(signal, plain), key)
         except BodyTooLargeError as error:
-            limit = self._gate.settings.max_message_bytes
             raise too_large(f"it holds more than the {limit} bytes allowed once decompressed") from error
         except BodyError as error:
             is_encoding = "content-encoding" in str(error)
@@ -208,6 +209,8 @@ def _failure_headers(refused: Refused) -> list[tuple[bytes, bytes]]:
         headers.append((b"retry-after", str(refused.retry_seconds).encode()))
     if refused.status is HTTPStatus.METHOD_NOT_ALLOWED:
         headers.append((b"allow", b"POST"))
+    if refused.status is HTTPStatus.REQUEST_TIMEOUT:
+        headers.append((b"connection", b"close"))
     if refused.status is HTTPStatus.UNAUTHORIZED:
         headers.append((b"www-authenticate", b"Bearer"))
     return headers
