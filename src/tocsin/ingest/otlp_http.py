@@ -11,7 +11,7 @@ import orjson
 
 from tocsin.ingest import counters
 from tocsin.ingest.body import BodyError, BodyTooLargeError, decompress, from_json
-from tocsin.ingest.gate import Admission, Gate, Key, Refused, too_large
+from tocsin.ingest.gate import LARGE_BODY_BYTES, Admission, Gate, Key, Refused, too_large
 from tocsin.ingest.validate import REQUESTS, parse
 from tocsin.ingest.wire import partial_success, status
 from tocsin.storage.telemetry.decode import Signal
@@ -26,8 +26,6 @@ REJECTED_NAMES = {
     Signal.METRICS: "rejectedDataPoints",
     Signal.LOGS: "rejectedLogRecords",
 }
-# Bodies beyond this are decompressed and parsed in a thread, so that the event loop stays free for others.
-LARGE_BODY_BYTES = 512 * 1024
 
 
 class OtlpHttp:
@@ -40,10 +38,11 @@ class OtlpHttp:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         is_json = headers.get(b"content-type", "").partition(";")[0].strip().lower() == JSON
         signal = PATHS.get(scope["path"])
+        upload = _Upload(receive)
         try:
             if signal is None:
                 raise Refused(HTTPStatus.NOT_FOUND, f"cannot find {scope['path']}; OTLP has {', '.join(PATHS)}")
-            admission = await self._take(signal, scope["method"], headers, is_json, receive)
+            admission = await self._take(signal, scope["method"], headers, is_json, upload)
             outcome = HTTPStatus.OK
             payload = _success(signal, admission, is_json)
             extra: list[tuple[bytes, bytes]] = []
@@ -51,7 +50,7 @@ class OtlpHttp:
             outcome = refused.status
             payload = _failure(refused, is_json)
             extra = _failure_headers(refused)
-            await _drain(receive)
+            await _drain(upload)
         if signal is not None:
             counters.requests.labels(signal, "http", str(outcome.value)).inc()
         content_type = (JSON if is_json else PROTOBUF).encode()
@@ -61,7 +60,7 @@ class OtlpHttp:
         await send({"type": "http.response.body", "body": payload})
 
     async def _take(
-        self, signal: Signal, method: str, headers: dict[bytes, str], is_json: bool, receive: Receive
+        self, signal: Signal, method: str, headers: dict[bytes, str], is_json: bool, upload: _Upload
     ) -> Admission:
         if method != "POST":
             raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, f"cannot {method} telemetry; POST it")
@@ -72,7 +71,7 @@ class OtlpHttp:
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 f"cannot read content-type {content_type!r}; send {PROTOBUF} or {JSON}",
             )
-        body = await self._read(headers, receive)
+        body = await self._read(headers, upload)
         counters.received_bytes.labels(signal).inc(len(body))
         self._gate.reserve(len(body))
         try:
@@ -112,23 +111,36 @@ class OtlpHttp:
         if not is_new:
             counters.repeated.labels(signal).inc()
 
-    async def _read(self, headers: dict[bytes, str], receive: Receive) -> bytes:
+    async def _read(self, headers: dict[bytes, str], upload: _Upload) -> bytes:
         limit = self._gate.settings.max_body_bytes
         declared = headers.get(b"content-length", "")
         if declared.isdigit() and int(declared) > limit:
             raise too_large(f"{declared} bytes are more than the {limit} allowed")
         parts, size = [], 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Refused(HTTPStatus.BAD_REQUEST, "cannot read the body: the connection was closed half-way")
-            part = message.get("body", b"")
+        while not upload.is_over:
+            part = await upload.part()
             size += len(part)
             if size > limit:
                 raise too_large(f"more than the {limit} bytes allowed")
             parts.append(part)
-            if not message.get("more_body"):
-                return b"".join(parts) if len(parts) > 1 else part
+        return b"".join(parts) if len(parts) > 1 else parts[0]
+
+
+class _Upload:
+    """The body of one request while it comes in. Asking for more than there is would wait until the sender leaves."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.is_over = False
+
+    async def part(self) -> bytes:
+        """The next piece. Raises Refused when the sender has gone."""
+        message = await self._receive()
+        self.is_over = not message.get("more_body")
+        if message["type"] == "http.disconnect":
+            raise Refused(HTTPStatus.BAD_REQUEST, "cannot read the body: the connection was closed half-way")
+        part: bytes = message.get("body", b"")
+        return part
 
 
 def _secret(headers: dict[bytes, str]) -> str:
@@ -138,14 +150,14 @@ def _secret(headers: dict[bytes, str]) -> str:
     return headers.get(b"x-tocsin-key", "").strip()
 
 
-async def _drain(receive: Receive) -> None:
+async def _drain(upload: _Upload) -> None:
     """Read on for a while what was refused: a sender that is still writing would see a reset instead of the answer."""
     left = 256 * 1024**2
-    while left > 0:
-        message = await receive()
-        left -= len(message.get("body", b""))
-        if message["type"] == "http.disconnect" or not message.get("more_body"):
-            return
+    while left > 0 and not upload.is_over:
+        try:
+            left -= len(await upload.part())
+        except Refused:
+            return  # nobody is left to be answered
 
 
 def _success(signal: Signal, admission: Admission, is_json: bool) -> bytes:
