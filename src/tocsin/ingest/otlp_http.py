@@ -11,7 +11,7 @@ import orjson
 
 from tocsin.ingest import counters
 from tocsin.ingest.body import BodyError, BodyTooLargeError, decompress, from_json
-from tocsin.ingest.gate import Admission, Gate, Key, Refused, too_large
+from tocsin.ingest.gate import LARGE_BODY_BYTES, Admission, Gate, Key, Refused, too_large
 from tocsin.ingest.validate import REQUESTS, parse
 from tocsin.ingest.wire import partial_success, status
 from tocsin.storage.telemetry.decode import Signal
@@ -26,8 +26,6 @@ REJECTED_NAMES = {
     Signal.METRICS: "rejectedDataPoints",
     Signal.LOGS: "rejectedLogRecords",
 }
-# Bodies beyond this are decompressed and parsed in a thread, so that the event loop stays free for others.
-LARGE_BODY_BYTES = 512 * 1024
 DRAINED_BYTES, DRAINED_SECONDS = 256 * 1024**2, 10.0  # of a refused body, before the answer is sent regardless
 
 
