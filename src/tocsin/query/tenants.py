@@ -30,6 +30,15 @@ class TenantRow:
 
 
 @dataclass(frozen=True, slots=True)
+class FailingRun:
+    """The failing steps of a tenant that reach the window's end, and its traffic in the window before them."""
+
+    since_ns: int
+    requests_before: int
+    errors_before: int
+
+
+@dataclass(frozen=True, slots=True)
 class HarmedTenant:
     """A tenant whose requests fail now, clearly more than usual."""
 
@@ -68,8 +77,8 @@ def tenants(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 20
 def harmed(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 20) -> list[HarmedTenant]:
     """Tenants hurt at the end of the window, most failed requests first.
 
-    Hurt means: of the last two minutes' requests at least 5 % and 3 failed, and that is three times more than in the
-    rest of the window.
+    Hurt means: of the last two minutes' requests at least 5 % and 3 failed, and that is three times more than before
+    the failures began, or half of all.
     """
     recent = replace(filter, window=_tail(filter.window, RECENT_SECONDS))
     sql = (
@@ -87,16 +96,21 @@ def harmed(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 20)
     names = [row[0] for row in rows]
     if not names:
         return []
-    since = _failing_since(store, narrowed, filter, names)
+    runs = _failing_runs(store, narrowed, filter, names)
     worst = _worst_endpoints(store, narrowed, recent, names)
     return [
-        HarmedTenant(tenant, errors_now, requests_now, since[tenant], worst.get(tenant))
+        HarmedTenant(tenant, errors_now, requests_now, runs[tenant].since_ns, worst.get(tenant))
         for tenant, requests_now, errors_now, requests_before, errors_before in rows
-        # What has failed for most of the window has no better "before" to compare with, and is no less a harm.
-        if errors_now / requests_now > USUAL_FACTOR * errors_before / max(1, requests_before)
+        if errors_now / requests_now > USUAL_FACTOR * _usual_ratio(runs[tenant], errors_before, requests_before)
         or errors_now >= 0.5 * requests_now
-        or since[tenant] > filter.window.start_ns
     ]
+
+
+def _usual_ratio(run: FailingRun, errors_before: int, requests_before: int) -> float:
+    """The error ratio before the run began; for a run as long as the window, that of all but the last minutes."""
+    if run.requests_before > QUIET_REQUESTS:
+        return run.errors_before / run.requests_before
+    return errors_before / max(1, requests_before)
 
 
 def known_tenants(store: TelemetryStore, scope: Scope, limit: int = 1000) -> list[str]:
@@ -142,19 +156,18 @@ def _strips(
     return strips
 
 
-def _failing_since(store: TelemetryStore, scope: Scope, filter: Filter, names: list[str]) -> dict[str, int]:
-    """Per tenant the start, in ns, of the run of failing steps that reaches the window's end."""
+def _failing_runs(store: TelemetryStore, scope: Scope, filter: Filter, names: list[str]) -> dict[str, FailingRun]:
     sql = (
         f"SELECT tenant, groupArray((at, errors, requests)) FROM (SELECT tenant, toUnixTimestamp(r.time) AS at, "
         f"sum(r.errors) AS errors, sum(r.requests) AS requests FROM {rollup(filter, 10)} WHERE {filter.conditions()} "
         f"AND tenant IN {{names:Array(String)}} GROUP BY tenant, at ORDER BY at DESC) GROUP BY tenant"
     )
     rows = store.read(scope, sql, **filter.parameters(), names=names).rows
-    return {tenant: _start_of_run(sorted(steps, reverse=True)) * 10**9 for tenant, steps in rows}
+    return {tenant: _run_of(sorted(steps, reverse=True)) for tenant, steps in rows}
 
 
-def _start_of_run(steps: list[tuple[int, int, int]]) -> int:
-    """The oldest failing step (at, errors, requests) that only short quiet spells part from the newest."""
+def _run_of(steps: list[tuple[int, int, int]]) -> FailingRun:
+    """From the oldest failing step (at, errors, requests) that only short quiet spells part from the newest."""
     since, quiet = steps[0][0], 0
     for at, errors, requests in steps:
         if errors and errors >= HARM_RATIO * requests:
@@ -163,7 +176,12 @@ def _start_of_run(steps: list[tuple[int, int, int]]) -> int:
             quiet += requests
             if quiet > QUIET_REQUESTS:
                 break
-    return since
+    before = [(errors, requests) for at, errors, requests in steps if at < since]
+    return FailingRun(
+        since_ns=since * 10**9,
+        requests_before=sum(requests for _, requests in before),
+        errors_before=sum(errors for errors, _ in before),
+    )
 
 
 def _worst_endpoints(
