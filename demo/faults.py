@@ -66,8 +66,10 @@ class Fault:
 
 class SlowQuery(Fault):
     name = "slow-query"
-    description = "Opening a report ranks accounts with a correlated subquery that no index can serve."
-    watch_for = "p95 of GET …/reports/{report_id} from tens to hundreds of ms, one long statement in each slow trace."
+    description = (
+        "Reports count entries with functions around the columns, so no index serves and the whole ledger is read."
+    )
+    watch_for = "GET …/reports/{report_id} from about 40 to 170 ms, nearly all of it in one statement; exports as well."
 
 
 class NPlusOne(Fault):

@@ -23,7 +23,8 @@ def serve(app: FastAPI, port: int, log_file: Path | None = None) -> int:
             print(f"cannot listen on port {port}: {error.strerror}; choose another with --port, or 0 for any")
             return 1
         config = uvicorn.Config(
-            app, log_config=_log_config(log_file),
+            app,
+            log_config=_log_config(log_file),
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=3,

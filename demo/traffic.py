@@ -56,13 +56,20 @@ def day_factor(unix_seconds: float, utc_offset_hours: float, swing_ratio: float)
 class Traffic:
     """Sends users' requests through `client`, whose base URL is the product; `answers` counts (action, status)."""
 
-    def __init__(self, client: httpx2.AsyncClient, settings: TrafficSettings, actions: tuple[Action, ...] = ACTIONS):
+    def __init__(
+        self,
+        client: httpx2.AsyncClient,
+        settings: TrafficSettings,
+        actions: tuple[Action, ...] = ACTIONS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.answers: Counter[tuple[str, int]] = Counter()
         self.unexpected: Counter[tuple[str, int]] = Counter()
         self.dropped = 0
         self.is_unreachable = False
         self._client = client
         self._settings = settings
+        self._clock = clock
         self._actions = actions
         self._action_weights = [action.weight for action in actions]
         self._rng = random.Random(settings.seed)
@@ -75,7 +82,7 @@ class Traffic:
         due = time.monotonic()
         reachable_before = True
         while True:
-            due = max(due, time.monotonic() - 1.0) + self._gap_seconds(time.time())
+            due = max(due, time.monotonic() - 1.0) + self._gap_seconds(self._clock())
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             self._start_step()
             if self.is_unreachable == reachable_before:
@@ -85,7 +92,7 @@ class Traffic:
     async def send(self, requests: int) -> None:
         """Send so many requests, one after the other, without pausing."""
         for _ in range(requests):
-            await self.step(self._choose_tenant(time.time()))
+            await self.step(self._choose_tenant(self._clock()))
 
     async def step(self, tenant: Tenant) -> None:
         """One request by somebody of this tenant."""
@@ -95,10 +102,10 @@ class Traffic:
         try:
             await self._do(visitor, action)
             self.is_unreachable = False
-        except (httpx2.TimeoutException, HTTPXWSException):
-            self._count(action, 0)
-        except httpx2.TransportError:
+        except httpx2.ConnectError:
             self.is_unreachable = True
+            self._count(action, 0)
+        except (httpx2.TransportError, HTTPXWSException):
             self._count(action, 0)
 
     async def _do(self, visitor: Visitor, action: Action) -> None:
@@ -135,7 +142,7 @@ class Traffic:
         if len(self._in_flight) >= self._settings.in_flight_limit:
             self.dropped += 1
             return
-        task = asyncio.create_task(self.step(self._choose_tenant(time.time())))
+        task = asyncio.create_task(self.step(self._choose_tenant(self._clock())))
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
 

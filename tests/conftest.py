@@ -12,9 +12,9 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tocsin.storage.telemetry.chdb import ChdbEngine, ChdbSettings
+from engine_slot import EngineSlot
+from tocsin.storage.telemetry.chdb import ChdbEngine
 from tocsin.storage.telemetry.decode import Signal
-from tocsin.storage.telemetry.migrate import migrate
 from tocsin.storage.telemetry.spool import write_messages
 from tocsin.storage.telemetry.store import TENANT_TABLES, TelemetryStore
 
@@ -24,25 +24,6 @@ SIGNALS = {
     ExportLogsServiceRequest: Signal.LOGS,
 }
 Put = Callable[..., None]
-
-
-class EngineSlot:
-    """This process's one place for an engine. Tests that open an engine of their own `vacate` it first."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._engine: ChdbEngine | None = None
-
-    def occupied(self) -> ChdbEngine:
-        if self._engine is None:
-            self._engine = ChdbEngine(self.folder, ChdbSettings(query_connections=2))
-            migrate(self._engine)
-        return self._engine
-
-    def vacate(self) -> None:
-        if self._engine is not None:
-            self._engine.close()
-            self._engine = None
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """The SQLite database: one engine, a bounded pool, short sessions.
 
-SQLite runs in the process; products have a network between them and their database. So every statement waits for a
-short round trip, without which a hundred small statements would cost as little as one.
+SQLite runs in the process and in memory; products have a network between them and their database, and a disk behind it.
+So every statement waits for a short round trip, without which a hundred small statements would cost as little as one,
+and the more it reads the longer it waits for pages: a full scan is slow without burning the CPU of whoever tries this.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from demo.product.models import Base
 POOL_CONNECTIONS = 10
 POOL_TIMEOUT_SECONDS = 1.5
 ROUND_TRIP_SECONDS = 0.0006
+STEPS_PER_ROUND_TRIP = 3_000
 
 
 class Database:
@@ -67,7 +69,15 @@ def _distant_connection(round_trip_seconds: float) -> type[sqlite3.Connection]:
             time.sleep(round_trip_seconds)
             return super().execute(*args)
 
+    def read_page() -> int:
+        time.sleep(round_trip_seconds)
+        return 0
+
     class DistantConnection(sqlite3.Connection):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.set_progress_handler(read_page, STEPS_PER_ROUND_TRIP)
+
         def cursor(self, *_: Any) -> DistantCursor:  # type: ignore[override]  # one kind of cursor is all we open
             return super().cursor(DistantCursor)
 

@@ -44,8 +44,9 @@ class Services:
 @asynccontextmanager
 async def open_services(settings: ProductSettings, client: httpx2.AsyncClient | None = None) -> AsyncIterator[Services]:
     """Services with a filled database, closed at the end; `client` reaches the renderer, by default by network."""
-    database = Database(settings.data_folder / "tallyroom.db", ROUND_TRIP_SECONDS * settings.latency_scale)
-    secret = await run_in_threadpool(_prepare, settings, database)
+    path = settings.data_folder / "tallyroom.db"
+    secret = await run_in_threadpool(_prepare, settings, path)
+    database = Database(path, ROUND_TRIP_SECONDS * settings.latency_scale)
     async with client or httpx2.AsyncClient(timeout=5.0) as renderer_client:
         renderer = Renderer(renderer_client, settings.renderer_url)
         try:
@@ -54,11 +55,14 @@ async def open_services(settings: ProductSettings, client: httpx2.AsyncClient | 
             await run_in_threadpool(database.close)
 
 
-def _prepare(settings: ProductSettings, database: Database) -> bytes:
+def _prepare(settings: ProductSettings, path: Path) -> bytes:
     (settings.data_folder / "exports").mkdir(parents=True, exist_ok=True)
+    # Seeding is not part of the play: it need not wait for a pretended network.
+    database = Database(path, round_trip_seconds=0)
     database.create_tables()
     with database.session() as session:
         seed(session, datetime.now(UTC).date(), settings.seed_size)
+    database.close()
     return _token_secret(settings.data_folder / "token.secret")
 
 

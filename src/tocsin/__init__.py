@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tocsin.sdk.middleware import MonitoringMiddleware, instrument
-    from tocsin.sdk.router import monitoring_router
+    from tocsin.sdk.router import monitoring_router, set_health_check
     from tocsin.sdk.settings import Settings
     from tocsin.sdk.tenant import current_tenant, set_tenant, wrap
     from tocsin.sdk.trace import span
@@ -19,6 +19,7 @@ __all__ = [
     "embed",
     "instrument",
     "monitoring_router",
+    "set_health_check",
     "set_tenant",
     "span",
     "wrap",
@@ -31,6 +32,7 @@ _HOMES = {
     "embed": "tocsin.app",
     "instrument": "tocsin.sdk.middleware",
     "monitoring_router": "tocsin.sdk.router",
+    "set_health_check": "tocsin.sdk.router",
     "set_tenant": "tocsin.sdk.tenant",
     "span": "tocsin.sdk.trace",
     "wrap": "tocsin.sdk.tenant",

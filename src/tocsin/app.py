@@ -6,6 +6,8 @@ Enters: a `Config`. Leaves: an ASGI application with everything behind it. Calle
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import ipaddress
 import os
 import secrets
@@ -23,13 +25,17 @@ from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from tocsin.config import Config, load
-from tocsin.ingest.gate import Gate, IngestSettings
+from tocsin.ingest.gate import Gate, IngestSettings, Refused
 from tocsin.ingest.otlp_grpc import OtlpGrpc
 from tocsin.ingest.otlp_http import OtlpHttp
+from tocsin.ingest.validate import parse
 from tocsin.model.settings import setting
+from tocsin.sdk.middleware import instrument
+from tocsin.sdk.transport import Response
 from tocsin.storage.control import AuthSettings, ControlSettings, ControlStore
 from tocsin.storage.control.keyring import KeyRing
 from tocsin.storage.telemetry.chdb import ChdbEngine, ChdbSettings
+from tocsin.storage.telemetry.decode import Signal
 from tocsin.storage.telemetry.engine import EngineError
 from tocsin.storage.telemetry.migrate import migrate
 from tocsin.storage.telemetry.retention import RetentionSettings, apply_retention
@@ -136,7 +142,7 @@ class Server:
         self.settings = config
         self.config = config[ServerSettings]
         self.data = Path(self.config.data).absolute()
-        self.data.mkdir(parents=True, exist_ok=True)
+        make_private(self.data)
         self.control = open_control(config)
         self.engine = ChdbEngine(self.data / "telemetry", config[ChdbSettings])
         self.migrated = migrate(self.engine)
@@ -151,8 +157,7 @@ class Server:
             self.spool, self.keyring.find, replace(ingest, require_key=ingest.require_key or not self.config.is_local)
         )
         self.local_token = secrets.token_urlsafe(32)
-        self.grpc_port: int | None = None
-        self.asgi = Front(OtlpHttp(self.gate), build_site(self, self._lifespan))
+        self.asgi = Front(OtlpHttp(self.gate), build_site(self))
         self._pruning = threading.Event()
 
     def start(self) -> None:
@@ -198,15 +203,15 @@ class Server:
         return ""
 
     @asynccontextmanager
-    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+    async def grpc_listening(self) -> AsyncIterator[int | None]:
+        """Take OTLP/gRPC in this event loop meanwhile; gives the port, None when it is turned off. Raises OSError."""
         if self.config.grpc_port is None or self.config.grpc_port < 0:
-            yield
+            yield None
             return
         grpc = OtlpGrpc(self.gate)
-        self.grpc_port = await grpc.start(self.config.host, self.config.grpc_port)
-        log.info("grpc.listening", host=self.config.host, port=self.grpc_port)
+        port = await grpc.start(self.config.host, self.config.grpc_port)
         try:
-            yield
+            yield port
         finally:
             await grpc.stop()
 
@@ -232,12 +237,71 @@ class Front:
             await self.site(scope, receive, send)
 
 
+class Embedded:
+    """A whole server inside an application's own process: an ASGI application to mount.
+
+    It opens on its first use rather than when it is made, so that a process which only imports the application, or
+    forks workers from it, opens no store. One process owns the data folder; a second worker gets EngineError.
+    """
+
+    def __init__(self, config: Config, path: str) -> None:
+        self._config = config
+        self._path = path
+        self._opening = threading.Lock()
+        self._server: Server | None = None
+
+    def server(self) -> Server:
+        """The running server. Raises what `Server` raises."""
+        with self._opening:
+            if self._server is None:
+                server = Server(self._config)
+                server.start()
+                atexit.register(server.close)
+                if link := server.setup_link(self._path):
+                    log.warning("monitoring.setup", create_the_administrator_at=link)
+                self._server = server
+            return self._server
+
+    def take(self, signal: str, body: bytes) -> Response:
+        """The SDK's way to the store without a network in between."""
+        kind = Signal(signal)
+        try:
+            admission = self.server().gate.admit(kind, body, parse(kind, body), None)
+            admission.stored.result()
+        except Refused as refused:
+            return Response(refused.status, retry_after_seconds=refused.retry_seconds, cause=refused.message)
+        except (EngineError, OSError) as error:
+            return Response(0, cause=str(error))
+        return Response(200)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        server = await asyncio.to_thread(self.server) if self._server is None else self._server
+        await server.asgi(scope, receive, send)
+
+
+def embed(app: Any, *, path: str = "/monitoring", data: str | None = None, **options: Any) -> None:
+    """Mount the whole server inside `app` at `path` and instrument the app towards it: no second service.
+
+    For a product that runs as one process. `data` is the folder for what the server keeps; `options` are those of
+    `tocsin.instrument`. The administrator's one-time link is logged at the first request. Needs tocsin[server].
+    """
+    overrides = {"server.data": data, "server.grpc_port": -1, "ingest.require_key": True}
+    embedded = Embedded(configuration(overrides), path)
+    app.mount(path, embedded)
+    instrument(app, transport=embedded.take, compression="none", **options)
+
+
+def make_private(data: Path) -> None:
+    """Make the data folder if it is missing, for its owner alone: it holds password hashes and what customers sent."""
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
 def open_control(config: Config) -> ControlStore:
     """The control store these settings name. Raises StoreUnusable."""
     data = Path(config[ServerSettings].data).absolute()
-    data.mkdir(parents=True, exist_ok=True)
-    url = config[ControlSettings].url or f"sqlite:///{data / 'control.sqlite'}"
-    return ControlStore.open(url, control=config[ControlSettings], auth=config[AuthSettings])
+    make_private(data)
+    control = config[ControlSettings]
+    return ControlStore.open(control.url_with(data), control=control, auth=config[AuthSettings])
 
 
 def configuration(overrides: dict[str, Any] | None = None, toml: Path | None = None) -> Config:

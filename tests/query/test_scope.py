@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from conftest import EngineSlot
+from engine_slot import EngineSlot
 from otlp import (
     SECOND_NS,
     attributes,

@@ -48,14 +48,14 @@ def _balance_key(org_id: str) -> Hashable:
 
 def _balance(session: Session, services: Services, org_id: str) -> int:
     with tocsin.span("sum ledger"):
-        services.latency.wait(70)
+        services.latency.wait(40)
         statement = (
             select(LedgerEntry.currency, func.sum(LedgerEntry.amount_cents))
             .where(LedgerEntry.org_id == org_id)
             .group_by(LedgerEntry.currency)
         )
         rates = load_rates(session, org_id)
-        return sum(convert(cents, currency, rates) for currency, cents in session.execute(statement).tuples())
+        return sum(convert(cents, currency, rates) for currency, cents in session.execute(statement))
 
 
 def _search(session: Session, org_id: str, text: str) -> dict[str, list[str]]:

@@ -31,6 +31,14 @@ class IngestSettings:
     )
     max_body_bytes: int = setting(16 * 1024**2, unit="bytes", help="Largest request body as sent.")
     max_message_bytes: int = setting(64 * 1024**2, unit="bytes", help="Largest request body once decompressed.")
+    max_json_bytes: int = setting(
+        16 * 1024**2,
+        unit="bytes",
+        help="Largest OTLP/JSON body once decompressed; reading it takes some twenty times as much memory.",
+    )
+    max_body_seconds: float = setting(
+        60.0, unit="seconds", help="Time a request body may take to arrive; raise it for senders on slow links."
+    )
     max_in_flight_bytes: int = setting(
         256 * 1024**2, unit="bytes", help="Bodies worked on at one time before senders are told to retry."
     )

@@ -49,7 +49,8 @@ class OtlpGrpc:
             bound = self._server.add_insecure_port(address)
         except RuntimeError as error:
             raise OSError(
-                f"cannot listen for OTLP/gRPC on {address}: {error}; choose another with --grpc-port, 0 turns it off"
+                f"cannot listen for OTLP/gRPC on {address}: it is taken or not of this machine; choose another with "
+                "--grpc-port, -1 turns it off"
             ) from error
         await self._server.start()
         return bound

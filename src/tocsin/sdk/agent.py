@@ -10,33 +10,34 @@ import threading
 import time
 import uuid
 import weakref
-from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections import Counter, deque
+from typing import Any
 
 from opentelemetry import trace
 
 from tocsin.sdk import coexist, guard
+from tocsin.sdk.digest import Digest
 from tocsin.sdk.encode import resource
 from tocsin.sdk.encode_metrics import Figure, MetricEncoder
 from tocsin.sdk.encode_spans import SpanEncoder
+from tocsin.sdk.exchange import Exchange
 from tocsin.sdk.export import Exporter
 from tocsin.sdk.overhead import OverheadMeter
-from tocsin.sdk.red import RedTable
+from tocsin.sdk.red import RedCollection, RedTable
 from tocsin.sdk.sampling import Sampler
 from tocsin.sdk.settings import Settings, host_name
 from tocsin.sdk.slow import SlowLog
 from tocsin.sdk.spans import ERROR, RecordingSpan
-from tocsin.sdk.tenant import Resolver, current_tenant, parse_resolvers
+from tocsin.sdk.tenant import Resolver, current_tenant, current_work, parse_resolvers
 from tocsin.sdk.trace import TocsinTracerProvider
 from tocsin.sdk.version import VERSION
-
-if TYPE_CHECKING:
-    from tocsin.sdk.exchange import Exchange
 
 log = logging.getLogger("tocsin")
 
 # Tenants whose active requests are exported apart.
 _ACTIVE_TENANTS = 100
+# Ended requests that wait for the export thread before requests digest a portion themselves.
+_MOST_PENDING, _PORTION = 4096, 128
 # Share of the sampled traces that shedding leaves.
 _SHED_SHARE = 0.1
 
@@ -49,20 +50,24 @@ class Agent:
         self.resolvers: tuple[Resolver, ...] = parse_resolvers(settings.tenant)
         if settings.tenant_trusted_only:
             self.resolvers = tuple(resolver for resolver in self.resolvers if resolver.is_trusted)
+        # Those that look at headers only can be asked after the scope is gone, off the request's path.
+        self.header_resolvers = tuple(resolver for resolver in self.resolvers if not resolver.needs_scope)
+        self.resolves_by_scope = len(self.header_resolvers) < len(self.resolvers)
         self.red = RedTable(settings.red_keys)
         self.sampler = Sampler(settings.sample_ratio, settings.sample_minimum_per_second)
         self.slow = SlowLog(settings.slow_logs_per_second)
         self.meter = OverheadMeter(settings.overhead_budget_us)
         self.provider = TocsinTracerProvider(self)
-        self.exporter = Exporter(settings, self._encode_spans, self._encode_metrics)
-        self.slow_ns = int(settings.slow_seconds * 1e9)
-        self.is_global = False
+        self.exporter = Exporter(settings, self.digest, self._encode_spans, self._encode_metrics)
         self._reset()
         _agents.add(self)
 
     def _reset(self) -> None:
         """What belongs to this very process; done anew in a forked child."""
         self.live: set[Exchange] = set()
+        self._pending: deque[Exchange] = deque()
+        self._digest = Digest(self)
+        self._digest_lock = threading.Lock()
         self.next_request = itertools.count(1).__next__
         self.sheds_children = False
         self.sheds_traces = False
@@ -80,22 +85,39 @@ class Agent:
 
     # -- called on the request's path
 
+    def put(self, exchange: Exchange) -> None:
+        """Takes a request whose last byte is out; it is counted within `batch_seconds`, and never lost."""
+        pending = self._pending
+        pending.append(exchange)
+        if self.exporter.is_idle:
+            self.exporter.wake()
+        if len(pending) > _MOST_PENDING:
+            # The export thread does not keep up, or waits for a hanging server: requests help themselves.
+            self.digest(_PORTION)
+
     def head_decision(self, root: RecordingSpan) -> bool:
         """The caller's decision when there is a caller, else the sampler's."""
         if root.remote_sampled is not None:
             return root.remote_sampled
-        return self.sampler.keeps(root.trace_id, root.tenant or current_tenant() or "")
+        tenant = root.find_tenant() if isinstance(root, Exchange) else root.tenant or current_tenant()
+        return self.sampler.keeps(root.trace_id, tenant or "")
 
-    def end_root(self, root: RecordingSpan, duration_ns: int) -> None:
-        """Decides whether the trace of an ended root is kept, and queues it if so."""
-        if not root.tenant:
+    def decide(self, root: RecordingSpan, duration_ns: int) -> bool:
+        """Whether the trace of an ended root is kept; the reason is noted on the root."""
+        if not root.tenant and not isinstance(root, Exchange):
             root.tenant = current_tenant() or ""
-        root.reason = self._reason(root, duration_ns)
-        children = root.close_root()
-        if root.reason:
-            self.keep(root)
-            if children:
-                self.keep_all(children)
+        root.identify()
+        root.reason = self.reason_to_keep(root, duration_ns / 1e9)
+        if not root.reason:
+            root.close()
+        return bool(root.reason)
+
+    def keep_trace(self, root: RecordingSpan) -> None:
+        """Queues an ended root and what has ended below it."""
+        children = root.close()
+        self.keep(root)
+        if children:
+            self.keep_all(children)
 
     def keep(self, span: RecordingSpan) -> None:
         exporter = self.exporter
@@ -107,11 +129,6 @@ class Agent:
         for span in spans:
             self.keep(span)
 
-    def exporter_wanted(self) -> None:
-        """A request was counted: its metrics are due within a second."""
-        if self.exporter.is_idle:
-            self.exporter.wake()
-
     def note_unrecorded_child(self) -> None:
         self.unrecorded_children += 1
         self.exporter.dropped["traces", "shed" if self.sheds_children else "trace_limit"] += 1
@@ -121,19 +138,36 @@ class Agent:
         provider = trace.get_tracer_provider()
         return (provider if coexist.is_foreign(provider) else self.provider).get_tracer("tocsin.app", VERSION)
 
-    def _reason(self, root: RecordingSpan, duration_ns: int) -> str:
+    def reason_to_keep(self, root: RecordingSpan, seconds: float) -> str:
         """Why this trace is kept, or ''."""
         if root.remote_sampled:
             return "parent"
-        if not self.sheds_traces and root.sampled_flag():
+        if not self.sheds_traces and (root.head or root.sampled_flag()):
             return "head"
         if root.status == ERROR:
             return "error"
-        if duration_ns >= self.slow_ns and not root.is_lasting:
+        if seconds >= self.settings.slow_seconds and not root.is_lasting:
             return "slow"
         return ""
 
     # -- called by the export thread
+
+    def digest(self, most: int | None = None) -> bool:
+        """Turns ended requests into numbers and kept traces, at most so many if said; True when there are more."""
+        pending = self._pending
+        with self._digest_lock:
+            self._digest.review_unfinished()
+            for _ in range(len(pending) if most is None else most):
+                if not pending:
+                    return False
+                self._digest.take(pending.popleft())
+        return bool(pending)
+
+    def collect_red(self) -> RedCollection:
+        """The RED rows since the last collection, all ended requests included."""
+        self.digest()
+        with self._digest_lock:
+            return self.red.collect()
 
     def resource_attributes(self) -> dict[str, Any]:
         """Who is sending, in OpenTelemetry's words."""
@@ -166,7 +200,7 @@ class Agent:
     def _encode_metrics(self) -> tuple[bytes, int] | None:
         """The RED deltas and the SDK's figures; None when nothing has happened for a while."""
         self._review_overhead()
-        collection = self.red.collect()
+        collection = self.collect_red()
         now = collection.end_ns
         # Without traffic the figures are repeated now and then, so that a quiet process is seen to be alive.
         if not collection.rows and self.red.total == self._last_total and now - self._last_figures_ns < 15e9:
@@ -238,11 +272,12 @@ def agent_for(settings: Settings) -> Agent:
 
 def current_agent() -> Agent | None:
     """The agent of the current request, else the process's first, else None."""
-    from tocsin.sdk.tenant import current_holder
-
-    holder = current_holder.get()
-    found = getattr(holder, "agent", None)
+    found: Agent | None = getattr(current_work.get(), "agent", None)
     return found if found is not None else next(iter(_by_settings.values()), None)
+
+
+def all_agents() -> list[Agent]:
+    return list(_by_settings.values())
 
 
 def close_agent(agent: Agent, timeout_seconds: float) -> None:

@@ -3,7 +3,7 @@
 | what is there | request span | spans inside | rate, errors, duration |
 |---|---|---|---|
 | nothing else | ours | ours | ours |
-| an OpenTelemetry SDK as global provider, nobody recording requests | ours, kept out of its context | the SDK's | ours |
+| an OpenTelemetry SDK as global provider, which records no requests | ours, kept apart | the SDK's | ours |
 | FastAPI(telemetry=…), Starlette's or contrib's OpenTelemetryMiddleware | theirs | their provider's | ours |
 | the same without an SDK: they use our provider | theirs, recorded by us | ours | ours |
 
@@ -15,7 +15,7 @@ because ours is the cheaper one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from opentelemetry import trace
@@ -33,12 +33,14 @@ NATIVE = "fastapi.telemetry"
 
 
 def install_provider(provider: TocsinTracerProvider) -> bool:
-    """Makes ours the global provider if nobody has set one; True when ours is the global one now."""
-    current = trace.get_tracer_provider()
-    if isinstance(current, trace.ProxyTracerProvider):
+    """Makes ours the global provider if nobody has set one; True when the global one is of ours now."""
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         trace.set_tracer_provider(provider)
-        current = trace.get_tracer_provider()
-    return current is provider
+    return global_is_ours()
+
+
+def global_is_ours() -> bool:
+    return isinstance(trace.get_tracer_provider(), TocsinTracerProvider)
 
 
 def is_foreign(provider: trace.TracerProvider) -> bool:
@@ -65,14 +67,20 @@ def recorded_outside(scope: Mapping[str, Any], context: Mapping[str, Any]) -> tr
     if span is None or not span.is_recording():
         return None
     if isinstance(span, RecordingSpan):
-        # One without a scope is our own request span: another request, whose handler calls this app in process.
-        return span if span.kind == SERVER and span.scope is not None else None
+        # One without a library is our own request span: another request, whose handler calls this app in process.
+        return span if span.kind == SERVER and span.library is not None else None
     return span if getattr(span, "kind", None) is trace.SpanKind.SERVER else None
 
 
-def quiet_native_telemetry(scope: MutableMapping[str, Any]) -> None:
-    """Keeps FastAPI's native telemetry from recording what we record, in this app from the next request on."""
-    telemetry = getattr(scope.get("app"), "_telemetry", None)
+def local_parent(context: Mapping[str, Any]) -> trace.Span | None:
+    """A span of this process that the request belongs below although no header says so, as in a product's tests."""
+    span = context.get(SPAN_KEY)
+    return span if span is not None and span.get_span_context().is_valid else None
+
+
+def quiet_native_telemetry(app: Any) -> None:
+    """Keeps FastAPI's native telemetry of this app from recording what we record; a provider it names is left alone."""
+    telemetry = getattr(app, "_telemetry", None)
     if isinstance(telemetry, dict) and telemetry.get("tracer_provider") is None:
         telemetry["tracing"] = False
 

@@ -73,13 +73,14 @@ def _integer(value: int) -> bytes:
 
 
 def _composite(value: Any, level: int) -> bytes:
-    if level < _NESTED_LEVELS:
-        if isinstance(value, Mapping):
-            items = (key_value(str(key), item, level + 1) for key, item in value.items())
-            return delimited(b"\x32", b"".join(delimited(b"\x0a", item) for item in items))
-        if isinstance(value, Sequence) and not isinstance(value, str):
-            parts = (delimited(b"\x0a", any_value(item, level + 1)) for item in value)
-            return delimited(b"\x2a", b"".join(parts))
+    if level >= _NESTED_LEVELS:
+        return delimited(b"\x0a", "…".encode())
+    if isinstance(value, Mapping):
+        items = (key_value(str(key), item, level + 1) for key, item in value.items())
+        return delimited(b"\x32", b"".join(delimited(b"\x0a", item) for item in items))
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview):
+        parts = (delimited(b"\x0a", any_value(item, level + 1)) for item in value)
+        return delimited(b"\x2a", b"".join(parts))
     for base in (bool, int, float, str):
         if isinstance(value, base):  # subclasses, such as enum members
             return any_value(base(value))
@@ -136,43 +137,3 @@ def export_request(resource_field: bytes, scopes: Iterable[tuple[bytes, Sequence
     parts = [resource_field]
     parts += [delimited(b"\x12", scope + b"".join(items)) for scope, items in scopes]
     return delimited(b"\x0a", b"".join(parts))
-
-
-def rejected_items(answer: bytes) -> int:
-    """How many spans or points an Export*ServiceResponse says were rejected; 0 when it cannot be read."""
-    partial = _field(answer, 1)
-    count = _field(partial, 1) if isinstance(partial, bytes) else None
-    return count if isinstance(count, int) else 0
-
-
-def _field(message: bytes, wanted: int) -> bytes | int | None:
-    position = 0
-    try:
-        while position < len(message):
-            key, position = _read_varint(message, position)
-            number, wire = key >> 3, key & 7
-            if wire == 0:
-                value, position = _read_varint(message, position)
-                if number == wanted:
-                    return value
-            elif wire == 2:
-                size, position = _read_varint(message, position)
-                if number == wanted:
-                    return message[position : position + size]
-                position += size
-            else:
-                return None
-    except IndexError:
-        return None
-    return None
-
-
-def _read_varint(message: bytes, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = message[position]
-        position += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, position
-        shift += 7

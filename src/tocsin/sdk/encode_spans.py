@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+import time
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from tocsin.sdk.encode import CACHE_ENTRIES, AttributeCache, delimited, export_request, instrumentation_scope, varint
 from tocsin.sdk.encode import text as utf8
-from tocsin.sdk.guard import guarded
+from tocsin.sdk.exchange import Exchange
+from tocsin.sdk.guard import guarded_function
 from tocsin.sdk.spans import ERROR, Event, RecordingSpan
 
 _ATTRIBUTE = b"\x4a"  # Span.attributes
@@ -20,10 +21,25 @@ _TRACE_ID, _SPAN_ID, _START, _END = b"\x0a\x10", b"\x12\x08", b"\x39", b"\x41"
 _CACHED_TEXT = 96
 _QUERY_BYTES = 2048
 
-_PATH, _QUERY = delimited(b"\x0a", b"url.path"), delimited(b"\x0a", b"url.query")
-_ADDRESS, _AGENT = delimited(b"\x0a", b"client.address"), delimited(b"\x0a", b"user_agent.original")
-_REQUEST_SIZE = delimited(b"\x0a", b"http.request.body.size")
-_RESPONSE_SIZE = delimited(b"\x0a", b"http.response.body.size")
+
+class TextCache:
+    """Whole text attributes of one key, kept by their raw value; bounded."""
+
+    def __init__(self, key: str) -> None:
+        self._key_field = delimited(b"\x0a", key.encode())
+        self._kept: dict[Any, bytes] = {}
+        # The same dictionary's own method: a hit costs one call.
+        self.find = self._kept.get
+
+    def add(self, raw: Any, shown: str) -> bytes:
+        """The attribute with the text `shown`, from now on found by `raw`."""
+        value = delimited(b"\x12", delimited(b"\x0a", utf8(shown)))
+        field = delimited(_ATTRIBUTE, self._key_field + value)
+        if len(raw) <= _CACHED_TEXT:
+            if len(self._kept) >= CACHE_ENTRIES:
+                self._kept.clear()
+            self._kept[raw] = field
+        return field
 
 
 class SpanEncoder:
@@ -37,43 +53,57 @@ class SpanEncoder:
         self._event_attributes = AttributeCache(b"\x1a")
         self._link_attributes = AttributeCache(b"\x22")
         self._statics: dict[tuple[Any, ...], bytes] = {}
-        self._texts: dict[tuple[bytes, str], bytes] = {}
+        self._connections: dict[tuple[Any, ...], bytes] = {}
+        self._sizes: dict[tuple[int, int], bytes] = {}
+        self._paths = TextCache("url.path")
+        self._queries = TextCache("url.query")
+        self._agents = TextCache("user_agent.original")
+        self._clock_offset_ns = 0
 
     def encode_request(self, spans: list[RecordingSpan]) -> bytes:
         """One ExportTraceServiceRequest with these spans, grouped by instrumentation scope."""
-        by_scope: dict[tuple[str, str] | None, list[bytes]] = {}
+        self._clock_offset_ns = time.time_ns() - time.perf_counter_ns()
+        own: list[bytes] = []
+        by_library: dict[tuple[str, str] | None, list[bytes]] = {None: own}
         for span in spans:
             body = self.encode_span(span)
-            if body:
-                by_scope.setdefault(span.scope, []).append(delimited(b"\x12", body))
+            size = len(body)
+            field = b"\x12" + (varint(size) if size > 127 else bytes((size,))) + body
+            if not body:
+                continue
+            if span.library is None:
+                own.append(field)
+            else:
+                by_library.setdefault(span.library, []).append(field)
         scopes = [
-            (instrumentation_scope(*scope) if scope else self._own_scope, fields) for scope, fields in by_scope.items()
+            (instrumentation_scope(*library) if library else self._own_scope, fields)
+            for library, fields in by_library.items()
+            if fields
         ]
         return export_request(self.resource_field, scopes)
 
     # Guarded one by one: a value that cannot be encoded costs its own span, counted as a fault, not the batch.
-    @guarded(b"")
+    @guarded_function(b"")
     def encode_span(self, span: RecordingSpan) -> bytes:
         """The content of one Span message."""
+        if isinstance(span, Exchange):
+            start_ns = int(span.started_at * 1e9) + self._clock_offset_ns
+            end_ns = int(span.ended_at * 1e9) + self._clock_offset_ns
+        else:
+            start_ns, end_ns = span.start_ns, max(span.end_ns, span.start_ns)
         parts = [
             _IDS_AND_TIMES.pack(
                 _TRACE_ID, span.trace_id.to_bytes(16, "big"), _SPAN_ID, span.span_id.to_bytes(8, "big"),
-                _START, span.start_ns, _END, max(span.end_ns, span.start_ns),
+                _START, start_ns, _END, end_ns,
             )
         ]  # fmt: skip
         if span.parent_id:
             parts.append(_PARENT + span.parent_id.to_bytes(8, "big"))
-        if span.root.trace_state:
-            parts.append(delimited(b"\x1a", span.root.trace_state.encode()))
-        if span.request is not None:
-            self._add_request(span, span.request, parts)
+        if isinstance(span, Exchange):
+            self._add_request(span, parts)
         else:
             self._add_plain(span, parts)
-        if span.attributes:
-            parts.append(self._attributes.encode_all(span.attributes))
-        if span.events:
-            parts += [self._event(event) for event in span.events]
-        if span.links or span.dropped_attributes or span.dropped_events:
+        if span.attributes or span.events or span.links or span.root.trace_state or span.dropped_attributes:
             self._add_rare(span, parts)
         return b"".join(parts)
 
@@ -88,72 +118,84 @@ class SpanEncoder:
         if span.status:
             parts.append(_status(span.status, span.status_text))
 
-    def _add_request(self, span: RecordingSpan, request: tuple[Any, ...], parts: list[bytes]) -> None:
-        """The facts of a request: see `exchange.Exchange.facts` for the tuple."""
-        static, path, query, client, agent, request_bytes, response_bytes, rare = request
-        key = (static, span.name, span.reason, span.status, span.root.tenant)
-        found = self._statics.get(key)
-        if found is None:
-            if len(self._statics) >= CACHE_ENTRIES:
-                self._statics.clear()
-            found = self._statics[key] = self._static(span, static)
-        parts.append(found)
-        parts.append(self._text(_PATH, path))
+    def _add_request(self, span: Exchange, parts: list[bytes]) -> None:
+        kind, _, path, query, _, client, server, scheme, version = span.facts
+        if span.status or span.name:
+            parts.append(self._static(span))
+        else:
+            static = (span.key, span.reason)
+            parts.append(self._statics.get(static) or self._keep_static(static, span))
+        connection = (client, server, scheme, version, kind)
+        try:
+            parts.append(self._connections.get(connection) or self._keep_connection(connection))
+        except TypeError:  # ASGI allows lists, which cannot be looked up
+            parts.append(self._connection(*connection))
+        parts.append(self._paths.find(path) or self._paths.add(path, path))
         if query:
-            parts.append(self._text(_QUERY, query, self._visible_query))
-        if client:
-            parts.append(self._text(_ADDRESS, client))
+            parts.append(self._queries.find(query) or self._queries.add(query, self._visible_query(query)))
+        agent = span.header_map().get(b"user-agent")
         if agent:
-            parts.append(self._text(_AGENT, agent, _latin))
-        parts.append(_size(_RESPONSE_SIZE, response_bytes))
-        if request_bytes >= 0:
-            parts.append(_size(_REQUEST_SIZE, request_bytes))
-        if rare:
-            parts.append(self._attributes.encode_all(rare))
+            parts.append(self._agents.find(agent) or self._agents.add(agent, agent.decode("latin-1")))
+        sizes = (span.response_bytes, span.request_bytes)
+        parts.append(self._sizes.get(sizes) or self._keep_sizes(sizes))
 
-    def _static(self, span: RecordingSpan, static: tuple[Any, ...]) -> bytes:
+    def _keep_static(self, key: tuple[Any, ...], span: Exchange) -> bytes:
+        if len(self._statics) >= CACHE_ENTRIES:
+            self._statics.clear()
+        found = self._statics[key] = self._static(span)
+        return found
+
+    def _static(self, span: Exchange) -> bytes:
         """What spans of one endpoint, status and tenant share: name, kind, status and most attributes."""
-        method, route, status, error_type, scheme, server, version, is_websocket = static
-        facts: dict[str, Any] = {"http.request.method": method, "http.route": route, "url.scheme": scheme}
-        if status:
-            facts["http.response.status_code"] = status
-        if error_type:
-            facts["error.type"] = error_type
-        if server:
-            facts["server.address"] = server[0]
-            if server[1] is not None:
-                facts["server.port"] = server[1]
-        if version:
-            facts["network.protocol.version"] = version
-        if is_websocket:
-            facts["network.protocol.name"] = "websocket"
-        if span.root.tenant:
-            facts["tocsin.tenant"] = span.root.tenant
-        if span.reason:
-            facts["tocsin.sample.reason"] = span.reason
-        name = span.name or f"{method} {route}"
-        head = delimited(b"\x2a", utf8(name)) + _KIND[span.kind]
+        method, route, status, tenant, error_type = span.key
+        facts: dict[str, Any] = {
+            "http.request.method": method,
+            "http.route": route,
+            "http.response.status_code": status,
+            "error.type": error_type,
+            "tocsin.tenant": tenant,
+            "tocsin.sample.reason": span.reason,
+        }
+        head = delimited(b"\x2a", utf8(span.name or span.default_name())) + _KIND[span.kind]
         if span.status:
             head += _status(span.status, span.status_text)
-        return head + AttributeCache(_ATTRIBUTE).encode_all(facts)
+        return head + self._all_known(facts)
 
-    def _text(self, key_field: bytes, value: Any, convert: Callable[[Any], str] | None = None) -> bytes:
-        """One text attribute, kept by its raw value."""
-        entry = (key_field, value)
-        found = self._texts.get(entry)
-        if found is None:
-            body = utf8(convert(value) if convert else value)
-            found = delimited(_ATTRIBUTE, key_field + delimited(b"\x12", delimited(b"\x0a", body)))
-            if len(value) <= _CACHED_TEXT:
-                if len(self._texts) >= CACHE_ENTRIES:
-                    self._texts.clear()
-                self._texts[entry] = found
+    def _keep_connection(self, key: tuple[Any, ...]) -> bytes:
+        if len(self._connections) >= CACHE_ENTRIES:
+            self._connections.clear()
+        found = self._connections[key] = self._connection(*key)
         return found
+
+    def _connection(self, client: Any, server: Any, scheme: Any, version: Any, kind: str) -> bytes:
+        """What the requests of one connection share."""
+        facts: dict[str, Any] = {
+            "url.scheme": scheme or "http",
+            "server.address": server[0] if server else "",
+            "server.port": server[1] if server and server[1] is not None else "",
+            "client.address": client[0] if client else "",
+            "network.protocol.version": version or "",
+            "network.protocol.name": "websocket" if kind == "websocket" else "",
+        }
+        return self._all_known(facts)
+
+    def _keep_sizes(self, sizes: tuple[int, int]) -> bytes:
+        if len(self._sizes) >= CACHE_ENTRIES:
+            self._sizes.clear()
+        response_bytes, request_bytes = sizes
+        found = self._attributes.encode("http.response.body.size", response_bytes)
+        if request_bytes >= 0:
+            found += self._attributes.encode("http.request.body.size", request_bytes)
+        self._sizes[sizes] = found
+        return found
+
+    def _all_known(self, facts: dict[str, Any]) -> bytes:
+        return self._attributes.encode_all({key: value for key, value in facts.items() if value != ""})
 
     def _visible_query(self, query: bytes) -> str:
         """The query string with the values of sensitive names replaced."""
         pairs = query[:_QUERY_BYTES].split(b"&")
-        return _latin(b"&".join(self._visible_pair(pair) for pair in pairs))
+        return b"&".join(self._visible_pair(pair) for pair in pairs).decode("latin-1")
 
     def _visible_pair(self, pair: bytes) -> bytes:
         name, equals, _ = pair.partition(b"=")
@@ -162,11 +204,16 @@ class SpanEncoder:
 
     def _event(self, event: Event) -> bytes:
         body = b"\x09" + event.time_ns.to_bytes(8, "little") + delimited(b"\x12", utf8(event.name))
-        if event.attributes:
-            body += self._event_attributes.encode_all(event.attributes)
+        body += self._event_attributes.encode_all(event.facts())
         return delimited(b"\x5a", body)
 
     def _add_rare(self, span: RecordingSpan, parts: list[bytes]) -> None:
+        if span.root.trace_state:
+            parts.append(delimited(b"\x1a", span.root.trace_state.encode()))
+        if span.attributes:
+            parts.append(self._attributes.encode_all(span.attributes))
+        if span.events:
+            parts += [self._event(event) for event in span.events]
         if span.dropped_attributes:
             parts.append(b"\x50" + varint(span.dropped_attributes))
         if span.dropped_events:
@@ -184,12 +231,3 @@ class SpanEncoder:
 def _status(code: int, message: str) -> bytes:
     body = (delimited(b"\x12", utf8(message)) if message and code == ERROR else b"") + b"\x18" + bytes((code,))
     return delimited(b"\x7a", body)
-
-
-def _size(key_field: bytes, size: int) -> bytes:
-    value = b"\x18" + varint(size)
-    return delimited(_ATTRIBUTE, key_field + delimited(b"\x12", value))
-
-
-def _latin(value: bytes) -> str:
-    return value.decode("latin-1")

@@ -1,17 +1,41 @@
-"""Names and fingerprints of exceptions: the same fault gets the same fingerprint wherever its lines have moved."""
+"""Exceptions as telemetry: what was raised, its stack, and a fingerprint that survives edits elsewhere.
+
+A raising request pays only for copying file names and line numbers; source lines and hashes come in the export
+thread. The traceback itself is never kept: its frames would hold the request's scope and all local variables.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import sys
+import linecache
 import sysconfig
 from types import TracebackType
+from typing import NamedTuple
 
-_FRAMES = 50
-_OUTSIDE = tuple(
-    {path for name in ("stdlib", "platstdlib", "purelib", "platlib") if (path := sysconfig.get_paths().get(name))}
-)
+_FRAMES = 60
+_CAUSES = 4
+_STACK_CHARACTERS = 16_384
 _MODULE_PARTS = 3
+_OUTSIDE = tuple({path for name in ("stdlib", "purelib", "platlib") if (path := sysconfig.get_paths().get(name))})
+_SDK = __file__.rpartition("errors.py")[0]
+
+
+class Frame(NamedTuple):
+    """One line of a stack."""
+
+    path: str
+    line: int
+    function: str
+
+
+class CapturedError(NamedTuple):
+    """An exception without its traceback objects. cause: the exception it came from; link: how they are joined."""
+
+    type_name: str
+    message: str
+    frames: tuple[Frame, ...]
+    cause: CapturedError | None = None
+    link: str = ""
 
 
 def qualified_name(error: BaseException) -> str:
@@ -22,34 +46,60 @@ def qualified_name(error: BaseException) -> str:
     )
 
 
-def fingerprint(error: BaseException) -> str:
+def capture(error: BaseException, message_characters: int, level: int = 0) -> CapturedError:
+    """What is needed to write the stack down later."""
+    cause, link = error.__cause__, "The above exception was the direct cause of the following exception:"
+    if cause is None and not error.__suppress_context__:
+        cause, link = error.__context__, "During handling of the above exception, another exception occurred:"
+    captured = capture(cause, message_characters, level + 1) if cause is not None and level < _CAUSES else None
+    return CapturedError(
+        qualified_name(error), str(error)[:message_characters], _frames(error.__traceback__), captured, link
+    )
+
+
+def stack_text(error: CapturedError) -> str:
+    """The stack as Python prints it, the middle left out when it is very long."""
+    text = "".join(_lines(error))
+    if len(text) <= _STACK_CHARACTERS:
+        return text
+    half = _STACK_CHARACTERS // 2
+    return f"{text[:half]}\n  …\n{text[-half:]}"
+
+
+def fingerprint(error: CapturedError) -> str:
     """16 hex digits from the exception's type and the app's own frames (file tail and function).
 
     No line numbers and no message: edits above the fault and ids in the text leave it as it is. When no frame
     belongs to the app, all frames count.
     """
-    frames = _frames(error.__traceback__)
-    own = [frame for frame in frames if not frame[0].startswith(_OUTSIDE)] or frames
-    parts = [qualified_name(error)] + [f"{_tail(path)}:{function}" for path, function in own]
+    own = [frame for frame in error.frames if not frame.path.startswith(_OUTSIDE)] or error.frames
+    parts = [error.type_name] + [f"{_tail(frame.path)}:{frame.function}" for frame in own]
     return hashlib.blake2s("\n".join(parts).encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
-def _frames(step: TracebackType | None) -> list[tuple[str, str]]:
+def _frames(step: TracebackType | None) -> tuple[Frame, ...]:
     found = []
     while step is not None:
         code = step.tb_frame.f_code
-        if not _is_ours(code.co_filename):
-            found.append((code.co_filename, code.co_qualname if sys.version_info >= (3, 11) else code.co_name))
+        if not code.co_filename.startswith(_SDK):
+            found.append(Frame(code.co_filename, step.tb_lineno, code.co_name))
         step = step.tb_next
-    return found[-_FRAMES:]
+    # The innermost say where it happened; endless recursion says the same thing a thousand times.
+    return tuple(found[-_FRAMES:])
 
 
-def _is_ours(path: str) -> bool:
-    return path.startswith(_SDK)
+def _lines(error: CapturedError) -> list[str]:
+    lines = [*_lines(error.cause), f"\n{error.link}\n\n"] if error.cause is not None else []
+    if error.frames:
+        lines.append("Traceback (most recent call last):\n")
+    for frame in error.frames:
+        lines.append(f'  File "{frame.path}", line {frame.line}, in {frame.function}\n')
+        source = linecache.getline(frame.path, frame.line).strip()
+        if source:
+            lines.append(f"    {source}\n")
+    lines.append(f"{error.type_name}: {error.message}\n" if error.message else f"{error.type_name}\n")
+    return lines
 
 
 def _tail(path: str) -> str:
     return "/".join(path.replace("\\", "/").split("/")[-_MODULE_PARTS:])
-
-
-_SDK = __file__.rpartition("errors.py")[0]

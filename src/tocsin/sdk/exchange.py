@@ -1,113 +1,153 @@
-"""One request or WebSocket: what is observed between its first message and its last byte."""
+"""One request or WebSocket: what is observed between its first message and its last byte.
+
+An exchange is its own server span. While the request runs it only takes clocks and notes; numbers, the decision to
+keep the trace and the encoding come a moment later in `digest.py`, where the same work costs less than half.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+import sys
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from operator import itemgetter
 from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any
 
 from tocsin.sdk.errors import qualified_name
-from tocsin.sdk.guard import guarded
-from tocsin.sdk.propagation import new_span_id, new_trace_id, parse_traceparent
+from tocsin.sdk.guard import guarded, guarded_observer
+from tocsin.sdk.propagation import new_bits, new_trace_id, parse_traceparent
 from tocsin.sdk.route import route_template
 from tocsin.sdk.spans import ERROR, SERVER, RecordingSpan
-from tocsin.sdk.tenant import TenantHolder, resolve_first
+from tocsin.sdk.tenant import resolve_first
 
 if TYPE_CHECKING:
     from opentelemetry import trace
+    from opentelemetry.context import Context
 
     from tocsin.sdk.agent import Agent
+    from tocsin.sdk.red import Key
 
+Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 Receive = Callable[[], Awaitable[Message]]
+Headers = Sequence[tuple[bytes, bytes]]
 
-_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
-# The pseudo-method of WebSockets: their minutes must not be mixed into the durations of GET.
-WEBSOCKET = "WS"
 # Said when the client went away before there was a status; nginx uses the same number.
 CLIENT_CLOSED = 499
-# Less than this after the last byte is the framework returning, not background work.
-_BACKGROUND_SECONDS = 0.001
+_STATUS_CHARACTERS = 256
+
+# Everything the encoder needs of a scope, copied out at once: the scope itself must not outlive the request.
+_FACT_NAMES = ("type", "method", "path", "query_string", "headers", "client", "server", "scheme", "http_version")
+_facts_of = itemgetter(*_FACT_NAMES)
 
 
-class Exchange(TenantHolder):
-    """A request on its way through the app. Also holds its tenant, which `set_tenant` may change."""
+class Exchange(RecordingSpan):
+    """A request on its way through the app. It is the server span and holds the tenant, which `set_tenant` changes."""
 
-    __slots__ = (
-        "_expects_trailers", "_receive", "_send", "_streams", "agent", "disconnected", "ended_at", "error", "foreign",
-        "headers", "is_websocket", "key", "request_bytes", "response_bytes", "scope", "span", "started_at", "status",
-    )  # fmt: skip
     is_request = True
+    name = ""
+    kind = SERVER
+    # The response.
+    http_status = 0
+    response_bytes = 0
+    response_headers: Headers = ()
+    # -1: unknown until the content-length is read or the last part of the body is here.
+    request_bytes = -1
+    disconnected = False
+    error: BaseException | None = None
+    has_failed = False
+    # perf_counter seconds; 0 until it happens.
+    ended_at = 0.0
+    finished_at = 0.0
+    # Known at the end.
+    route = ""
+    key: Key = ("", "", 0, "", "")
+    facts: tuple[Any, ...] = ()
+    headers: Mapping[bytes, bytes] | None = None
+    # What the app runs in, as long as it does.
+    context: Context | None = None
+    # False when somebody else records the span of this request.
+    is_recorded = True
+    # Whether the app has said whose request it is; no resolver is asked then.
+    has_tenant = False
+    outer_span: trace.Span | None = None
+    local_parent: trace.Span | None = None
+    _streams = False
+    _expects_trailers = False
 
-    def __init__(
-        self, agent: Agent, scope: MutableMapping[str, Any], receive: Receive, send: Send, is_websocket: bool
-    ) -> None:
+    def __init__(self, agent: Agent, scope: Scope, receive: Receive, send: Send) -> None:
         self.agent = agent
-        self.scope: MutableMapping[str, Any] | None = scope
-        self._receive: Receive | None = receive
-        self._send: Send | None = send
-        self.is_websocket = is_websocket
-        self.headers = headers = dict(scope["headers"])
-        self.tenant = ""
-        self.status = 0
-        self.response_bytes = 0
-        length = headers.get(b"content-length")
-        self.request_bytes = -1 if length is None else _to_int(length)
-        self.ended_at = 0.0
-        self.error: BaseException | None = None
-        self.foreign: trace.Span | None = None
-        self.span: RecordingSpan | None = None
-        self.key: tuple[str, str, int, str, str] | None = None
-        self.disconnected = self._streams = self._expects_trailers = False
+        self.scope: Scope | None = scope
+        self._receive = receive
+        self._send = send
         self.started_at = perf_counter()
 
-    # -- the span of this request
+    # -- what others ask for while the request runs
 
-    def open_span(self, local_parent: Any) -> RecordingSpan:
-        """Begins our own server span, below the caller's if its headers say so."""
-        traceparent = self.headers.get(b"traceparent")
+    def identify(self) -> None:
+        """Takes the trace id of the caller or begins a new trace; in any case once."""
+        if self.span_id:
+            return
+        headers = self.headers or self.header_map()
+        traceparent = headers.get(b"traceparent")
         remote = None
         if traceparent is not None:
-            remote = parse_traceparent(traceparent, self._trace_state())
-        if remote is None and local_parent is not None:
-            return self._open_below(local_parent)
-        if remote is None:
-            span = RecordingSpan(self.agent, "", SERVER, new_trace_id(), new_span_id(), 0, time_ns())
+            remote = parse_traceparent(traceparent, self._trace_state() if b"tracestate" in headers else b"")
+        if remote is not None:
+            self.trace_id, self.parent_id, self.remote_sampled, self.trace_state = remote
+        elif self.local_parent is not None:
+            context = self.local_parent.get_span_context()
+            self.trace_id, self.parent_id = context.trace_id, context.span_id
+            self.remote_sampled = context.trace_flags.sampled
         else:
-            span = RecordingSpan(self.agent, "", SERVER, remote.trace_id, new_span_id(), remote.span_id, time_ns())
-            span.remote_sampled = remote.is_sampled
-            span.trace_state = remote.trace_state
-        self.span = span
-        return span
+            self.trace_id = new_trace_id()
+        self.span_id = new_bits(64) or 1
 
-    def _open_below(self, local_parent: trace.Span) -> RecordingSpan:
-        """Our server span below a span of this process that has nothing to do with HTTP, in a test for instance."""
-        context = local_parent.get_span_context()
-        span = RecordingSpan(self.agent, "", SERVER, context.trace_id, new_span_id(), context.span_id, time_ns())
-        span.remote_sampled = context.trace_flags.sampled
-        self.span = span
-        return span
+    def header_map(self) -> Mapping[bytes, bytes]:
+        """The request's headers; of repeated ones the last."""
+        if self.headers is None:
+            self.headers = dict(self._raw_headers())
+        return self.headers
+
+    def _raw_headers(self) -> Headers:
+        headers: Headers = self.facts[4] if self.facts else self.scope["headers"] if self.scope is not None else ()
+        return headers
 
     def _trace_state(self) -> bytes:
-        if b"tracestate" not in self.headers or self.scope is None:
-            return b""
-        return b",".join(value for name, value in self.scope["headers"] if name == b"tracestate")
+        return b",".join(value for name, value in self._raw_headers() if name == b"tracestate")
 
-    # -- the tenant
+    @property
+    def start_ns(self) -> int:  # type: ignore[override]  # other spans know their wall time from the start
+        return time_ns() - int((perf_counter() - self.started_at) * 1e9)
+
+    @property
+    def end_ns(self) -> int:  # type: ignore[override]
+        """Wall time of the last byte; 0 while the app may still say something, as in background tasks."""
+        return self.start_ns + int((self.ended_at - self.started_at) * 1e9) if self.finished_at else 0
+
+    def is_recording(self) -> bool:
+        return not self.finished_at
+
+    def end(self, end_time: int | None = None) -> None:
+        """Nothing: a request ends with its last byte, whatever the app calls."""
 
     @guarded("")
     def find_tenant(self) -> str:
-        """The tenant that was set, else the first that a resolver finds; found once."""
-        if not self.tenant and self.agent.resolvers and self.scope is not None:
-            self.tenant = resolve_first(self.agent.resolvers, self.scope, self.headers)
+        """The tenant that was set, else the first that a resolver finds."""
+        if not self.tenant and not self.has_tenant and self.agent.resolvers:
+            if self.scope is not None:
+                self.tenant = resolve_first(self.agent.resolvers, self.scope, self.header_map())
+            elif self.facts:
+                self.tenant = resolve_first(self.agent.header_resolvers, {}, self.header_map())
         return self.tenant
+
+    def default_name(self) -> str:
+        return f"{self.key[0]} {self.key[1]}"
 
     # -- messages
 
     def send(self, message: Message) -> Awaitable[None]:
         """The app's `send`. A plain function: it hands on the server's own awaitable instead of wrapping it."""
-        assert self._send is not None
         self.observe(message)
         if self._streams:
             # The last byte of a stream is out when the server has taken it, which may wait for a slow client.
@@ -116,16 +156,11 @@ class Exchange(TenantHolder):
 
     async def receive(self) -> Message:
         """The app's `receive`; notices a client that goes away before the response is complete."""
-        assert self._receive is not None
         message = await self._receive()
-        if message["type"] == "http.disconnect":
-            if not self.ended_at:
-                self.disconnected = True
-        elif message["type"] == "http.request" and self.request_bytes < 0:
-            self.count_body(message)
+        self._observe_received(message)
         return message
 
-    @guarded(None)
+    @guarded_observer
     def observe(self, message: Message) -> None:
         kind = message["type"]
         if kind == "http.response.body":
@@ -134,29 +169,61 @@ class Exchange(TenantHolder):
                 self.response_bytes += len(body)
             if message.get("more_body"):
                 self._streams = True
-            elif not self._streams and not self._expects_trailers:
-                self.end()
+            elif not self._streams:
+                self.close_response()
         elif kind == "http.response.start":
-            self.status = message["status"]
-            self._expects_trailers = message.get("trailers", False)
-            if self._expects_trailers:
-                self._streams = True
-            self._note_event_stream(message)
+            self.http_status = status = message["status"]
+            self.response_headers = message.get("headers", ())
+            if message.get("trailers"):
+                self._expects_trailers = self._streams = True
+            if status >= 500:
+                self._note_handled_error()
+        else:
+            self._observe_other(kind, message)
+
+    def close_response(self) -> None:
+        """The last byte is out: the request is over for the client and counted. Happens once."""
+        if self.ended_at:
+            return
+        self.ended_at = perf_counter()
+        agent, scope = self.agent, self.scope
+        agent.live.discard(self)
+        self.route = route_template(scope)  # type: ignore[arg-type]  # None only after the app has returned
+        try:
+            self.facts = _facts_of(scope)  # type: ignore[arg-type]
+        except KeyError:
+            self.facts = tuple(map(scope.get, _FACT_NAMES))  # type: ignore[union-attr]
+        if self.outer_span is not None:
+            self._label_outer(self.outer_span)
+        elif agent.resolves_by_scope:
+            self.find_tenant()
+        agent.put(self)
+
+    @guarded_observer
+    def _observe_received(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.disconnect":
+            if not self.ended_at:
+                self.disconnected = True
+        elif kind == "http.request":
+            # Kept below zero until complete: -1 - bytes so far.
+            self.request_bytes -= len(message.get("body", b""))
+            if not message.get("more_body"):
+                self.request_bytes = -1 - self.request_bytes
+
+    def _observe_other(self, kind: str, message: Message) -> None:
+        if kind == "websocket.accept":
+            self.http_status = 101
+        elif kind == "websocket.send":
+            self.response_bytes += len(message.get("bytes") or message.get("text") or b"")
+        elif kind == "websocket.close" and not self.http_status:
+            self.http_status = 403  # what servers answer to a handshake that the app refuses
+        elif kind == "websocket.http.response.start":
+            self.http_status = message["status"]
         elif kind == "http.response.pathsend" or kind == "http.response.zerocopysend":
             self._streams = True
-        elif self.is_websocket:
-            self._observe_websocket(kind, message)
-
-    def _note_event_stream(self, message: Message) -> None:
-        """A stream of server-sent events lasts by design: it is never a slow request."""
-        if self.span is not None:
-            for name, value in message.get("headers", ()):
-                if name == b"content-type":
-                    self.span.is_lasting = value.startswith(b"text/event-stream")
-                    return
 
     async def _send_streamed(self, message: Message) -> None:
-        assert self._send is not None
         try:
             await self._send(message)
         except OSError:
@@ -164,7 +231,7 @@ class Exchange(TenantHolder):
             raise
         self._after_streamed(message)
 
-    @guarded(None)
+    @guarded_observer
     def _after_streamed(self, message: Message) -> None:
         kind = message["type"]
         is_last = (
@@ -172,169 +239,92 @@ class Exchange(TenantHolder):
             or (kind == "http.response.trailers" and not message.get("more_trailers"))
             or kind == "http.response.pathsend"
         )
-        if is_last and not self.ended_at:
-            self.end()
+        if is_last:
+            self.close_response()
 
-    def _observe_websocket(self, kind: str, message: Message) -> None:
-        if kind == "websocket.accept":
-            self.status = 101
-        elif kind == "websocket.send":
-            self.response_bytes += len(message.get("bytes") or message.get("text") or b"")
-        elif kind == "websocket.close" and not self.status:
-            self.status = 403  # what servers answer to a handshake that the app refuses
-        elif kind == "websocket.http.response.start":
-            self.status = message["status"]
+    # -- errors and the end
 
-    @guarded(None)
-    def count_body(self, message: Message) -> None:
-        """Adds up a body that came without a length; known once its last part is here."""
-        size = len(message.get("body", b""))
-        # Kept negative until complete: -1 - bytes so far.
-        self.request_bytes -= size
-        if not message.get("more_body"):
-            self.request_bytes = -1 - self.request_bytes
+    def error_type(self) -> str:
+        """The exception's type on failures, or the status as text when no exception is known; '' on success."""
+        if self.error is not None:
+            return qualified_name(self.error)
+        return str(self.http_status) if self.http_status >= 500 else ""
 
-    # -- the end
+    def _note_handled_error(self) -> None:
+        """An error handler is answering right now, with the exception still being handled further up."""
+        self.status = ERROR
+        handled = sys.exc_info()[1]
+        # Exceptions that carry a status, such as HTTPException, say nothing more than the status does.
+        if isinstance(handled, Exception) and not hasattr(handled, "status_code"):
+            self._note_error(handled, escaped=False)
 
-    def end(self) -> None:
-        """The last byte is out: counts the request. Happens once."""
-        now = perf_counter()
-        self.ended_at = now
-        agent = self.agent
-        scope = self.scope
-        agent.live.discard(self)
-        assert scope is not None
-        method = WEBSOCKET if self.is_websocket else scope["method"]
-        if method not in _METHODS and method != WEBSOCKET:
-            method = "_OTHER"
-        status = self.status
-        error = self.error
-        error_type = "" if status < 500 and error is None else qualified_name(error) if error else str(status)
-        tenant = self.tenant or (self.find_tenant() if agent.resolvers else "")
-        self.key = key = (method, route_template(scope), status, tenant, error_type)
-        seconds = now - self.started_at
-        agent.red.record(key, seconds, self.request_bytes, self.response_bytes)
-        span = self.span
-        if span is not None:
-            span.end_ns = span.start_ns + int(seconds * 1e9)
-            if error_type:
-                span.status = ERROR
+    def _note_error(self, error: Exception, escaped: bool) -> None:
+        self.error = error
+        if self.is_recorded:
+            self.note_exception(error, escaped=escaped)
+        self.status, self.status_text = ERROR, f"{type(error).__name__}: {error}"[:_STATUS_CHARACTERS]
 
-    @guarded(None)
+    @guarded_observer
     def fail(self, error: BaseException) -> None:
         """An exception is leaving the app. It goes on untouched; only a real error is recorded."""
+        self.has_failed = True
         if not isinstance(error, Exception):
-            if not self.ended_at:
-                self.disconnected = True  # cancelled: servers do so when the client is gone or they stop
+            # Cancelled: servers do so when the client is gone or when they stop.
+            self.disconnected = self.disconnected or not self.ended_at
+        elif error is self.error or (self.disconnected and isinstance(error, OSError)):
+            return  # noted when its error page went out, or no fault of the app
+        elif type(error).__name__ == "WebSocketDisconnect":
             return
-        if self.disconnected and isinstance(error, OSError):
-            return
-        if self.is_websocket and type(error).__name__ == "WebSocketDisconnect":
-            return
-        if not self.ended_at:
-            self.error = error
-        span = self.span
-        if span is not None:
-            span.note_exception(error, escaped=True)
-            span.status, span.status_text = ERROR, f"{type(error).__name__}: {error}"[:256]
-            if self.key is not None and not self.key[4]:
-                # After the last byte: the client saw no error, the trace is kept nevertheless.
-                span.set_attribute_late("tocsin.background.error", qualified_name(error))
+        elif not self.ended_at:
+            self._note_error(error, escaped=True)
+        elif self.is_recorded:
+            # After the last byte: the client saw no error, the trace is kept nevertheless.
+            self.note_exception(error, escaped=True)
+            self.status = ERROR
+            self.attributes = {**(self.attributes or {}), "tocsin.background.error": qualified_name(error)}
 
     @guarded(None)
     def finish(self) -> None:
-        """The app has returned: background time is known, the trace is kept or let go, the scope is let go."""
-        background = 0.0
+        """The app has returned: nothing more will be said, and the scope is let go."""
         if not self.ended_at:
-            self._end_incomplete()
-        else:
-            background = perf_counter() - self.ended_at
-            if background >= _BACKGROUND_SECONDS and self.key is not None:
-                self.agent.red.record_background(self.key, background)
-            else:
-                background = 0.0
-        if self.span is not None:
-            self._finish_span(self.span, background)
-        elif self.foreign is not None:
-            self._label_foreign(self.foreign)
-        self.scope = self._receive = self._send = self.error = None
-        self.agent.exporter_wanted()
+            self._close_incomplete()
+        self.scope = self.context = None
+        # The server's own pair would hold the scope; whoever still calls has no client any more.
+        self._receive, self._send = _receive_too_late, _send_too_late
+        self.finished_at = perf_counter()
 
-    def _end_incomplete(self) -> None:
+    def _close_incomplete(self) -> None:
         """The app is done and the response is not: an error, a disconnect, or a WebSocket at its natural end."""
-        if self.error is not None and not (self.is_websocket and self.status):
-            self.status = self.status or 500
-        elif not self.is_websocket and not self.status:
-            self.status = CLIENT_CLOSED if self.disconnected else 500
-        self.end()
+        assert self.scope is not None
+        if self.scope["type"] == "websocket":
+            self.http_status = self.http_status or (500 if self.error is not None else 403)
+        elif not self.http_status:
+            self.http_status = CLIENT_CLOSED if self.disconnected and self.error is None else 500
+            if self.http_status == 500:
+                self.status = ERROR
+        self.close_response()
 
-    def _finish_span(self, span: RecordingSpan, background_seconds: float) -> None:
-        scope, key = self.scope, self.key
-        if scope is None or key is None:
-            return
-        span.tenant = key[3]
-        duration_ns = span.end_ns - span.start_ns
-        agent = self.agent
-        agent.end_root(span, duration_ns)
-        if span.reason:
-            span.request = self.facts(scope, key, background_seconds)
-        if duration_ns >= agent.slow_ns and not span.is_lasting:
-            self._log_slow(span, duration_ns / 1e9)
-
-    def facts(
-        self, scope: Mapping[str, Any], key: tuple[str, str, int, str, str], background_seconds: float
-    ) -> tuple[Any, ...]:
-        """What the encoder needs of the request, copied out so that the scope is free.
-
-        (what endpoints share, path, query, client, user agent, request bytes, response bytes, rare attributes)
-        """
-        rare: dict[str, Any] | None = None
-        if background_seconds or self.disconnected:
-            rare = {}
-            if background_seconds:
-                rare["tocsin.background.duration"] = background_seconds
-            if self.disconnected:
-                rare["tocsin.client.disconnected"] = True
-        client = scope.get("client")
-        server = scope.get("server")
-        if type(server) is list:  # ASGI allows any iterable; the static part is looked up by value
-            server = tuple(server)
-        static = (
-            key[0], key[1], key[2], key[4], scope.get("scheme", "http"), server,
-            scope.get("http_version"), self.is_websocket,
-        )  # fmt: skip
-        return (
-            static, scope["path"], scope.get("query_string"), client and client[0], self.headers.get(b"user-agent"),
-            self.request_bytes, self.response_bytes, rare,
-        )  # fmt: skip
-
-    def _label_foreign(self, span: trace.Span) -> None:
+    def _label_outer(self, span: trace.Span) -> None:
         """Puts the tenant on the request span that somebody else records."""
-        tenant = self.key[3] if self.key else ""
+        tenant = self.find_tenant()
         if tenant:
             span.set_attribute("tocsin.tenant", tenant)
         if tenant and isinstance(span, RecordingSpan):
             span.root.tenant = tenant
 
-    def _log_slow(self, span: RecordingSpan, seconds: float) -> None:
-        if self.key is None:
-            return
-        method, route, status, tenant, _ = self.key
-        facts = {"method": method, "route": route, "status": status, "tenant": tenant}
-        self.agent.slow.write(seconds, {**facts, "trace_id": f"{span.trace_id:032x}"})
+
+async def _receive_too_late() -> Message:
+    return {"type": "http.disconnect"}
+
+
+async def _send_too_late(message: Message) -> None:
+    pass
 
 
 class MeteredExchange(Exchange):
     """An exchange that also adds up what observing it costs; one request in some is one."""
 
-    __slots__ = ("cost_seconds",)
-
-    def __init__(
-        self, agent: Agent, scope: MutableMapping[str, Any], receive: Receive, send: Send, is_websocket: bool
-    ) -> None:
-        began = perf_counter()
-        super().__init__(agent, scope, receive, send, is_websocket)
-        self.cost_seconds = perf_counter() - began
+    cost_seconds = 0.0
 
     def observe(self, message: Message) -> None:
         began = perf_counter()
@@ -345,10 +335,3 @@ class MeteredExchange(Exchange):
         began = perf_counter()
         super().finish()
         self.agent.meter.add("request", self.cost_seconds + perf_counter() - began)
-
-
-def _to_int(value: bytes) -> int:
-    try:
-        return max(-1, int(value))
-    except ValueError:
-        return -1

@@ -11,10 +11,11 @@ import random
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from tocsin.sdk.encode import rejected_items
+from tocsin.sdk.decode import rejected_items
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.spans import RecordingSpan
@@ -23,13 +24,30 @@ from tocsin.sdk.transport import HttpTransport, Response, Transport, compressor
 log = logging.getLogger("tocsin")
 
 # A batch this large leaves at once and is split: encoding more in one go would hold the GIL too long.
-BATCH_SPANS = 512
+BATCH_SPANS = 256
+# Ended requests digested before the app is let through again.
+DIGEST_PORTION = 64
 _IDLE_SECONDS = 1.0
 _BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.5, 30.0
 _LONGEST_RETRY_AFTER_SECONDS = 300.0
 _OPEN_AFTER_FAILURES = 3
 # Metrics wait this deep while the server is away (one a second); then they go on adding up in the RED table.
 _METRICS_WAITING = 120
+
+
+# While somebody captures spans in a test, every exporter of the process keeps what it has.
+_captures: list[object] = []
+
+
+@contextmanager
+def exports_paused() -> Iterator[None]:
+    """Lets nothing out inside the block: what is recorded stays in the queues."""
+    mark = object()
+    _captures.append(mark)
+    try:
+        yield
+    finally:
+        _captures.remove(mark)
 
 
 class Payload(NamedTuple):
@@ -75,16 +93,20 @@ class Breaker:
 class Exporter:
     """The queues and the thread. encode_spans and encode_metrics are called in the thread only.
 
-    encode_spans(spans) -> body; encode_metrics() -> (body, points) or None when there is nothing to say.
+    digest(most) turns so many ended requests into numbers and queued spans, True if there are more;
+    encode_spans(spans) -> body;
+    encode_metrics() -> (body, points), or None when there is nothing to say.
     """
 
     def __init__(
         self,
         settings: Settings,
+        digest: Callable[[int], bool],
         encode_spans: Callable[[list[RecordingSpan]], bytes],
         encode_metrics: Callable[[], tuple[bytes, int] | None],
     ) -> None:
         self._settings = settings
+        self._digest = digest
         self._encode_spans = encode_spans
         self._encode_metrics = encode_metrics
         self._compress = compressor(settings.compression, settings.endpoint)
@@ -137,6 +159,8 @@ class Exporter:
         if not self._work_lock.acquire(timeout=max(0.0, timeout_seconds)):
             return False
         try:
+            if _captures:
+                return False
             self._collect(metrics_due=True)
             while self._payloads:
                 remaining = deadline - time.monotonic()
@@ -190,6 +214,8 @@ class Exporter:
     @guarded(None)
     def _step(self) -> None:
         with self._work_lock:
+            if _captures:
+                return
             now = time.monotonic()
             metrics_due = now >= self._next_metrics
             if metrics_due:
@@ -201,8 +227,11 @@ class Exporter:
 
     def _collect(self, metrics_due: bool) -> None:
         """Encodes what is queued, as far as there is room for it."""
+        while self._digest(DIGEST_PORTION):
+            time.sleep(0)  # gives the GIL away: the app goes first
         while self.queue and self._payload_bytes < self._settings.queue_bytes:
             self._collect_batch()
+            time.sleep(0)
         waiting = sum(payload.signal == "metrics" for payload in self._payloads) if metrics_due else 0
         if metrics_due and waiting < _METRICS_WAITING and self._payload_bytes < self._settings.queue_bytes:
             encoded = self._encode_metrics()

@@ -10,6 +10,9 @@ from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F")
+S = TypeVar("S")
+T = TypeVar("T")
 
 log = logging.getLogger("tocsin")
 
@@ -26,16 +29,47 @@ def note_fault(where: str, error: Exception) -> None:
         )
 
 
-def guarded(fallback: R) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def guarded(fallback: F) -> Callable[[Callable[P, R]], Callable[P, R | F]]:
     """A decorator whose function gives `fallback` instead of raising."""
 
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+    def decorate(function: Callable[P, R]) -> Callable[P, R | F]:
         where = function.__qualname__
 
         @functools.wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        def call(*args: P.args, **kwargs: P.kwargs) -> R | F:
             try:
                 return function(*args, **kwargs)
+            except Exception as error:  # noqa: BLE001  the reason this module exists
+                note_fault(where, error)
+                return fallback
+
+        return call
+
+    return decorate
+
+
+def guarded_observer(function: Callable[[S, T], None]) -> Callable[[S, T], None]:
+    """`guarded(None)` for methods of one argument on the request's path: nothing is packed and unpacked."""
+    where = function.__qualname__
+
+    def call(self: S, argument: T) -> None:
+        try:
+            function(self, argument)
+        except Exception as error:  # noqa: BLE001  the reason this module exists
+            note_fault(where, error)
+
+    return call
+
+
+def guarded_function(fallback: R) -> Callable[[Callable[[S, T], R]], Callable[[S, T], R]]:
+    """`guarded` for methods of one argument that give something, without packing and unpacking."""
+
+    def decorate(function: Callable[[S, T], R]) -> Callable[[S, T], R]:
+        where = function.__qualname__
+
+        def call(self: S, argument: T) -> R:
+            try:
+                return function(self, argument)
             except Exception as error:  # noqa: BLE001  the reason this module exists
                 note_fault(where, error)
                 return fallback

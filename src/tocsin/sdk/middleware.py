@@ -11,10 +11,10 @@ from opentelemetry.context import Context
 from tocsin.sdk import coexist
 from tocsin.sdk.agent import Agent, agent_for
 from tocsin.sdk.exchange import Exchange, Message, MeteredExchange, Receive, Send
-from tocsin.sdk.guard import guarded
+from tocsin.sdk.guard import guarded, guarded_observer
 from tocsin.sdk.overhead import MEASURE_EVERY
 from tocsin.sdk.settings import Settings
-from tocsin.sdk.tenant import current_holder
+from tocsin.sdk.tenant import current_work
 from tocsin.sdk.trace import SPAN_KEY
 
 Scope = MutableMapping[str, Any]
@@ -38,6 +38,7 @@ class MonitoringMiddleware:
         self._is_prepared = False
         self._stands_down = False
         self._is_current = True
+        self._is_alone = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         agent = self.agent
@@ -47,15 +48,13 @@ class MonitoringMiddleware:
                 send = self._lifespan_send(agent, scope, send)
             await self.app(scope, receive, send)
             return
-        exchange = self._begin(agent, scope, receive, send)
-        if exchange is None:
-            await self.app(scope, receive, send)
-            return
-        holder = current_holder.set(exchange)
-        span = exchange.span
-        token = None
-        if span is not None and self._is_current:
-            token = otel_context.attach(Context({**otel_context.get_current(), SPAN_KEY: span}))
+        # One request in some is measured by a kind of exchange that takes more clocks.
+        is_plain = agent.next_request() % MEASURE_EVERY
+        exchange = (Exchange if is_plain else MeteredExchange)(agent, scope, receive, send)
+        self._begin(exchange)
+        work = current_work.set(exchange)
+        context = exchange.context
+        token = otel_context.attach(context) if context is not None else None
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except BaseException as error:
@@ -65,34 +64,42 @@ class MonitoringMiddleware:
             exchange.finish()
             if token is not None:
                 otel_context.detach(token)
-            current_holder.reset(holder)
+            current_work.reset(work)
 
-    @guarded(None)
-    def _begin(self, agent: Agent, scope: Scope, receive: Receive, send: Send) -> Exchange | None:
+    @guarded_observer
+    def _begin(self, exchange: Exchange) -> None:
+        agent, scope = exchange.agent, exchange.scope
+        assert scope is not None
         if not self._is_prepared:
             self._prepare(agent, scope)
-        kind = MeteredExchange if agent.next_request() % MEASURE_EVERY == 0 else Exchange
-        exchange = kind(agent, scope, receive, send, scope["type"] == "websocket")
         scope[MARK] = True
         agent.live.add(exchange)
-        context = otel_context.get_current()
-        outer = coexist.recorded_outside(scope, context) if context or coexist.NATIVE in scope else None
-        if outer is not None:
-            exchange.foreign = outer
-        elif not self._stands_down:
-            exchange.open_span(context.get(SPAN_KEY) if context else None)
+        around = otel_context.get_current()
+        if around or not self._is_alone or coexist.NATIVE in scope:
+            self._begin_among_others(exchange, scope, around)
+        else:
+            exchange.context = Context({SPAN_KEY: exchange})
             # Mounted FastAPI apps would begin a native span of their own; None is FastAPI's word for "do not".
+            scope[coexist.NATIVE] = None
+
+    def _begin_among_others(self, exchange: Exchange, scope: Scope, around: Context) -> None:
+        """Finds out who records the request's span when there is something around us."""
+        exchange.outer_span = coexist.recorded_outside(scope, around)
+        exchange.is_recorded = exchange.outer_span is None and not self._stands_down
+        if exchange.is_recorded:
+            exchange.local_parent = coexist.local_parent(around)
             scope.setdefault(coexist.NATIVE, None)
-        return exchange
+            if self._is_current:
+                exchange.context = Context({**around, SPAN_KEY: exchange})
 
     def _prepare(self, agent: Agent, scope: Scope) -> None:
         """Looks around once, at the first request: by then everybody else has been set up."""
         self._is_prepared = True
         self._stands_down = coexist.stack_records_requests(self.app)
-        agent.is_global = coexist.install_provider(agent.provider)
-        if agent.is_global and not self._stands_down:
-            coexist.quiet_native_telemetry(scope)
+        if coexist.install_provider(agent.provider) and not self._stands_down:
+            coexist.quiet_native_telemetry(scope.get("app"))
         self._is_current = not coexist.global_is_foreign()
+        self._is_alone = self._is_current and not self._stands_down
 
     def _lifespan_send(self, agent: Agent, scope: Scope, send: Send) -> Send:
         """Prepares when start-up is complete, and flushes when shutdown is: signals may end the process after it."""
@@ -132,15 +139,33 @@ def instrument(app: Any, **arguments: Any) -> Any:
     if getattr(app, "middleware_stack", None) is not None:
         raise RuntimeError("cannot instrument the app: it has already started; call tocsin.instrument(app) before")
     if not getattr(build, "is_tocsin", False):
+        if settings.enabled:
+            agent_for(settings)
+            if coexist.global_is_ours():
+                coexist.quiet_native_telemetry(app)
         app.build_middleware_stack = _outermost(build, settings)
     return app
 
 
 def _outermost(build: Callable[[], App], settings: Settings) -> Callable[[], App]:
     """The app's stack with our middleware around all of it, error handlers included, whoever adds theirs later."""
+    from starlette.middleware.errors import ServerErrorMiddleware
+
+    class Outermost(ServerErrorMiddleware):
+        """What OpenTelemetry's instrumentation insists on finding outermost: it takes app, handler and debug out."""
+
+        def __init__(self, stack: Any) -> None:
+            super().__init__(MonitoringMiddleware(stack.app, settings=settings), stack.handler, stack.debug)
+            self._monitored = MonitoringMiddleware(stack, settings=settings)
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await self._monitored(scope, receive, send)
 
     def build_middleware_stack() -> App:
-        return MonitoringMiddleware(build(), settings=settings)
+        stack = build()
+        if isinstance(stack, ServerErrorMiddleware):
+            return Outermost(stack)
+        return MonitoringMiddleware(stack, settings=settings)
 
     build_middleware_stack.is_tocsin = True  # type: ignore[attr-defined]  # found again by a second call
     return build_middleware_stack

@@ -13,7 +13,11 @@ def route_template(scope: Mapping[str, Any]) -> str:
 
     To be called after the app has matched; a scope that nothing matched has neither route nor endpoint.
     """
-    path = _matched_path(scope)
+    fastapi = scope.get("fastapi")
+    context = fastapi.get("effective_route_context") if fastapi else None
+    if context is not None and context.original_route is scope.get("route") and "app_root_path" not in scope:
+        return context.path or "/"  # most requests of current FastAPI versions end here
+    path = _matched_path(scope, context)
     if path is None:
         return UNMATCHED
     if "app_root_path" not in scope:
@@ -21,11 +25,9 @@ def route_template(scope: Mapping[str, Any]) -> str:
     return _mount_prefix(scope) + path or "/"
 
 
-def _matched_path(scope: Mapping[str, Any]) -> str | None:
-    """The template below the innermost mount."""
+def _matched_path(scope: Mapping[str, Any], context: Any) -> str | None:
+    """The template below the innermost mount. context: FastAPI's effective route context, if there is one."""
     route = scope.get("route")
-    fastapi = scope.get("fastapi")
-    context = fastapi.get("effective_route_context") if fastapi else None
     if context is not None:
         # The context outlives its router when a mounted app matched further: it must be of this very route.
         if context.original_route is route:

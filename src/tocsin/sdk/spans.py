@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 from opentelemetry.trace.status import Status, StatusCode
 
-from tocsin.sdk.errors import fingerprint, qualified_name
+from tocsin.sdk.errors import CapturedError, capture, fingerprint, stack_text
 from tocsin.sdk.guard import guarded
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = 1, 2, 3, 4, 5
 UNSET, OK, ERROR = 0, 1, 2
 
-_STACK_CHARACTERS = 16_384
 # Spans of a trace that is already sure to be kept go out in portions, so that endless roots stay small.
 _EARLY_PORTION = 64
 
@@ -35,27 +33,70 @@ _handover = threading.Lock()
 
 
 class Event:
-    """One event of a span."""
+    """One event of a span; that of an exception carries what was captured of it."""
 
-    __slots__ = ("attributes", "name", "time_ns")
+    __slots__ = ("_attributes", "_error", "_escaped", "name", "time_ns")
 
-    def __init__(self, name: str, time_ns: int, attributes: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        time_ns: int,
+        attributes: Mapping[str, Any] | None,
+        error: CapturedError | None = None,
+        escaped: bool = False,
+    ) -> None:
         self.name = name
         self.time_ns = time_ns
-        self.attributes = attributes
+        self._attributes = attributes
+        self._error = error
+        self._escaped = escaped
+
+    def facts(self) -> dict[str, Any]:
+        """The attributes as they are sent; writes down the stack, so not on the request's path."""
+        facts: dict[str, Any] = {}
+        if self._error is not None:
+            facts = {
+                "exception.type": self._error.type_name,
+                "exception.message": self._error.message,
+                "exception.stacktrace": stack_text(self._error),
+                "exception.escaped": self._escaped,
+                "tocsin.error.fingerprint": fingerprint(self._error),
+            }
+        return {**facts, **self._attributes} if self._attributes else facts
 
 
 class RecordingSpan(trace.Span):
     """A span of ours. The first span of a trace in this process (its root) decides at its end what is kept.
 
-    tenant, request and the buffer of children are the root's; other spans read them there.
+    tenant, reason and the buffer of children are the root's; other spans read them there.
     """
 
-    __slots__ = (
-        "_context", "agent", "attributes", "children", "dropped_attributes", "dropped_events", "end_ns", "events",
-        "head", "is_done", "is_lasting", "kind", "links", "name", "parent_id", "reason", "remote_sampled", "request", "root", "scope",
-        "span_count", "span_id", "start_ns", "status", "status_text", "tenant", "trace_id", "trace_state",
-    )  # fmt: skip
+    # Defaults live on the class: most spans never differ, and a store for each would cost every request.
+    trace_id = 0
+    span_id = 0
+    parent_id = 0
+    end_ns = 0
+    status = UNSET
+    status_text = ""
+    tenant = ""
+    trace_state = ""
+    reason = ""
+    remote_sampled: bool | None = None
+    head: bool | None = None
+    is_done = False
+    is_lasting = False
+    span_count = 1
+    dropped_attributes = 0
+    dropped_events = 0
+    attributes: dict[str, Any] | None = None
+    children: list[RecordingSpan] | None = None
+    events: list[Event] | None = None
+    links: Sequence[trace.Link] | None = None
+    # The instrumentation scope: (name, version); None for request spans, which are our own.
+    library: tuple[str, str] | None = None
+    # None for roots: a reference to itself would leave every span to the garbage collector.
+    _parent_root: RecordingSpan | None = None
+    _context: trace.SpanContext | None = None
 
     def __init__(
         self, agent: Agent, name: str, kind: int, trace_id: int, span_id: int, parent_id: int, start_ns: int
@@ -67,31 +108,20 @@ class RecordingSpan(trace.Span):
         self.span_id = span_id
         self.parent_id = parent_id
         self.start_ns = start_ns
-        self.end_ns = 0
-        self.root: RecordingSpan = self
-        self.tenant = ""
-        self.trace_state = ""
-        self.remote_sampled: bool | None = None
-        self.head: bool | None = None
-        self.reason = ""
-        self.status = UNSET
-        self.status_text = ""
-        self.is_done = self.is_lasting = False
-        self.span_count = 1
-        self.attributes: dict[str, Any] | None = None
-        self.children: list[RecordingSpan] | None = None
-        self.events: list[Event] | None = None
-        self.links: Sequence[trace.Link] | None = None
-        self.scope: tuple[str, str] | None = None
-        self.request: tuple[Any, ...] | None = None
-        self.dropped_attributes = self.dropped_events = 0
-        self._context: trace.SpanContext | None = None
+
+    @property
+    def root(self) -> RecordingSpan:
+        return self._parent_root or self
+
+    def identify(self) -> None:
+        """Makes sure that trace_id and span_id are there; requests put it off until somebody asks."""
 
     # -- OpenTelemetry's interface; guarded, because instrumentations call it from the app's own code
 
     def get_span_context(self) -> trace.SpanContext:
         context = self._context
         if context is None:
+            self.identify()
             context = self._context = self._make_context()
         return context
 
@@ -133,12 +163,12 @@ class RecordingSpan(trace.Span):
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
         if self.end_ns:
             return
-        if isinstance(status, Status):
-            status, description = status.status_code, status.description
+        code = status.status_code if isinstance(status, Status) else status
+        text = status.description if isinstance(status, Status) else description
         # OpenTelemetry: Ok is final, Unset is ignored.
-        if self.status != OK and status is not StatusCode.UNSET:
-            self.status = _STATUS[status]
-            self.status_text = description or "" if status is StatusCode.ERROR else ""
+        if self.status != OK and code is not StatusCode.UNSET:
+            self.status = _STATUS[code]
+            self.status_text = text or "" if code is StatusCode.ERROR else ""
 
     @guarded(None)
     def record_exception(
@@ -173,20 +203,8 @@ class RecordingSpan(trace.Span):
         escaped: bool = False,
     ) -> None:
         """Adds the `exception` event with stack and fingerprint."""
-        stack = "".join(traceback.format_exception(exception))
-        if len(stack) > _STACK_CHARACTERS:
-            half = _STACK_CHARACTERS // 2
-            stack = f"{stack[:half]}\n  …\n{stack[-half:]}"
-        facts: dict[str, Any] = {
-            "exception.type": qualified_name(exception),
-            "exception.message": str(exception)[: self.agent.settings.attribute_characters],
-            "exception.stacktrace": stack,
-            "exception.escaped": escaped,
-            "tocsin.error.fingerprint": fingerprint(exception),
-        }
-        if attributes:
-            facts.update(attributes)
-        self._append_event("exception", facts, timestamp)
+        captured = capture(exception, self.agent.settings.attribute_characters)
+        self._append_event("exception", attributes, timestamp, captured, escaped)
 
     def set_attribute_late(self, key: str, value: Any) -> None:
         """An attribute that becomes known after the end, before the span is handed over."""
@@ -195,6 +213,7 @@ class RecordingSpan(trace.Span):
     def sampled_flag(self) -> bool:
         """The head decision of this trace, drawn when it is first asked for, so that the tenant is known by then."""
         root = self.root
+        root.identify()
         head = root.head
         if head is None:
             head = root.head = root.agent.head_decision(root)
@@ -205,14 +224,22 @@ class RecordingSpan(trace.Span):
         flags = _SAMPLED if self.sampled_flag() else _UNSAMPLED
         return trace.SpanContext(self.trace_id, self.span_id, False, flags, state)
 
-    def _append_event(self, name: str, attributes: Mapping[str, Any] | None, timestamp: int | None) -> None:
+    def _append_event(
+        self,
+        name: str,
+        attributes: Mapping[str, Any] | None,
+        timestamp: int | None,
+        error: CapturedError | None = None,
+        escaped: bool = False,
+    ) -> None:
         events = self.events
         if events is None:
             events = self.events = []
         if len(events) >= self.agent.settings.attributes_per_span:
             self.dropped_events += 1
             return
-        events.append(Event(name, timestamp or time.time_ns(), dict(attributes) if attributes else None))
+        kept = {key: self._cut(value) for key, value in attributes.items()} if attributes else None
+        events.append(Event(name, timestamp or time.time_ns(), kept, error, escaped))
 
     def _cut(self, value: Any) -> Any:
         if type(value) is str:
@@ -224,8 +251,9 @@ class RecordingSpan(trace.Span):
 
     @guarded(None)
     def _finish(self) -> None:
-        if self.root is self:
-            self.agent.end_root(self, self.end_ns - self.start_ns)
+        if self._parent_root is None:
+            if self.agent.decide(self, self.end_ns - self.start_ns):
+                self.agent.keep_trace(self)
         else:
             self._hand_to_root()
 
@@ -247,7 +275,7 @@ class RecordingSpan(trace.Span):
         elif is_late and root.reason:
             self.agent.keep(self)
 
-    def close_root(self) -> list[RecordingSpan] | None:
+    def close(self) -> list[RecordingSpan] | None:
         """Marks this root as done and takes its children; later ones find out by themselves."""
         with _handover:
             self.is_done = True

@@ -21,11 +21,12 @@ R = TypeVar("R")
 
 Scope = Mapping[str, Any]
 Headers = Mapping[bytes, bytes]
-# (scope, headers) -> tenant, or nothing.
+# (scope, headers) -> tenant as `clean` makes it, or nothing.
 Resolve = Callable[[Scope, Headers], "str | None"]
 
 _TENANT_CHARACTERS = 128
 _TOKENS_KEPT = 1024
+_VALUES_KEPT = 4096
 _TOKEN_BYTES = 8192
 
 
@@ -34,16 +35,19 @@ class TenantError(ValueError):
 
 
 class Resolver(NamedTuple):
-    """One way to find the tenant. trusted: the app itself vouches for it, not the client."""
+    """One way to find the tenant.
+
+    is_trusted: the app itself vouches for it, not the client. needs_scope: more than the headers are looked at.
+    """
 
     resolve: Resolve
-    is_trusted: bool
+    is_trusted: bool = False
+    needs_scope: bool = False
 
 
 class TenantHolder:
-    """Holds the tenant of one piece of work. A request's own holder finds it when it is first asked for."""
+    """Holds the tenant of one piece of work that is no request."""
 
-    __slots__ = ("tenant",)
     # A request is changed in place, so that a dependency running in a thread is heard; other work gets a new holder.
     is_request = False
 
@@ -54,13 +58,15 @@ class TenantHolder:
         return self.tenant
 
 
-current_holder: ContextVar[TenantHolder | None] = ContextVar("tocsin_tenant", default=None)
+# The request or holder that the current context belongs to. Not kept in OpenTelemetry's context, because its
+# middlewares begin a fresh one from the headers.
+current_work: ContextVar[Any] = ContextVar("tocsin_work", default=None)
 
 
 def current_tenant() -> str | None:
     """The tenant of the current request or job, or None."""
-    holder = current_holder.get()
-    return (holder.find_tenant() or None) if holder is not None else None
+    work = current_work.get()
+    return (work.find_tenant() or None) if work is not None else None
 
 
 def set_tenant(tenant: str | None) -> None:
@@ -70,11 +76,12 @@ def set_tenant(tenant: str | None) -> None:
     Elsewhere it holds for the current context (task or thread) and what is started from it.
     """
     name = clean(tenant)
-    holder = current_holder.get()
-    if holder is not None and holder.is_request:
-        holder.tenant = name
+    work = current_work.get()
+    if work is not None and work.is_request:
+        work.tenant = name
+        work.has_tenant = True
     else:
-        current_holder.set(TenantHolder(name))
+        current_work.set(TenantHolder(name))
 
 
 def wrap(function: Callable[P, R]) -> Callable[P, R]:
@@ -105,18 +112,18 @@ def parse_resolvers(spec: object) -> tuple[Resolver, ...]:
     if not spec:
         return ()
     if callable(spec):
-        return (Resolver(_from_callable(spec), is_trusted=True),)
+        return (Resolver(_from_callable(spec), is_trusted=True, needs_scope=True),)
     if not isinstance(spec, str):
         raise TenantError(f"cannot find tenants by {spec!r}: neither text nor callable; write 'header:X-Tenant-ID'")
     return tuple(_parse_resolver(part.strip()) for part in spec.split(",") if part.strip())
 
 
 def resolve_first(resolvers: tuple[Resolver, ...], scope: Scope, headers: Headers) -> str:
-    """The first tenant that a resolver finds, cleaned, or ''."""
+    """The first tenant that a resolver finds, or ''."""
     for resolver in resolvers:
         found = resolver.resolve(scope, headers)
         if found:
-            return clean(found)
+            return found
     return ""
 
 
@@ -128,7 +135,7 @@ def _parse_resolver(part: str) -> Resolver:
             f"cannot find tenants by {part!r}: unknown or incomplete; "
             "write header:<name>, jwt:<claim>, subdomain, subdomain:<domain> or path:<parameter>"
         )
-    return Resolver(maker(argument.strip()), is_trusted=False)
+    return Resolver(maker(argument.strip()), needs_scope=maker is _from_path)
 
 
 def _from_callable(function: Callable[..., object]) -> Resolve:
@@ -140,10 +147,18 @@ def _from_callable(function: Callable[..., object]) -> Resolve:
 
 def _from_header(name: str) -> Resolve:
     key = name.lower().encode("latin-1")
+    kept: dict[bytes, str] = {}
 
     def resolve(scope: Scope, headers: Headers) -> str | None:
         value = headers.get(key)
-        return value.decode("latin-1") if value else None
+        if not value:
+            return None
+        found = kept.get(value)
+        if found is None:
+            if len(kept) >= _VALUES_KEPT:
+                kept.clear()
+            found = kept[value] = clean(value.decode("latin-1"))
+        return found
 
     return resolve
 
@@ -151,7 +166,7 @@ def _from_header(name: str) -> Resolve:
 def _from_path(name: str) -> Resolve:
     def resolve(scope: Scope, headers: Headers) -> str | None:
         value = scope.get("path_params", {}).get(name)
-        return None if value is None else str(value)
+        return None if value is None else clean(value)
 
     return resolve
 
@@ -163,10 +178,10 @@ def _from_subdomain(domain: str) -> Resolve:
         host = headers.get(b"host", b"").decode("latin-1").rpartition("@")[2].lower()
         host = host.partition(":")[0] if not host.startswith("[") else ""
         if suffix:
-            return host[: -len(suffix)] or None if host.endswith(suffix) else None
+            return clean(host[: -len(suffix)]) if host.endswith(suffix) else None
         labels = host.split(".")
         # Without a domain to compare with: the first of at least three labels that are no IPv4 address.
-        return labels[0] if len(labels) > 2 and not labels[-1].isdigit() and labels[0] != "www" else None
+        return clean(labels[0]) if len(labels) > 2 and not labels[-1].isdigit() and labels[0] != "www" else None
 
     return resolve
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.util._decorator import _agnosticcontextmanager  # what the API's own start_as_current_span is
@@ -62,9 +61,9 @@ class TocsinTracerProvider(trace.TracerProvider):
 class TocsinTracer(trace.Tracer):
     """Makes spans of one instrumentation scope."""
 
-    def __init__(self, agent: Agent, scope: tuple[str, str]) -> None:
+    def __init__(self, agent: Agent, library: tuple[str, str]) -> None:
         self._agent = agent
-        self._scope = scope
+        self._library = library
 
     def start_span(
         self,
@@ -109,7 +108,7 @@ class TocsinTracer(trace.Tracer):
     ) -> trace.Span:
         span = start_child(self._agent, parent, name, _KINDS[kind], start_time)
         if isinstance(span, RecordingSpan):
-            span.scope = self._scope
+            span.library = self._library
             if attributes:
                 span.set_attributes(attributes)
             if links:
@@ -129,8 +128,9 @@ def start_child(agent: Agent, parent: trace.Span, name: str, kind: int, start_ns
             agent.note_unrecorded_child()
             return trace.NonRecordingSpan(parent.get_span_context())
         root.span_count += 1
+        parent.identify()
         span = RecordingSpan(agent, name, kind, root.trace_id, new_span_id(), parent.span_id, start_ns)
-        span.root = root
+        span._parent_root = root
         return span
     context = parent.get_span_context()
     if not context.is_valid:
@@ -194,8 +194,3 @@ class span:
 @contextmanager
 def _no_span() -> Iterator[trace.Span]:
     yield trace.INVALID_SPAN
-
-
-def make_current(span: trace.Span) -> Any:
-    """Makes the span the current one; gives the token that `otel_context.detach` takes."""
-    return otel_context.attach(Context({**otel_context.get_current(), SPAN_KEY: span}))

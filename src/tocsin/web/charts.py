@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tocsin.model.window import Window
-from tocsin.query.red import ActiveRequests, Heatmap, RedSeries
+from tocsin.query.active import ActiveRequests
+from tocsin.query.red import Heatmap, RedSeries
 
 Points = Sequence[float | None]
 
@@ -104,7 +105,7 @@ class HeatmapChart:
 def red_charts(series: RedSeries, window: Window, beside: RedSeries | None = None, name: str = "") -> list[Chart]:
     """Requests, errors and response time; with `beside`, what it is measured against (the platform) as dashed lines."""
     times = series.times
-    requests = [Line(name or "requests", settle(series.request_rate, series, window), "c1", is_filled=not name)]
+    requests = [Line(name or "requests", settle(series.request_rate, series, window), "c1", is_filled=True)]
     errors = [
         Line("5xx and exceptions", settle(series.error_rate, series, window), "bad", is_filled=True),
         Line("4xx", settle(series.client_error_rate, series, window), "c3"),
@@ -115,7 +116,7 @@ def red_charts(series: RedSeries, window: Window, beside: RedSeries | None = Non
         Line("p99", series.p99_seconds, "c4"),
     ]
     if beside is not None:
-        waits = [Line(f"{name} p95", series.p95_seconds, "c1"), Line(f"{name} p50", series.p50_seconds, "c2")]
+        waits = [Line("p95", series.p95_seconds, "c1"), Line("p50", series.p50_seconds, "c2")]
         waits.append(Line("platform p95", beside.p95_seconds, "c6", is_dashed=True))
     return [
         Chart("requests", "Requests", "per second", "rate", times, requests, window),
@@ -142,12 +143,12 @@ def settle(rates: Points, series: RedSeries, window: Window) -> list[float | Non
 
 
 def spark(values: Points, width: int = 200, height: int = 36) -> tuple[str, str]:
-    """The line and the filled area below it of a small chart without axes, as SVG path data. Empty without two points;
-    a gap is bridged."""
+    """The line and the filled area below it of a small chart without axes, as SVG path data. Empty without two points
+    or when all are 0; a gap is bridged."""
     known = [(place, value) for place, value in enumerate(values) if value is not None]
-    if len(known) < 2:
+    top = max((value for _, value in known), default=0.0)
+    if len(known) < 2 or top <= 0:
         return "", ""
-    top = max(value for _, value in known) or 1.0
     reach = max(len(values) - 1, 1)
     points = [(place / reach * width, height - 2 - value / top * (height - 6)) for place, value in known]
     line = "M" + " L".join(f"{x:.1f},{y:.1f}" for x, y in points)

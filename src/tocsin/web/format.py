@@ -35,7 +35,7 @@ def _small(value: float) -> str:
     if value >= 9.95 or value == int(value):
         return f"{value:.0f}"
     if value >= 0.095:
-        return f"{value:.1f}"
+        return f"{value:.1f}".removesuffix(".0")
     return f"{value:.2f}" if value >= 0.005 else "<0.01"
 
 
@@ -49,8 +49,15 @@ def percent(ratio: float | None) -> str:
     if value == int(value):
         return f"{value:.0f}"
     if value >= 0.995:
-        return f"{value:.1f}"
+        return f"{value:.1f}".removesuffix(".0")
     return f"{value:.2f}" if value >= 0.005 else "<0.01"
+
+
+def share(ratio: float | None) -> str:
+    """A part of a whole in whole per cent: 32 · 1 · <1 · 0."""
+    if ratio is None:
+        return NOTHING
+    return "<1" if 0 < ratio < 0.005 else f"{ratio * 100:.0f}"
 
 
 def duration_parts(seconds: float | None) -> tuple[str, str]:
@@ -108,15 +115,15 @@ def size(count: float | None) -> str:
     return f"{_three_figures(count / 1e12)}{NARROW}TB"
 
 
-def change(now: float | None, before: float | None) -> str:
-    """How a value moved against an earlier one: '+3 %', '−12 %', '3× as much', 'unchanged'; '' without both."""
+def against(now: float | None, before: float | None, than: str) -> str:
+    """How a value moved: '+3 % vs the hour before', '12× the hour before', 'as the hour before'; '' without both."""
     if now is None or not before:
         return ""
     ratio = now / before
     if ratio >= 2:
-        return f"{number(ratio)}× as much"
+        return f"{number(ratio)}× {than}"
     moved = round((ratio - 1) * 100)
-    return "unchanged" if moved == 0 else f"{'+' if moved > 0 else '−'}{abs(moved)}{NARROW}%"
+    return f"as {than}" if moved == 0 else f"{'+' if moved > 0 else '−'}{abs(moved)}{NARROW}% vs {than}"
 
 
 def clock(instant_ns: int, zone: tzinfo, now_ns: int) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from tocsin.query.errors import ErrorGroup
-from tocsin.query.red import EndpointRow, HarmedTenant, Red, ServiceRow, TenantRow
+from tocsin.query.red import EndpointRow, Red, ServiceRow
+from tocsin.query.tenants import HarmedTenant, TenantRow
 from tocsin.query.traces import TraceSummary
 from tocsin.web import format
 from tocsin.web.words import (
@@ -98,7 +99,7 @@ def tenant(
         return Headline("quiet", (Part(f"{name} sent no requests in {say.span}."),), _wider(say))
     mine = [each for each in harmed if each.tenant == name]
     if mine:
-        return Headline("bad", _one_is_hurt(say, mine[0]), _next_steps(say, mine, errors))
+        return Headline("bad", _one_is_hurt(say, mine[0]), _next_steps(say, mine, errors, with_tenants=False))
     if own.error_ratio >= NOTICED_RATIO:
         state = "bad" if own.error_ratio >= FAILING_RATIO else "warn"
         parts = (Part(f"{format.percent(own.error_ratio)} % of the requests of {name} failed in {say.span}."),)
@@ -157,7 +158,7 @@ def endpoint(
         return Headline("quiet", (Part(f"{name} got no requests in {say.span}."),), _wider(say))
     if harmed:
         since = say.clock(min(each.since_ns for each in harmed))
-        parts = (Part(name, is_harm=True), Part(f" fails{_for_tenants(harmed)} since {since}."))
+        parts: tuple[Part, ...] = (Part(name, is_harm=True), Part(f" fails{_for_tenants(harmed)} since {since}."))
         return Headline("bad", parts, _error_steps(say, errors))
     if now.error_ratio >= NOTICED_RATIO:
         state = "bad" if now.error_ratio >= FAILING_RATIO else "warn"
@@ -221,7 +222,11 @@ def _who_is_hurt(say: Speech, harmed: Sequence[HarmedTenant], tenants: int) -> t
 
 
 def _one_is_hurt(say: Speech, harmed: HarmedTenant) -> tuple[Part, ...]:
-    return (Part(f"{harmed.tenant} is hurt. "), *_failures(say, [harmed]))
+    since = say.clock(harmed.since_ns)
+    if harmed.worst_endpoint is None:
+        return (Part(f"{harmed.tenant} is hurt: requests fail since {since}."),)
+    where = Part(endpoint_name(*harmed.worst_endpoint[1:]), endpoint_link(say.link, *harmed.worst_endpoint), True)
+    return (Part(f"{harmed.tenant} is hurt: "), where, Part(f" fails since {since}."))
 
 
 def _failures(say: Speech, harmed: Sequence[HarmedTenant]) -> tuple[Part, ...]:
@@ -248,17 +253,20 @@ def _for_tenants(harmed: Sequence[HarmedTenant]) -> str:
     return f" for {format.join(names)}" if names else ""
 
 
-def _next_steps(say: Speech, harmed: Sequence[HarmedTenant], errors: Sequence[ErrorGroup]) -> tuple[Part, ...]:
+def _next_steps(
+    say: Speech, harmed: Sequence[HarmedTenant], errors: Sequence[ErrorGroup], with_tenants: bool = True
+) -> tuple[Part, ...]:
     """Counts, the likely reason, and the doors to open."""
     failed, asked = sum(each.errors for each in harmed), sum(each.requests for each in harmed)
-    said = [Part(f"{format.number(failed)} of {format.plural(asked, 'request')} failed")]
+    said = [Part(f"{format.number(failed)} of {format.plural(asked, 'request')} failed in the last 2 minutes")]
     cause = _cause(harmed, errors)
     if cause:
         said.append(Part(cause.type.rpartition(".")[2]))
         said.append(Part("open a failing trace", trace_link(say.link, cause.sample_trace_id)))
     else:
         said.append(Part("open the failing traces", traces_link(say.link, status="error")))
-    said.extend(Part(each.tenant, tenant_link(say.link, each.tenant)) for each in harmed[:3] if each.tenant)
+    doors = [each.tenant for each in harmed[:3] if each.tenant] if with_tenants else []
+    said.extend(Part(name, tenant_link(say.link, name)) for name in doors)
     return row(said)
 
 
@@ -318,8 +326,8 @@ def _level(now: Red, tenants: int | None) -> tuple[Part, ...]:
     """The figures of a quiet time in one line."""
     from_tenants = f" from {format.plural(tenants, 'tenant')}" if tenants else ""
     failed = "none failed" if not now.errors else f"{format.percent(now.error_ratio)} % failed"
-    rate, p95 = format.number(now.request_rate), format.duration(now.p95_seconds)
-    return (Part(f"{rate} requests/s{from_tenants}, {failed}, p95 {p95}."),)
+    requests, p95 = format.plural(now.requests, "request"), format.duration(now.p95_seconds)
+    return (Part(f"{requests}{from_tenants}, {failed}, p95 {p95}."),)
 
 
 def _no_tenants(say: Speech, has_requests: bool) -> Headline:

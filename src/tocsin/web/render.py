@@ -1,4 +1,4 @@
-"""Templates to responses: the shell's context, the security headers and the cookie that remembers the choice."""
+"""Templates to responses: the shell's context and the cookie that remembers the choice."""
 
 from __future__ import annotations
 
@@ -6,24 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from tocsin.web import assets, format
 from tocsin.web.choice import COOKIE, RANGES, SPOKEN
 from tocsin.web.page import GROUPS, found, listed
+from tocsin.web.paths import inner_path, root_of
 
-CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; object-src 'none'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
-)
-HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cache-Control": "no-store",
-    "Vary": "Cookie, HX-Request",
-}
+HEADERS = {"Vary": "Cookie, HX-Request"}
+"""The same address answers with a whole page or with its live part."""
+
 THEME_COOKIE = "tocsin_theme"
 REMEMBER_SECONDS = 30 * 86_400
 
@@ -41,14 +35,14 @@ def render(request: Request, template_name: str, status_code: int = 200, **conte
 
 def _shell(request: Request, context: dict[str, Any]) -> dict[str, Any]:
     """What base.html reads, apart from what the caller gave."""
-    root = str(request.scope.get("root_path", "")).rstrip("/")
+    root = root_of(request)
     theme = request.cookies.get(THEME_COOKIE, "")
     principal = context.get("principal") or getattr(request.state, "principal", None)
     shell: dict[str, Any] = {
         "request": request,
         "view": None,
         "principal": principal,
-        "page": _page_at(request.url.path.removeprefix(root)),
+        "page": _page_at(inner_path(request)),
         "navigation": _navigation(principal.role if principal else None),
         "theme": theme if theme in ("light", "dark") else "",
         "root": root,
@@ -80,22 +74,29 @@ def _environment() -> Environment:
     )
     made.filters |= {
         "ago": format.ago,
+        "breakable": _breakable,
         "bytes": format.size,
-        "change": format.change,
         "clock": format.clock,
         "duration": format.duration,
+        "instant": lambda moment: int(moment.timestamp() * 1e9),
         "joined": format.join,
         "ms": format.milliseconds,
         "number": format.number,
         "percent": format.percent,
         "plural": format.plural,
         "sentence": format.sentence,
+        "share": format.share,
         "short_id": format.short_id,
         "time_of_day": format.time_of_day,
         "timestamp": format.timestamp,
     }
     made.globals |= {"RANGES": list(RANGES), "SPOKEN": SPOKEN}
     return made
+
+
+def _breakable(name: str, sign: str = ".") -> Markup:
+    """A name that may break before each dot or slash."""
+    return (Markup("<wbr>") + sign).join(name.split(sign))
 
 
 TEMPLATES = _environment()

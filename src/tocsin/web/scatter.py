@@ -10,7 +10,8 @@ from datetime import tzinfo
 from tocsin.query.traces import TraceSummary
 from tocsin.web import format
 
-TICKS_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
+TICKS_SECONDS = (0.001, 0.01, 0.1, 1, 10, 100, 1000)
+FINE_TICKS_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def scatter(found: Sequence[TraceSummary], zone: tzinfo) -> Scatter | None:
     dots.sort(key=lambda dot: dot.is_error)  # failures on top
     lines = tuple(
         (100 * (high - math.log10(tick)) / (high - low), format.duration(tick))
-        for tick in TICKS_SECONDS
+        for tick in (TICKS_SECONDS if high - low > 2 else FINE_TICKS_SECONDS)
         if low < math.log10(tick) < high
     )
     return Scatter(tuple(dots), lines, (format.time_of_day(first, zone)[:8], format.time_of_day(last, zone)[:8]))

@@ -7,11 +7,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from tocsin.web import assets
+from tocsin.web.auth import principal_of
+from tocsin.web.csrf import csrf_token
 from tocsin.web.page import found
+from tocsin.web.paths import is_for_people
 from tocsin.web.render import render
-
-MACHINE_PATHS = ("/api/", "/v1/", "/prometheus/", "/alertmanager/", "/loki/", "/-/", "/metrics")
-"""Paths that programs read: their errors stay JSON."""
 
 TITLES = {
     400: "That address does not make sense",
@@ -39,8 +39,11 @@ def answer_http_error(request: Request, error: Exception) -> Response:
         return Response(status_code=error.status_code, headers=error.headers)
     if _is_for_program(request):
         return JSONResponse({"detail": error.detail}, error.status_code, headers=error.headers)
+    _recognise(request)
     said = error.detail if error.detail != _phrase(error.status_code) else ""
-    return error_page(request, error.status_code, said)
+    response = error_page(request, error.status_code, said)
+    response.headers.update(error.headers or {})
+    return response
 
 
 def answer_failure(request: Request, error: Exception) -> Response:
@@ -56,8 +59,15 @@ def error_page(request: Request, status_code: int, said: str) -> Response:
 
 
 def _is_for_program(request: Request) -> bool:
-    path = request.url.path.removeprefix(str(request.scope.get("root_path", "")))
-    return path.startswith(MACHINE_PATHS) or "text/html" not in request.headers.get("accept", "text/html")
+    wants_page = "text/html" in request.headers.get("accept", "text/html") or "hx-request" in request.headers
+    return not (is_for_people(request) and wants_page)
+
+
+def _recognise(request: Request) -> None:
+    """Who asks, also where no route matched and nobody asked yet: the error page then keeps the navigation."""
+    if getattr(request.state, "principal", None) is None and (principal := principal_of(request)):
+        request.state.principal = principal
+        request.state.csrf_token = csrf_token(request)
 
 
 def _phrase(status_code: int) -> str:

@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tocsin.model.window import Window
-from tocsin.query.red import ActiveRequests, Red, RedSeries, TenantRow
+from tocsin.query.active import ActiveRequests
+from tocsin.query.red import Red, RedSeries
+from tocsin.query.tenants import TenantRow
 from tocsin.web import format
 from tocsin.web.charts import Points, settle, spark
 
 NOTICEABLE = 1.2
 """By how much a value must grow before its tile takes a colour."""
+
+
+LATEST_STEPS = 3
+"""Steps of the chart that make up 'now'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +66,15 @@ def tenants_tile(rows: Sequence[TenantRow], hurt: int, href: str) -> Tile:
 
 def _requests(now: Red, before: Red | None, values: Points, than: str) -> Tile:
     line, area = spark(values)
-    moved = format.change(now.request_rate, before.request_rate if before else None)
-    note = _against(moved, than) or format.plural(now.requests, "request")
-    return Tile("Requests", format.number(now.request_rate), "/s", note, "", "c1", line, area)
+    moved = format.against(now.request_rate, before.request_rate if before else None, than)
+    note = moved or f"{format.plural(now.requests, 'request')} in this time"
+    return Tile("Requests", format.number(_latest(values, now.request_rate)), "/s", note, "", "c1", line, area)
+
+
+def _latest(values: Points, average: float) -> float:
+    """The rate of the last steps: an average over an hour says little about an app that started a minute ago."""
+    known = [value for value in values[-LATEST_STEPS:] if value is not None]
+    return sum(known) / len(known) if known else average
 
 
 def _errors(now: Red, before: Red | None, values: Points, than: str) -> Tile:
@@ -70,7 +82,7 @@ def _errors(now: Red, before: Red | None, values: Points, than: str) -> Tile:
     if not now.requests:
         return Tile("Errors", format.NOTHING, "", "", "", "bad")
     earlier = before.error_ratio if before else None
-    note, tone = _against(format.change(now.error_ratio, earlier), than), ""
+    note, tone = format.against(now.error_ratio, earlier, than), ""
     if not now.errors:
         note, tone = "none failed", "ok"
     elif earlier is not None and now.error_ratio > max(earlier * NOTICEABLE, 0.01):
@@ -85,10 +97,6 @@ def _p95(now: Red, before: Red | None, values: Points, than: str) -> Tile:
     line, area = spark(values)
     value, unit = format.duration_parts(now.p95_seconds)
     earlier = before.p95_seconds if before else None
-    note = _against(format.change(now.p95_seconds, earlier), than)
+    note = format.against(now.p95_seconds, earlier, than)
     is_slower = bool(earlier and now.p95_seconds and now.p95_seconds > earlier * NOTICEABLE)
     return Tile("p95 response", value, unit, note, "bad" if is_slower else "", "c3", line, area)
-
-
-def _against(moved: str, than: str) -> str:
-    return f"{moved} vs {than}" if moved else ""

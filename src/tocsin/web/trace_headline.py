@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from tocsin.query.traces import SpanRecord, Trace
 from tocsin.web import format
-from tocsin.web.waterfall import KIND_WORDS, error_origin, exception_of, time_by_kind
+from tocsin.web.waterfall import error_origin, exception_of, time_by_name
 from tocsin.web.words import Headline, Part, Speech, tenant_link
 
 SHARE_WORTH_SAYING = 0.4
-"""A kind of work that took less of the time than this goes unsaid."""
+"""Work that took less of the time than this goes unsaid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,12 @@ def cause(found: Trace) -> Cause | None:
 
 
 def where_time_went(found: Trace) -> str:
-    """'61 % of the time went into the database (84 calls).'; '' when no kind of work stands out."""
-    shares = [each for each in time_by_kind(found) if each.kind not in ("server", "internal")]
-    if not shares or shares[0].ratio < SHARE_WORTH_SAYING:
+    """'61 % of the time went into SELECT report_items (84 calls).'; '' when nothing stands out."""
+    most = next(iter(time_by_name(found)), None)
+    if most is None or most.ratio < SHARE_WORTH_SAYING or most.name == found.root.name:
         return ""
-    most = shares[0]
-    calls = format.plural(most.spans, "call")
-    return f"{most.ratio * 100:.0f} % of the time went into {KIND_WORDS[most.kind]} ({calls})."
+    calls = f" ({format.plural(most.spans, 'call')})" if most.spans > 1 else ""
+    return f"{most.ratio * 100:.0f} % of the time went into {most.name}{calls}."
 
 
 def code_line(stack: str) -> str:

@@ -17,14 +17,16 @@ from starlette.responses import Response
 from tocsin.model.access import Principal
 from tocsin.model.tenant import Scope
 from tocsin.model.window import Window
-from tocsin.query import red
+from tocsin.query import tenants as tenants_query
 from tocsin.query.filters import Filter
+from tocsin.query.tenants import HarmedTenant
 from tocsin.storage.telemetry.store import TelemetryStore
 from tocsin.web import choice as chosen
 from tocsin.web import format
 from tocsin.web.auth import current_principal
 from tocsin.web.choice import Choice, ChoiceError
 from tocsin.web.page import Page
+from tocsin.web.paths import inner_path, root_of
 from tocsin.web.render import render
 from tocsin.web.words import Speech
 
@@ -119,7 +121,7 @@ class View:
     @property
     def path(self) -> str:
         """The path of this request below the root of the product."""
-        return self.request.url.path.removeprefix(self.root)
+        return inner_path(self.request)
 
     @property
     def page_path(self) -> str:
@@ -146,7 +148,7 @@ class View:
 
     @property
     def root(self) -> str:
-        return str(self.request.scope.get("root_path", "")).rstrip("/")
+        return root_of(self.request)
 
     @property
     def speech(self) -> Speech:
@@ -155,16 +157,16 @@ class View:
 
     @cached_property
     def tenants(self) -> list[str]:
-        return red.known_tenants(self.store, self.scope)
+        return tenants_query.known_tenants(self.store, self.scope)
 
     @cached_property
     def environments(self) -> list[str]:
-        return red.known_environments(self.store, self.scope)
+        return tenants_query.known_environments(self.store, self.scope)
 
     @cached_property
-    def harmed(self) -> list[red.HarmedTenant]:
+    def harmed(self) -> list[HarmedTenant]:
         """The tenants hurt within the chosen environment, whatever tenant is chosen: the navigation counts them."""
-        return red.harmed(self.store, self.scope, replace(self.filter, tenant=None))
+        return tenants_query.harmed(self.store, self.scope, replace(self.filter, tenant=None))
 
     @cached_property
     def has_data(self) -> bool:
@@ -176,7 +178,7 @@ class View:
         if not self.scope.allows(tenant):
             raise HTTPException(404, f"There is no tenant {tenant}, or it is not yours to see.")
 
-    def render(self, **context: object) -> Response:
+    def render(self, **context: Any) -> Response:
         """The page, or its live part when that is asked for."""
         template = f"_{self.page.id}.html" if self.is_fragment else f"{self.page.id}.html"
         return render(self.request, template, view=self, page=self.page, principal=self.principal, **context)

@@ -7,7 +7,7 @@ every span exactly one row.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,9 +51,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How much of a trace's working time one kind of work took: `ratio` 0-1, in `spans` calls."""
+    """How much of a trace's working time something took: `ratio` 0-1, in `spans` calls."""
 
-    kind: str
+    name: str
     ratio: float
     spans: int
 
@@ -75,14 +75,23 @@ def rows(trace: Trace) -> list[Row]:
 
 def time_by_kind(trace: Trace) -> list[Share]:
     """Working time (a span's own, without that of its children) by kind, largest first."""
+    return _shares(trace, kind_of)
+
+
+def time_by_name(trace: Trace) -> list[Share]:
+    """The same by the name of the span."""
+    return _shares(trace, lambda span: span.name)
+
+
+def _shares(trace: Trace, name_of: Callable[[SpanRecord], str]) -> list[Share]:
     children = _children(trace.spans)
     spent: dict[str, int] = defaultdict(int)
     calls: dict[str, int] = defaultdict(int)
     for span in trace.spans:
-        spent[kind_of(span)] += self_time_ns(span, children[span.span_id])
-        calls[kind_of(span)] += 1
+        spent[name_of(span)] += self_time_ns(span, children[span.span_id])
+        calls[name_of(span)] += 1
     total = sum(spent.values()) or 1
-    shares = [Share(kind, own / total, calls[kind]) for kind, own in spent.items()]
+    shares = [Share(name, own / total, calls[name]) for name, own in spent.items()]
     return sorted(shares, key=lambda share: -share.ratio)
 
 

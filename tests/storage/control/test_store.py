@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from sqlalchemy import create_engine, text
 
 from tocsin.model.access import Role
 from tocsin.model.control import SYSTEM
-from tocsin.storage.control import ControlStore, InvalidInput, StoreUnusable
+from tocsin.storage.control import ControlSettings, ControlStore, InvalidInput, StoreUnusable, WrongCredentials
 from tocsin.storage.control.migrate import newest_revision
 from tocsin.storage.control.schema import Base
 
@@ -62,6 +63,21 @@ def test_unreachable_store_is_named_without_its_password(tmp_path: Path) -> None
 def test_url_of_another_kind_is_refused(url: str) -> None:
     with pytest.raises(StoreUnusable, match="write sqlite:///path or postgresql://"):
         ControlStore.open(url)
+
+
+def test_without_a_url_the_store_is_a_file_in_the_data_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "with space %20"
+    folder.mkdir()
+    ControlStore.open(ControlSettings().url_with(folder)).close()
+    assert (folder / "control.sqlite").exists()
+    assert ControlSettings(url="postgresql://db/tocsin").url_with(folder) == "postgresql://db/tocsin"
+
+
+def test_what_a_database_cannot_hold_is_bad_input(store: ControlStore) -> None:
+    with suppress(InvalidInput):  # SQLite holds it
+        store.keys.create(SYSTEM, name="acme", environment="nul \x00 byte")
+    with pytest.raises(WrongCredentials):
+        store.sessions.sign_in("a\x00b" * 500, "whatever it is", ip="192.0.2.1", agent="t")
 
 
 def test_writers_in_parallel_wait_for_each_other(store: ControlStore) -> None:

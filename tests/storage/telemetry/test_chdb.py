@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from conftest import EngineSlot
+from engine_slot import EngineSlot
 from otlp import span, trace_request
 from tocsin.storage.telemetry.chdb import ChdbEngine, ChdbSettings
 from tocsin.storage.telemetry.decode import Signal

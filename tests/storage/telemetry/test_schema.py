@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from conftest import EngineSlot
+from engine_slot import EngineSlot
 from otlp import HOUR_NS, NOW_NS, span, trace_request
 from tocsin.model.tenant import PLATFORM
 from tocsin.storage.telemetry.chdb import ChdbEngine, ChdbSettings

@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DataError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
 from tocsin.model.clock import Clock
-from tocsin.storage.control.errors import StoreUnusable
+from tocsin.storage.control.errors import InvalidInput, StoreUnusable
 from tocsin.storage.control.settings import ControlSettings
 
 WRITES = "tocsin_writes"
@@ -36,13 +36,13 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with _refusing_data(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session that holds the write lock from the start on SQLite; committed unless the block raises."""
-        with Session(self._writing, expire_on_commit=False) as session, session.begin():
+        with _refusing_data(), Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
@@ -53,6 +53,15 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+@contextmanager
+def _refusing_data() -> Iterator[None]:
+    """PostgreSQL refuses a NUL or what is too long where SQLite does not; either way the caller's input is at fault."""
+    try:
+        yield
+    except DataError as error:
+        raise InvalidInput("cannot store this value: it is too long or has control characters; change it") from error
 
 
 def connect(url: str, settings: ControlSettings, clock: Clock) -> Database:

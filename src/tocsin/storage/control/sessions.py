@@ -18,6 +18,7 @@ from tocsin.storage.control.settings import AuthSettings
 from tocsin.storage.control.throttle import Throttle
 from tocsin.storage.control.users import user_of
 
+LONGEST_EMAIL_CHARS = 320
 SEEN_EVERY = timedelta(seconds=60)  # a write for every request of every browser would be a lot for little
 
 
@@ -37,7 +38,7 @@ class Sessions:
 
         Raises WrongCredentials (the same for every cause) or Throttled.
         """
-        address = email.strip().lower()
+        address = email.strip().lower().replace("\x00", "")[:LONGEST_EMAIL_CHARS]
         self._throttle.admit(address, ip)
         with self._database.read() as session:
             found = session.scalars(select(UserRow).where(UserRow.email == address)).first()

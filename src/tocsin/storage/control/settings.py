@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import URL
 
 from tocsin.model.settings import setting
 
@@ -23,6 +26,10 @@ class ControlSettings:
         unit="seconds",
         help="How long a write waits for another one before it fails; raise it on slow disks.",
     )
+
+    def url_with(self, data_folder: Path) -> str:
+        """The URL to open: the one configured, or SQLite in `control.sqlite` of the data folder."""
+        return self.url or URL.create("sqlite", database=str(data_folder / "control.sqlite")).render_as_string()
 
 
 @dataclass(frozen=True)

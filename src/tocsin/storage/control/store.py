@@ -51,7 +51,9 @@ class ControlStore:
         except StoreUnusable:
             database.close()
             raise
-        return cls(database, auth or AuthSettings(), passwords or Passwords())
+        hashes = passwords or Passwords()
+        hashes.prepare()
+        return cls(database, auth or AuthSettings(), hashes)
 
     def check(self) -> None:
         """Asks the database for an answer. Raises sqlalchemy.exc.SQLAlchemyError when there is none."""

@@ -40,7 +40,7 @@ class Throttle:
             row.blocked_until = now + timedelta(seconds=wait)
             row.forget_at = now + timedelta(seconds=2 * self._settings.longest_wait_seconds)
             if row.failures == self._settings.free_attempts:
-                audit.record(session, now, SYSTEM, "sign_in.throttle", email[:320], {"ip": ip})
+                audit.record(session, now, SYSTEM, "sign_in.throttle", email, {"ip": ip})
 
     def clear(self, session: Session, email: str, ip: str) -> None:
         """Forgets the failures after a sign-in that succeeded."""

@@ -10,12 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 import orjson
 
 from tocsin.model.settings import setting
-from tocsin.storage.telemetry.decode import Signal, format_settings, insert_statement, structure
+from tocsin.storage.telemetry.decode import Signal, format_settings, insert_statement, schema, structure
 from tocsin.storage.telemetry.engine import EngineError, QueryTimeoutError, Rows, Value
 
 DATABASE = "tocsin"
@@ -44,7 +43,6 @@ CONFIGURATION = """<clickhouse>
     <background_pool_size>2</background_pool_size>
     <background_schedule_pool_size>2</background_schedule_pool_size>
     <max_server_memory_usage>{memory_bytes}</max_server_memory_usage>
-    <format_schema_path>{schemas}</format_schema_path>
 </clickhouse>
 """
 
@@ -70,16 +68,19 @@ class ChdbEngine:
     """
 
     def __init__(self, folder: Path, settings: ChdbSettings | None = None) -> None:
-        import chdb  #  1.5 s and 200 MB: only a process that opens a store pays for it
+        import chdb  # 1.5 s and 200 MB: only a process that opens a store pays for it
 
         self._settings = settings or ChdbSettings()
         folder.mkdir(parents=True, exist_ok=True)
         configuration = folder / "engine.xml"
-        schemas = escape(f"{folder / 'format_schemas'}/")  # the engine's default is the working directory
-        configuration.write_text(CONFIGURATION.format(memory_bytes=self._settings.memory_bytes, schemas=schemas))
+        configuration.write_text(CONFIGURATION.format(memory_bytes=self._settings.memory_bytes))
         address = f"{folder / 'engine'}?config-file={configuration}"
+        self._schemas = folder.absolute() / "protobuf"
+        self._schemas.mkdir(exist_ok=True)
+        for signal in Signal:
+            (self._schemas / f"{signal}.proto").write_text(schema(signal))
         connect: Any = chdb.connect
-        self._connect: Callable[[], Any] = lambda: self._open(connect, address)
+        self._connect: Callable[[], Any] = lambda: _open(connect, address)
         self._inserter = self._connect()
         self._insert_lock = threading.Lock()
         self._inserter.query(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
@@ -88,15 +89,6 @@ class ChdbEngine:
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
         for _ in range(self._settings.query_connections):
             self._idle.put(self._reader())
-
-    @staticmethod
-    def _open(connect: Any, address: str) -> Any:
-        try:
-            return connect(address)
-        except Exception as error:
-            raise EngineError(
-                f"cannot open the telemetry store: {error}; is another tocsin serve using this data folder?"
-            ) from error
 
     def query(
         self, sql: str, parameters: Mapping[str, Value], settings: Mapping[str, Value], max_seconds: float
@@ -119,7 +111,7 @@ class ChdbEngine:
     def insert_segment(self, signal: Signal, segment: Path, token: str) -> None:
         source = f"file({_literal(str(segment))}, 'Protobuf', '{structure(signal)}')"
         settings: dict[str, Value] = {
-            **format_settings(signal),
+            **format_settings(signal, self._schemas / f"{signal}.proto"),
             "insert_deduplication_token": token,
             "insert_deduplicate": 1,
             "deduplicate_blocks_in_dependent_materialized_views": 1,
@@ -132,6 +124,9 @@ class ChdbEngine:
             "max_partitions_per_insert_block": 0,
             "max_threads": 1,
             "max_insert_threads": 1,
+            # Looking for a better plan costs a small insert a third of its time, and there is none to find.
+            "query_plan_enable_optimizations": 0,
+            "compile_expressions": 0,
         }
         self._insert(f"{insert_statement(signal, source)} SETTINGS {_settings_clause(settings)}")
 
@@ -172,6 +167,15 @@ class ChdbEngine:
         connection = self._connect()
         connection.query(f"USE {DATABASE}")
         return connection
+
+
+def _open(connect: Any, address: str) -> Any:
+    try:
+        return connect(address)
+    except RuntimeError as error:
+        raise EngineError(
+            f"cannot open the telemetry store: {error}; is another tocsin serve using this data folder?"
+        ) from error
 
 
 @contextmanager

@@ -6,12 +6,12 @@ import time
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Query, Request
-from tocsin.web.api.contract import REFUSALS, Problem
 
 from tocsin.query.filters import Filter
 from tocsin.query.timerange import TimeRangeError, window_between
 from tocsin.storage.telemetry.engine import EngineError, QueryTimeoutError
 from tocsin.storage.telemetry.store import TelemetryStore
+from tocsin.web.api.contract import REFUSALS, Problem
 
 READING: dict[int | str, dict[str, Any]] = REFUSALS | {
     400: {"model": Problem, "description": "A parameter cannot be read"},

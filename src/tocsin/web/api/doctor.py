@@ -10,12 +10,12 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
-from tocsin.web.api.contract import BEARER, REFUSALS
-from tocsin.web.auth import Viewer
 
 from tocsin.model.tenant import PLATFORM
 from tocsin.query.senders import Sender, senders
 from tocsin.storage.telemetry.engine import EngineError
+from tocsin.web.api.contract import BEARER, REFUSALS
+from tocsin.web.auth import Viewer
 
 router = APIRouter(prefix="/api/v1/doctor", tags=["monitoring"], dependencies=[Depends(BEARER)], responses=REFUSALS)
 

@@ -8,11 +8,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
-from tocsin.web.api.contract import BEARER, Shown
-from tocsin.web.auth import Anybody
 
 from tocsin.query import red
 from tocsin.web.api.asked import READING, Asked, Store
+from tocsin.web.api.contract import BEARER, Shown
+from tocsin.web.auth import Anybody
 
 router = APIRouter(prefix="/api/v1/services", tags=["telemetry"], dependencies=[Depends(BEARER)], responses=READING)
 

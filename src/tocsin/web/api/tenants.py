@@ -7,12 +7,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
-from tocsin.web.api.contract import BEARER
-from tocsin.web.auth import Anybody
 
 from tocsin.query import tenants
 from tocsin.web.api.asked import READING, Asked, Store
+from tocsin.web.api.contract import BEARER
 from tocsin.web.api.services import RedAnswer
+from tocsin.web.auth import Anybody
 
 router = APIRouter(prefix="/api/v1/tenants", tags=["telemetry"], dependencies=[Depends(BEARER)], responses=READING)
 

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 from pydantic import BaseModel, Field
-from tocsin.web.api.contract import BEARER, MISSING
-from tocsin.web.auth import Anybody
 
 from tocsin.query import traces
 from tocsin.query.otlp import trace_document
 from tocsin.query.traces import MAX_LIMIT, TraceQuery, TraceQueryError, TraceSummary
 from tocsin.web.api.asked import READING, Asked, Store
+from tocsin.web.api.contract import BEARER, MISSING
+from tocsin.web.auth import Anybody
 
 router = APIRouter(prefix="/api/v1/traces", tags=["telemetry"], dependencies=[Depends(BEARER)], responses=READING)
 

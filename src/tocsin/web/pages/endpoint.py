@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from tocsin.query import errors, red, traces
+from tocsin.query import tenants as tenants_query
 from tocsin.query.filters import Filter
 from tocsin.query.traces import TraceQuery, TraceSummary
 from tocsin.web import charts, headline, tiles
@@ -49,7 +50,7 @@ def endpoint(view: Annotated[View, Depends(view_of(page))], service: str, method
             view.link("/traces", service=service, operation=search, range=None, start=None, end=None),
         ),
         statuses=[(row, row.requests / now.requests) for row in statuses] if now.requests else [],
-        tenants=red.tenants(view.store, view.scope, asked, limit=12),
+        tenants=tenants_query.tenants(view.store, view.scope, asked, limit=12),
         slowest=_traces(view, asked, "", "slowest"),
         failing=_traces(view, asked, "error", "newest"),
         operation=search,

@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from tocsin.query import errors, red
+from tocsin.query import active, errors, red
+from tocsin.query import tenants as tenants_query
 from tocsin.web import charts, headline, tiles
 from tocsin.web.page import Page
 from tocsin.web.view import View, view_of
@@ -27,9 +28,9 @@ def overview(view: Annotated[View, Depends(view_of(page))]) -> Response:
     now = red.totals(view.store, view.scope, view.filter)
     before = red.totals(view.store, view.scope, view.before(view.filter))
     series = red.series(view.store, view.scope, view.filter)
-    active = red.active_requests(view.store, view.scope, view.filter)
+    in_flight = active.active_requests(view.store, view.scope, view.filter)
     endpoints = red.endpoints(view.store, view.scope, view.filter, limit=ENDPOINTS)
-    tenants = red.tenants(view.store, view.scope, view.filter)
+    tenants = tenants_query.tenants(view.store, view.scope, view.filter)
     groups = errors.error_groups(view.store, view.scope, view.filter, limit=ERRORS)
     harmed = [each for each in view.harmed if view.choice.tenant in (None, each.tenant)]
     named = sum(1 for each in tenants if each.tenant)
@@ -38,7 +39,7 @@ def overview(view: Annotated[View, Depends(view_of(page))]) -> Response:
         is_new=False,
         tiles=[
             *tiles.red_tiles(now, before, series, view.window, view.before_words),
-            tiles.active_tile(active),
+            tiles.active_tile(in_flight),
             tiles.tenants_tile(tenants, len(harmed), view.link("/tenants")),
         ],
         charts=charts.red_charts(series, view.window),

@@ -8,7 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException
 from starlette.responses import Response
 
-from tocsin.query import errors, red
+from tocsin.query import active, errors, red
+from tocsin.query import tenants as tenants_query
 from tocsin.web import charts, headline, tiles
 from tocsin.web.page import Page
 from tocsin.web.view import View, view_of
@@ -38,12 +39,12 @@ def service(view: Annotated[View, Depends(view_of(page))], service: str, order: 
         headline=headline.service(view.speech, service, now, before, view.harmed, endpoints, groups),
         tiles=[
             *tiles.red_tiles(now, before, series, view.window, view.before_words),
-            tiles.active_tile(red.active_requests(view.store, view.scope, asked)),
+            tiles.active_tile(active.active_requests(view.store, view.scope, asked)),
         ],
         charts=charts.red_charts(series, view.window),
         endpoints=endpoints,
         order=order,
         orders=ORDERS,
-        tenants=red.tenants(view.store, view.scope, asked, limit=12),
+        tenants=tenants_query.tenants(view.store, view.scope, asked, limit=12),
         groups=groups,
     )

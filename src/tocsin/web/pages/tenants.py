@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from tocsin.query import red
+from tocsin.query import tenants as tenants_query
 from tocsin.web import headline
 from tocsin.web.page import Page
 from tocsin.web.view import View, view_of
@@ -24,7 +25,7 @@ def tenants(view: Annotated[View, Depends(view_of(page))], q: str = "") -> Respo
     if not view.has_data:
         return view.render(headline=headline.nothing_yet(), is_new=True)
     asked = replace(view.filter, tenant=None)
-    rows = red.tenants(view.store, view.scope, asked, limit=MOST_ROWS)
+    rows = tenants_query.tenants(view.store, view.scope, asked, limit=MOST_ROWS)
     return view.render(
         headline=headline.tenants(view.speech, rows, view.harmed),
         is_new=False,

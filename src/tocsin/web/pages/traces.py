@@ -9,7 +9,7 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from tocsin.query import red, traces
-from tocsin.query.traces import TraceQuery, TraceSummary
+from tocsin.query.traces import TraceQuery, TraceQueryError, TraceSummary
 from tocsin.web import headline
 from tocsin.web.page import Page
 from tocsin.web.scatter import scatter
@@ -29,7 +29,10 @@ def search(view: Annotated[View, Depends(view_of(page))]) -> Response:
         return view.render(headline=headline.nothing_yet(), is_new=True)
     asked = view.request.query_params
     query = _query(view, asked)
-    found = traces.search(view.store, view.scope, query)
+    try:
+        found = traces.search(view.store, view.scope, query)
+    except TraceQueryError as error:
+        raise HTTPException(400, str(error)) from error
     shown = found[:PAGE_ROWS]
     is_more = len(found) > PAGE_ROWS
     has_conditions = any(asked.get(name) for name in CONDITIONS)
@@ -100,9 +103,7 @@ def _attribute(text: str) -> tuple[str, str]:
     """'key:value' or 'key=value'; the first of the two signs divides."""
     place = min((text.index(sign) for sign in ":=" if sign in text), default=0)
     if place < 1:
-        raise HTTPException(
-            400, f"cannot search for attribute '{text[:80]}': write key:value, such as enduser.id:u_193"
-        )
+        raise HTTPException(400, f"cannot search for attribute '{text[:80]}': write it as enduser.id:u_193")
     return text[:place].strip(), text[place + 1 :].strip()
 
 

@@ -72,11 +72,12 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   if (pathname === `${root}/sign-in`) { event.detail.shouldSwap = false; location.reload(); }
 });
 
-// The reader's zone: told once, then the server writes local times.
+// The reader's zone: told once, then the server writes local times. Without cookies the page stays in UTC.
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-if (zone && recall("tocsin_zone") !== encodeURIComponent(zone) && recall("tocsin_zone") !== zone) {
+if (zone && recall("tocsin_zone") !== zone && one(".switches")) {
   remember("tocsin_zone", zone);
-  if (page) ask();
+  // htmx starts listening once the document is there, after this module ran.
+  if (recall("tocsin_zone") === zone) addEventListener("load", () => (page ? ask() : location.reload()));
 }
 
 // The address says what is shown, so that it can be shared: without parameters the choice came from a cookie.
@@ -176,7 +177,7 @@ document.addEventListener("tocsin:patched", () => { const row = marked && docume
 const help = one("#help");
 let pendingG = 0;
 const jump = (key) => { const link = one(`.side [data-key="${CSS.escape(key)}"]`); if (link) location.href = link.href; return Boolean(link); };
-const openRange = () => { const menu = one('[data-menu="range"]'); if (menu) { menu.open = true; menu.querySelector(".pop a[aria-current], .pop a")?.focus(); } };
+const openRange = () => { const menu = one('[data-menu="range"]'); if (menu) { menu.open = true; (menu.querySelector(".pop a[aria-current]") ?? menu.querySelector(".pop a"))?.focus(); } };
 const ACTIONS = {
   theme: toggleTheme, live: toggleLive, help: () => help?.showModal(),
   nav: () => openNav(!one("#nav").classList.contains("open")),
@@ -230,3 +231,8 @@ document.addEventListener("submit", (event) => {
   if (event.target.method === "get") event.target.querySelectorAll("input, select").forEach((field) => { if (!field.value) field.disabled = true; });
 });
 addEventListener("pageshow", () => all("form :disabled:not(button)").forEach((field) => (field.disabled = false)));
+
+// Settings: the tenants field belongs to the role that needs it.
+const showTenants = (select) => { const field = select.closest("form").querySelector("[data-for-role]"); if (field) field.hidden = select.value !== field.dataset.forRole; };
+all("select[data-role]").forEach(showTenants);
+document.addEventListener("change", (event) => { if (event.target.matches("select[data-role]")) showTenants(event.target); });

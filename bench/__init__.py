@@ -1,0 +1,1 @@
+"""Benchmarks: each prints side-by-side figures of one run, so that ratios hold on a noisy machine."""

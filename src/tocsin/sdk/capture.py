@@ -1,0 +1,178 @@
+"""Spans and numbers caught in memory instead of being sent, for the tests of a product."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tocsin.sdk import agent as agents
+from tocsin.sdk.decode import span_attributes
+from tocsin.sdk.encode_spans import SpanEncoder
+from tocsin.sdk.exchange import Exchange
+from tocsin.sdk.export import exports_paused
+from tocsin.sdk.red import RedKey
+from tocsin.sdk.settings import Settings
+from tocsin.sdk.spans import ERROR, OK, RecordingSpan
+
+_KINDS = ("", "internal", "server", "client", "producer", "consumer")
+
+
+@dataclass(frozen=True)
+class CapturedEvent:
+    """One event of a captured span."""
+
+    name: str
+    attributes: dict[str, Any]
+    time_ns: int
+
+
+@dataclass(frozen=True)
+class CapturedSpan:
+    """One span as it would have been sent. Ids are hexadecimal; parent_id is '' for the first span of a trace."""
+
+    name: str
+    kind: str
+    attributes: dict[str, Any]
+    events: list[CapturedEvent]
+    status: str
+    status_text: str
+    trace_id: str
+    span_id: str
+    parent_id: str
+    parent: str | None
+    tenant: str | None
+    start_ns: int
+    end_ns: int
+    scope: str
+
+    @property
+    def duration_seconds(self) -> float:
+        return (self.end_ns - self.start_ns) / 1e9
+
+
+@dataclass(frozen=True)
+class CapturedRequests:
+    """The requests counted under one key."""
+
+    method: str
+    route: str
+    status: int
+    tenant: str | None
+    error_type: str | None
+    count: int
+    seconds: float
+    request_bytes: int
+    response_bytes: int
+    background_seconds: float
+    buckets: dict[int, int] = field(default_factory=dict)
+
+
+class Capture:
+    """What was recorded since `capture_spans()` began."""
+
+    def __init__(self) -> None:
+        self._spans: list[RecordingSpan] = []
+        self._rows: dict[tuple[str, str, int, str, str], CapturedRequests] = {}
+
+    @property
+    def spans(self) -> list[CapturedSpan]:
+        """Every kept span, in the order of their start."""
+        self._drain()
+        names = {span.span_id: _name(span) for span in self._spans}
+        return [_captured(span, names) for span in sorted(self._spans, key=lambda span: span.start_ns)]
+
+    @property
+    def requests(self) -> list[CapturedRequests]:
+        """Rate, errors and duration by method, route, status, tenant and error."""
+        for agent in agents.all_agents():
+            for key, row in agent.collect_red().rows.items():
+                self._rows[key] = _captured_row(RedKey(*key), row, self._rows.get(key))
+        return list(self._rows.values())
+
+    def find(self, name: str) -> CapturedSpan:
+        """The one span of this name. Raises LookupError, naming what is there, when there is none or several."""
+        found = [span for span in self.spans if span.name == name]
+        if len(found) != 1:
+            names = sorted(span.name for span in self.spans)
+            raise LookupError(f"cannot find one span {name!r}: {len(found)} of {names}")
+        return found[0]
+
+    def clear(self) -> None:
+        """Forgets what was captured so far."""
+        self._drain()
+        for agent in agents.all_agents():
+            agent.collect_red()
+        self._spans.clear()
+        self._rows.clear()
+
+    def _drain(self) -> None:
+        for agent in agents.all_agents():
+            agent.digest()
+            while agent.exporter.queue:
+                self._spans.append(agent.exporter.queue.popleft())
+
+
+@contextmanager
+def capture_spans() -> Iterator[Capture]:
+    """Catches what instrumented apps and `tocsin.span` record inside the block; nothing is sent.
+
+    Nothing needs to be waited for: a span is there as soon as it has ended, a request's as soon as the app has
+    returned. Without an instrumented app it catches the spans of `tocsin.span` with the settings of the environment.
+    """
+    if agents.current_agent() is None:
+        agents.agent_for(Settings.load())
+    with exports_paused():
+        capture = Capture()
+        capture.clear()
+        yield capture
+
+
+def _name(span: RecordingSpan) -> str:
+    return span.name or (span.default_name() if isinstance(span, Exchange) else "")
+
+
+def _captured(span: RecordingSpan, names: dict[int, str]) -> CapturedSpan:
+    root = span.root
+    return CapturedSpan(
+        name=_name(span),
+        kind=_KINDS[span.kind],
+        attributes=attributes_of(span),
+        events=[CapturedEvent(event.name, event.facts(), event.time_ns) for event in span.events or ()],
+        status={ERROR: "error", OK: "ok"}.get(span.status, "unset"),
+        status_text=span.status_text,
+        trace_id=f"{span.trace_id:032x}",
+        span_id=f"{span.span_id:016x}",
+        parent_id=f"{span.parent_id:016x}" if span.parent_id else "",
+        parent=names.get(span.parent_id),
+        tenant=root.tenant or None,
+        start_ns=span.start_ns,
+        end_ns=span.end_ns,
+        scope=span.library[0] if span.library else "tocsin",
+    )
+
+
+def attributes_of(span: RecordingSpan) -> dict[str, Any]:
+    """The attributes as they are sent, read back from the very encoder that sends them."""
+    encoder = SpanEncoder(b"", "", span.agent.settings.redact)
+    return span_attributes(encoder.encode_span(span))
+
+
+def _captured_row(key: RedKey, row: Any, seen: CapturedRequests | None) -> CapturedRequests:
+    buckets = dict(seen.buckets) if seen else {}
+    for index, count in row.buckets.items():
+        buckets[index] = buckets.get(index, 0) + count
+    return CapturedRequests(
+        key.method,
+        key.route,
+        key.status,
+        key.tenant or None,
+        key.error_type or None,
+        row.count + (seen.count if seen else 0),
+        row.seconds + (seen.seconds if seen else 0.0),
+        row.request_bytes + (seen.request_bytes if seen else 0),
+        row.response_bytes + (seen.response_bytes if seen else 0),
+        row.background_seconds + (seen.background_seconds if seen else 0.0),
+        buckets,
+    )

@@ -1,0 +1,65 @@
+"""Tallyroom in the test's process: small data, no waiting, its renderer reached without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+from demo.faults import switch_all_off
+from demo.product.app import create_app
+from demo.product.settings import ProductSettings
+from demo.renderer import create_renderer
+from demo.tenants import PASSWORD, user_email
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from tallyroom_user import SignIn, User
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOCSIN_ENABLED", "false")
+        settings = ProductSettings(
+            tmp_path_factory.mktemp("tallyroom"), renderer_url="http://renderer", latency_scale=0, seed_size=0.12
+        )
+        renderer = httpx2.ASGITransport(app=create_renderer(latency_scale=0))
+        yield create_app(settings, httpx2.AsyncClient(mounts={"http://renderer": renderer}, trust_env=False))
+
+
+@pytest.fixture(scope="session")
+def running(product: FastAPI) -> Iterator[TestClient]:
+    with TestClient(product, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def client(running: TestClient) -> Iterator[TestClient]:
+    yield running
+    switch_all_off()
+
+
+@pytest.fixture
+def sign_in(client: TestClient) -> SignIn:
+    def sign_in(tenant: str, number: int = 1, email: str | None = None) -> User:
+        credentials = {"email": email or user_email(tenant, number), "password": PASSWORD}
+        answer = client.post("/api/v1/auth/login", json=credentials)
+        assert answer.status_code == 200, answer.text
+        return User(client, answer.json()["token"])
+
+    return sign_in
+
+
+@pytest.fixture
+def acme(sign_in: SignIn) -> User:
+    return sign_in("acme")
+
+
+@pytest.fixture
+def globex(sign_in: SignIn) -> User:
+    return sign_in("globex")
+
+
+@pytest.fixture
+def staff(sign_in: SignIn) -> User:
+    return sign_in("", email="staff@tallyroom.example")
