@@ -33,6 +33,15 @@ class TenantRow:
 
 
 @dataclass(frozen=True, slots=True)
+class FailingRun:
+    """The failing steps of a tenant that reach the window's end, and its traffic in the window before them."""
+
+    since_ns: int
+    requests_before: int
+    errors_before: int
+
+
+@dataclass(frozen=True, slots=True)
 class HarmedTenant:
     """A tenant whose requests fail now, clearly more than usual."""
 
@@ -72,7 +81,7 @@ def harmed(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 20)
     """Tenants hurt at the end of the window, most failed requests first.
 
     Hurt means: of the requests of the last half minute, or of the last two minutes, at least 5 % and 3 failed, and
-    that is three times more than in the rest of the window.
+    that is three times more than before the failures began, or half of all.
     """
     recent = replace(filter, window=_tail(filter.window, RECENT_SECONDS))
     sql = (
@@ -87,14 +96,18 @@ def harmed(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 20)
     names = [row["tenant"] for row in rows]
     if not names:
         return []
-    since = _failing_since(store, narrowed, filter, names)
+    runs = _failing_runs(store, narrowed, filter, names)
     worst = _worst_endpoints(store, narrowed, recent, names)
     return [
         HarmedTenant(
-            row["tenant"], row["errors_recent"], row["requests_recent"], since[row["tenant"]], worst.get(row["tenant"])
+            tenant=row["tenant"],
+            errors=row["errors_recent"],
+            requests=row["requests_recent"],
+            since_ns=runs[row["tenant"]].since_ns,
+            worst_endpoint=worst.get(row["tenant"]),
         )
         for row in rows
-        if _is_unusual(row, since[row["tenant"]] > filter.window.start_ns)
+        if _is_unusual(row, runs[row["tenant"]])
     ]
 
 
@@ -113,11 +126,20 @@ def _harms(part: str) -> str:
     return f"(errors_{part} >= {HARM_ERRORS} AND errors_{part} >= {HARM_RATIO} * requests_{part})"
 
 
-def _is_unusual(row: dict[str, Any], began_in_window: bool) -> bool:
-    # What has failed for most of the window has no better "before" to compare with, and is no less a harm.
-    usual = row["errors_before"] / max(1, row["requests_before"])
-    ratio = max(row[f"errors_{part}"] / max(1, row[f"requests_{part}"]) for part in ("latest", "recent"))
-    return began_in_window or ratio >= 0.5 or ratio > USUAL_FACTOR * usual
+def _is_unusual(row: dict[str, Any], run: FailingRun) -> bool:
+    ratio: float = max(row[f"errors_{part}"] / max(1, row[f"requests_{part}"]) for part in ("latest", "recent"))
+    return ratio >= 0.5 or ratio > USUAL_FACTOR * _usual_ratio(row, run)
+
+
+def _usual_ratio(row: dict[str, Any], run: FailingRun) -> float:
+    """The error ratio before the run; of all but its end for a run as long as the window; 0 if that says nothing."""
+    for errors, requests in (
+        (run.errors_before, run.requests_before),
+        (row["errors_before"], row["requests_before"]),
+    ):
+        if requests > QUIET_REQUESTS:
+            return float(errors / requests)
+    return 0.0
 
 
 def known_tenants(store: TelemetryStore, scope: Scope, limit: int = 1000) -> list[str]:
@@ -163,19 +185,18 @@ def _strips(
     return strips
 
 
-def _failing_since(store: TelemetryStore, scope: Scope, filter: Filter, names: list[str]) -> dict[str, int]:
-    """Per tenant the start, in ns, of the run of failing steps that reaches the window's end."""
+def _failing_runs(store: TelemetryStore, scope: Scope, filter: Filter, names: list[str]) -> dict[str, FailingRun]:
     sql = (
         f"SELECT tenant, groupArray((at, errors, requests)) FROM (SELECT tenant, toUnixTimestamp(r.time) AS at, "
         f"sum(r.errors) AS errors, sum(r.requests) AS requests FROM {rollup(filter, 10)} WHERE {filter.conditions()} "
         f"AND tenant IN {{names:Array(String)}} GROUP BY tenant, at ORDER BY at DESC) GROUP BY tenant"
     )
     rows = store.read(scope, sql, **filter.parameters(), names=names).rows
-    return {tenant: _start_of_run(sorted(steps, reverse=True)) * 10**9 for tenant, steps in rows}
+    return {tenant: _run_of(sorted(steps, reverse=True)) for tenant, steps in rows}
 
 
-def _start_of_run(steps: list[tuple[int, int, int]]) -> int:
-    """The oldest failing step (at, errors, requests) that only short quiet spells part from the newest."""
+def _run_of(steps: list[tuple[int, int, int]]) -> FailingRun:
+    """From the oldest failing step (at, errors, requests) that only short quiet spells part from the newest."""
     since, quiet = steps[0][0], 0
     for at, errors, requests in steps:
         if errors and errors >= HARM_RATIO * requests:
@@ -184,7 +205,12 @@ def _start_of_run(steps: list[tuple[int, int, int]]) -> int:
             quiet += requests
             if quiet > QUIET_REQUESTS:
                 break
-    return since
+    before = [(errors, requests) for at, errors, requests in steps if at < since]
+    return FailingRun(
+        since_ns=since * 10**9,
+        requests_before=sum(requests for _, requests in before),
+        errors_before=sum(errors for errors, _ in before),
+    )
 
 
 def _worst_endpoints(
