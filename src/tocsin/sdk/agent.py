@@ -28,7 +28,7 @@ from tocsin.sdk.sampling import Sampler
 from tocsin.sdk.settings import Settings, host_name
 from tocsin.sdk.slow import SlowLog
 from tocsin.sdk.spans import ERROR, RecordingSpan
-from tocsin.sdk.tenant import Resolver, current_tenant, current_work, parse_resolvers
+from tocsin.sdk.tenant import Resolver, current_tenant, current_work, join_resolvers, parse_resolvers
 from tocsin.sdk.trace import TocsinTracerProvider
 from tocsin.sdk.version import VERSION
 
@@ -51,8 +51,10 @@ class Agent:
         if settings.tenant_trusted_only:
             self.resolvers = tuple(resolver for resolver in self.resolvers if resolver.is_trusted)
         # Those that look at headers only can be asked after the scope is gone, off the request's path.
-        self.header_resolvers = tuple(resolver for resolver in self.resolvers if not resolver.needs_scope)
-        self.resolves_by_scope = len(self.header_resolvers) < len(self.resolvers)
+        header_resolvers = tuple(resolver for resolver in self.resolvers if not resolver.needs_scope)
+        self.resolve_headers = join_resolvers(header_resolvers)
+        self.resolves_by_scope = len(header_resolvers) < len(self.resolvers)
+        self.slow_ns = settings.slow_seconds * 1e9
         self.red = RedTable(settings.red_keys)
         self.sampler = Sampler(settings.sample_ratio, settings.sample_minimum_per_second)
         self.slow = SlowLog(settings.slow_logs_per_second)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tocsin.sdk.exchange import Exchange
 from tocsin.sdk.guard import guarded_observer
-from tocsin.sdk.tenant import resolve_first
+from tocsin.sdk.tenant import NO_SCOPE
 
 if TYPE_CHECKING:
     from tocsin.sdk.agent import Agent
@@ -35,10 +35,10 @@ class Digest:
     def take(self, exchange: Exchange) -> None:
         """Counts one request whose last byte is out, and finishes it if the app has returned."""
         agent = self._agent
-        exchange.headers = headers = dict(exchange.facts[4])
+        headers = exchange.header_map()
         tenant = exchange.tenant
-        if not tenant and agent.header_resolvers and not exchange.has_tenant:
-            tenant = exchange.tenant = resolve_first(agent.header_resolvers, {}, headers)
+        if not tenant and agent.resolve_headers is not None and not exchange.has_tenant:
+            tenant = exchange.tenant = agent.resolve_headers(NO_SCOPE, headers) or ""
         method = exchange.facts[1]
         if method not in _METHODS:
             method = WEBSOCKET if exchange.facts[0] == "websocket" else "_OTHER"
@@ -46,9 +46,9 @@ class Digest:
         exchange.key = key = (method, exchange.route, exchange.http_status, tenant, error_type)
         if exchange.request_bytes < 0 and b"content-length" in headers:
             exchange.request_bytes = _announced_bytes(headers[b"content-length"])
-        seconds = exchange.ended_at - exchange.started_at
+        seconds = (exchange.ended_ns - exchange.started_ns) * 1e-9
         agent.red.record(key, seconds, exchange.request_bytes, exchange.response_bytes)
-        if exchange.finished_at:
+        if exchange.finished_ns:
             self._finish(exchange)
         else:
             self._unfinished.append(exchange)
@@ -59,15 +59,15 @@ class Digest:
             return
         waiting, self._unfinished = self._unfinished, []
         for exchange in waiting:
-            if exchange.finished_at:
+            if exchange.finished_ns:
                 self._finish(exchange)
             else:
                 self._unfinished.append(exchange)
 
     def _finish(self, exchange: Exchange) -> None:
         agent = self._agent
-        seconds = exchange.ended_at - exchange.started_at
-        background = exchange.finished_at - exchange.ended_at
+        seconds = (exchange.ended_ns - exchange.started_ns) * 1e-9
+        background = (exchange.finished_ns - exchange.ended_ns) * 1e-9
         if background >= BACKGROUND_SECONDS and not exchange.has_failed:
             agent.red.record_background(exchange.key, background)
             _add(exchange, "tocsin.background.duration", background)
@@ -79,7 +79,9 @@ class Digest:
             return
         exchange.identify()
         exchange.reason = agent.reason_to_keep(exchange, seconds)
-        children = exchange.close()
+        # In this order: a child that begins after it was counted finds its root done.
+        exchange.is_done = True
+        children = exchange.close() if exchange.span_count > 1 else None
         if exchange.reason:
             agent.exporter.put(exchange)
             if children:
@@ -87,16 +89,11 @@ class Digest:
 
     def _note_slow(self, exchange: Exchange, seconds: float) -> None:
         """Streams of server-sent events and WebSockets last by design: they are never slow."""
-        key = exchange.key
-        exchange.is_lasting = key[0] == WEBSOCKET or any(
-            name.lower() == b"content-type" and value.startswith(b"text/event-stream")
-            for name, value in exchange.response_headers
-        )
         if not exchange.is_lasting:
             exchange.identify()
-            method, route, status, tenant, _ = key
+            method, route, status, tenant, _ = exchange.key
             facts = {"method": method, "route": route, "status": status, "tenant": tenant}
-            self._agent.slow.write(seconds, {**facts, "trace_id": f"{exchange.trace_id:032x}"})
+            self._agent.slow.write(seconds, {**facts, "trace_id": exchange.trace_id.hex()})
 
 
 def _announced_bytes(content_length: bytes) -> int:

@@ -87,18 +87,18 @@ class SpanEncoder:
     def encode_span(self, span: RecordingSpan) -> bytes:
         """The content of one Span message."""
         if isinstance(span, Exchange):
-            start_ns = int(span.started_at * 1e9) + self._clock_offset_ns
-            end_ns = int(span.ended_at * 1e9) + self._clock_offset_ns
+            start_ns = span.started_ns + self._clock_offset_ns
+            end_ns = span.ended_ns + self._clock_offset_ns
         else:
             start_ns, end_ns = span.start_ns, max(span.end_ns, span.start_ns)
         parts = [
             _IDS_AND_TIMES.pack(
-                _TRACE_ID, span.trace_id.to_bytes(16, "big"), _SPAN_ID, span.span_id.to_bytes(8, "big"),
+                _TRACE_ID, span.trace_id, _SPAN_ID, span.span_id,
                 _START, start_ns, _END, end_ns,
             )
         ]  # fmt: skip
         if span.parent_id:
-            parts.append(_PARENT + span.parent_id.to_bytes(8, "big"))
+            parts.append(_PARENT + span.parent_id)
         if isinstance(span, Exchange):
             self._add_request(span, parts)
         else:
@@ -119,7 +119,7 @@ class SpanEncoder:
             parts.append(_status(span.status, span.status_text))
 
     def _add_request(self, span: Exchange, parts: list[bytes]) -> None:
-        kind, _, path, query, _, client, server, scheme, version = span.facts
+        kind, _, path, query, client, server, scheme, version = span.facts
         if span.status or span.name:
             parts.append(self._static(span))
         else:

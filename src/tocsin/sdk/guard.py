@@ -61,6 +61,19 @@ def guarded_observer(function: Callable[[S, T], None]) -> Callable[[S, T], None]
     return call
 
 
+def guarded_step(function: Callable[[S], None]) -> Callable[[S], None]:
+    """`guarded(None)` for methods without arguments on the request's path."""
+    where = function.__qualname__
+
+    def call(self: S) -> None:
+        try:
+            function(self)
+        except Exception as error:  # noqa: BLE001  the reason this module exists
+            note_fault(where, error)
+
+    return call
+
+
 def guarded_function(fallback: R) -> Callable[[Callable[[S, T], R]], Callable[[S, T], R]]:
     """`guarded` for methods of one argument that give something, without packing and unpacking."""
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from opentelemetry import context as otel_context
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach, get_current
 
 from tocsin.sdk import coexist
 from tocsin.sdk.agent import Agent, agent_for
 from tocsin.sdk.exchange import Exchange, Message, MeteredExchange, Receive, Send
-from tocsin.sdk.guard import guarded, guarded_observer
+from tocsin.sdk.guard import guarded, guarded_function
 from tocsin.sdk.overhead import MEASURE_EVERY
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.tenant import current_work
@@ -51,10 +50,9 @@ class MonitoringMiddleware:
         # One request in some is measured by a kind of exchange that takes more clocks.
         is_plain = agent.next_request() % MEASURE_EVERY
         exchange = (Exchange if is_plain else MeteredExchange)(agent, scope, receive, send)
-        self._begin(exchange)
+        context = self._begin(exchange)
         work = current_work.set(exchange)
-        context = exchange.context
-        token = otel_context.attach(context) if context is not None else None
+        token = attach(context) if context is not None else None
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except BaseException as error:
@@ -63,26 +61,26 @@ class MonitoringMiddleware:
         finally:
             exchange.finish()
             if token is not None:
-                otel_context.detach(token)
+                detach(token)
             current_work.reset(work)
 
-    @guarded_observer
-    def _begin(self, exchange: Exchange) -> None:
+    @guarded_function(None)
+    def _begin(self, exchange: Exchange) -> Context | None:
+        """Takes note of a request; gives the OpenTelemetry context it runs in, None for the one around."""
         agent, scope = exchange.agent, exchange.scope
         assert scope is not None
         if not self._is_prepared:
             self._prepare(agent, scope)
         scope[MARK] = True
         agent.live.add(exchange)
-        around = otel_context.get_current()
+        around = get_current()
         if around or not self._is_alone or coexist.NATIVE in scope:
-            self._begin_among_others(exchange, scope, around)
-        else:
-            exchange.context = Context({SPAN_KEY: exchange})
-            # Mounted FastAPI apps would begin a native span of their own; None is FastAPI's word for "do not".
-            scope[coexist.NATIVE] = None
+            return self._begin_among_others(exchange, scope, around)
+        # Mounted FastAPI apps would begin a native span of their own; None is FastAPI's word for "do not".
+        scope[coexist.NATIVE] = None
+        return Context({SPAN_KEY: exchange})
 
-    def _begin_among_others(self, exchange: Exchange, scope: Scope, around: Context) -> None:
+    def _begin_among_others(self, exchange: Exchange, scope: Scope, around: Context) -> Context | None:
         """Finds out who records the request's span when there is something around us."""
         exchange.outer_span = coexist.recorded_outside(scope, around)
         exchange.is_recorded = exchange.outer_span is None and not self._stands_down
@@ -90,7 +88,8 @@ class MonitoringMiddleware:
             exchange.local_parent = coexist.local_parent(around)
             scope.setdefault(coexist.NATIVE, None)
             if self._is_current:
-                exchange.context = Context({**around, SPAN_KEY: exchange})
+                return Context({**around, SPAN_KEY: exchange})
+        return None
 
     def _prepare(self, agent: Agent, scope: Scope) -> None:
         """Looks around once, at the first request: by then everybody else has been set up."""
@@ -158,8 +157,8 @@ def _outermost(build: Callable[[], App], settings: Settings) -> Callable[[], App
             super().__init__(MonitoringMiddleware(stack.app, settings=settings), stack.handler, stack.debug)
             self._monitored = MonitoringMiddleware(stack, settings=settings)
 
-        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-            await self._monitored(scope, receive, send)
+        def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
+            return self._monitored(scope, receive, send)
 
     def build_middleware_stack() -> App:
         stack = build()

@@ -72,9 +72,9 @@ class RecordingSpan(trace.Span):
     """
 
     # Defaults live on the class: most spans never differ, and a store for each would cost every request.
-    trace_id = 0
-    span_id = 0
-    parent_id = 0
+    trace_id = b""
+    span_id = b""
+    parent_id = b""
     end_ns = 0
     status = UNSET
     status_text = ""
@@ -99,7 +99,7 @@ class RecordingSpan(trace.Span):
     _context: trace.SpanContext | None = None
 
     def __init__(
-        self, agent: Agent, name: str, kind: int, trace_id: int, span_id: int, parent_id: int, start_ns: int
+        self, agent: Agent, name: str, kind: int, trace_id: bytes, span_id: bytes, parent_id: bytes, start_ns: int
     ) -> None:
         self.agent = agent
         self.name = name
@@ -222,7 +222,8 @@ class RecordingSpan(trace.Span):
     def _make_context(self) -> trace.SpanContext:
         state = trace.TraceState.from_header([self.root.trace_state]) if self.root.trace_state else None
         flags = _SAMPLED if self.sampled_flag() else _UNSAMPLED
-        return trace.SpanContext(self.trace_id, self.span_id, False, flags, state)
+        trace_id, span_id = int.from_bytes(self.trace_id, "big"), int.from_bytes(self.span_id, "big")
+        return trace.SpanContext(trace_id, span_id, False, flags, state)
 
     def _append_event(
         self,
