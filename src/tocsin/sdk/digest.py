@@ -89,6 +89,7 @@ class Digest:
 
     def _note_slow(self, exchange: Exchange, seconds: float) -> None:
         """Streams of server-sent events and WebSockets last by design: they are never slow."""
+        exchange.is_lasting = exchange.is_lasting or exchange.key[0] == WEBSOCKET
         if not exchange.is_lasting:
             exchange.identify()
             method, route, status, tenant, _ = exchange.key

@@ -13,7 +13,7 @@ from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any
 
 from tocsin.sdk.errors import qualified_name
-from tocsin.sdk.guard import guarded, guarded_observer, guarded_step
+from tocsin.sdk.guard import guarded, guarded_observer, guarded_step, relayed
 from tocsin.sdk.propagation import new_span_id, new_trace_id, parse_traceparent
 from tocsin.sdk.route import route_template
 from tocsin.sdk.spans import ERROR, SERVER, RecordingSpan
@@ -63,8 +63,6 @@ class Exchange(RecordingSpan):
     key: Key = ("", "", 0, "", "")
     facts: tuple[Any, ...] = ()
     headers: dict[bytes, bytes] | None = None
-    # True for streams of events and WebSockets; only looked at when the request took long.
-    is_lasting = False
     # False when somebody else records the span of this request.
     is_recorded = True
     # Whether the app has said whose request it is; no resolver is asked then.
@@ -78,7 +76,7 @@ class Exchange(RecordingSpan):
         self.agent = agent
         self.scope: Scope | None = scope
         self._receive = receive
-        self._send = send
+        self.relay = send
         self.started_ns = perf_counter_ns()
 
     # -- what others ask for while the request runs
@@ -145,31 +143,18 @@ class Exchange(RecordingSpan):
 
     # -- messages
 
-    def send(self, message: Message) -> Awaitable[None]:
-        """The app's `send`. A plain function: it hands on the server's own awaitable instead of wrapping it."""
-        self.observe(message)
-        if self._streams:
-            # The last byte of a stream is out when the server has taken it, which may wait for a slow client.
-            return self._send_streamed(message)
-        return self._send(message)
-
-    async def receive(self) -> Message:
-        """The app's `receive`; notices a client that goes away before the response is complete."""
-        message = await self._receive()
-        self._observe_received(message)
-        return message
-
-    @guarded_observer
-    def observe(self, message: Message) -> None:
+    def observe(self, message: Message) -> Send:
+        """Takes note of a message of the app; gives who takes it on."""
         kind = message["type"]
         if kind == "http.response.body":
             body = message.get("body")
             if body:
                 self.response_bytes += len(body)
-            if message.get("more_body"):
+            if not self._streams:
+                if not message.get("more_body"):
+                    self.close_response()
+                    return self.relay
                 self._streams = True
-            elif not self._streams:
-                self.close_response()
         elif kind == "http.response.start":
             self.http_status = status = message["status"]
             self.response_headers = message.get("headers", ())
@@ -179,12 +164,23 @@ class Exchange(RecordingSpan):
                 self._note_handled_error()
         else:
             self._observe_other(kind, message)
+        # The last byte of a stream is out when the server has taken it, which may wait for a slow client.
+        return self._send_streamed if self._streams else self.relay
+
+    # The app's `send`.
+    send = relayed(observe)
+
+    async def receive(self) -> Message:
+        """The app's `receive`; notices a client that goes away before the response is complete."""
+        message = await self._receive()
+        self._observe_received(message)
+        return message
 
     def close_response(self) -> None:
         """The last byte is out: the request is over for the client and counted. Happens once."""
         if self.ended_ns:
             return
-        self.ended_ns = ended_ns = perf_counter_ns()
+        self.ended_ns = perf_counter_ns()
         agent = self.agent
         scope: Scope = self.scope  # type: ignore[assignment]  # None only after the app has returned
         agent.live.discard(self)
@@ -194,8 +190,8 @@ class Exchange(RecordingSpan):
         except KeyError:
             self.facts = tuple(map(scope.get, _FACT_NAMES))
         self.header_map()
-        if ended_ns - self.started_ns >= agent.slow_ns:
-            self.is_lasting = scope["type"] == "websocket" or _is_event_stream(self.response_headers)
+        if self._streams:
+            self.is_lasting = _is_event_stream(self.response_headers)
         self.response_headers = ()
         if self.outer_span is not None:
             self._label_outer(self.outer_span)
@@ -229,7 +225,7 @@ class Exchange(RecordingSpan):
 
     async def _send_streamed(self, message: Message) -> None:
         try:
-            await self._send(message)
+            await self.relay(message)
         except OSError:
             self.disconnected = True  # servers with ASGI spec 2.4 say so by raising
             raise
@@ -294,7 +290,7 @@ class Exchange(RecordingSpan):
             self._close_incomplete()
         self.scope = None
         # The server's own pair would hold the scope; whoever still calls has no client any more.
-        self._receive, self._send = _receive_too_late, _send_too_late
+        self._receive, self.relay = _receive_too_late, _send_too_late
         self.finished_ns = perf_counter_ns()
 
     def _close_incomplete(self) -> None:
@@ -334,12 +330,17 @@ class MeteredExchange(Exchange):
 
     cost_ns = 0
 
-    def observe(self, message: Message) -> None:
+    def observe(self, message: Message) -> Send:
         began_ns = perf_counter_ns()
-        super().observe(message)
+        take = super().observe(message)
         self.cost_ns += perf_counter_ns() - began_ns
+        return take
 
+    send = relayed(observe)
+
+    @guarded_step
     def finish(self) -> None:
         began_ns = perf_counter_ns()
         super().finish()
         self.agent.meter.add("request", (self.cost_ns + perf_counter_ns() - began_ns) / 1e9)
+        self.agent.relieve()

@@ -9,9 +9,8 @@ from opentelemetry.context import Context, attach, detach, get_current
 
 from tocsin.sdk import coexist
 from tocsin.sdk.agent import Agent, agent_for
-from tocsin.sdk.exchange import Exchange, Message, MeteredExchange, Receive, Send
+from tocsin.sdk.exchange import Exchange, Message, Receive, Send
 from tocsin.sdk.guard import guarded, guarded_function
-from tocsin.sdk.overhead import MEASURE_EVERY
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.tenant import current_work
 from tocsin.sdk.trace import SPAN_KEY
@@ -21,6 +20,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # Marks a scope that is already being recorded, for middleware added twice and for instrumented sub-apps.
 MARK = "tocsin"
+_RECORDED = frozenset({"http", "websocket"})
 
 
 class MonitoringMiddleware:
@@ -41,18 +41,14 @@ class MonitoringMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         agent = self.agent
-        kind = scope["type"]
-        if agent is None or MARK in scope or (kind != "http" and kind != "websocket"):
-            if kind == "lifespan" and agent is not None:
+        if agent is None or MARK in scope or scope["type"] not in _RECORDED:
+            if agent is not None and scope["type"] == "lifespan":
                 send = self._lifespan_send(agent, scope, send)
             await self.app(scope, receive, send)
             return
-        # One request in some is measured by a kind of exchange that takes more clocks.
-        is_plain = agent.next_request() % MEASURE_EVERY
-        exchange = (Exchange if is_plain else MeteredExchange)(agent, scope, receive, send)
-        context = self._begin(exchange)
+        exchange = agent.next_kind()(agent, scope, receive, send)
         work = current_work.set(exchange)
-        token = attach(context) if context is not None else None
+        token = attach(self._begin(exchange))
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except BaseException as error:
@@ -60,19 +56,17 @@ class MonitoringMiddleware:
             raise
         finally:
             exchange.finish()
-            if token is not None:
-                detach(token)
+            detach(token)
             current_work.reset(work)
 
-    @guarded_function(None)
-    def _begin(self, exchange: Exchange) -> Context | None:
-        """Takes note of a request; gives the OpenTelemetry context it runs in, None for the one around."""
-        agent, scope = exchange.agent, exchange.scope
-        assert scope is not None
+    @guarded_function(Context())
+    def _begin(self, exchange: Exchange) -> Context:
+        """Takes note of a request; gives the OpenTelemetry context it runs in."""
+        scope: Scope = exchange.scope  # type: ignore[assignment]  # None only after the app has returned
         if not self._is_prepared:
-            self._prepare(agent, scope)
+            self._prepare(exchange.agent, scope)
         scope[MARK] = True
-        agent.live.add(exchange)
+        exchange.agent.live.add(exchange)
         around = get_current()
         if around or not self._is_alone or coexist.NATIVE in scope:
             return self._begin_among_others(exchange, scope, around)
@@ -80,7 +74,7 @@ class MonitoringMiddleware:
         scope[coexist.NATIVE] = None
         return Context({SPAN_KEY: exchange})
 
-    def _begin_among_others(self, exchange: Exchange, scope: Scope, around: Context) -> Context | None:
+    def _begin_among_others(self, exchange: Exchange, scope: Scope, around: Context) -> Context:
         """Finds out who records the request's span when there is something around us."""
         exchange.outer_span = coexist.recorded_outside(scope, around)
         exchange.is_recorded = exchange.outer_span is None and not self._stands_down
@@ -89,7 +83,7 @@ class MonitoringMiddleware:
             scope.setdefault(coexist.NATIVE, None)
             if self._is_current:
                 return Context({**around, SPAN_KEY: exchange})
-        return None
+        return around
 
     def _prepare(self, agent: Agent, scope: Scope) -> None:
         """Looks around once, at the first request: by then everybody else has been set up."""
