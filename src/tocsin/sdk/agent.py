@@ -114,7 +114,7 @@ class Agent:
         if not root.tenant and not isinstance(root, Exchange):
             root.tenant = current_tenant() or ""
         root.identify()
-        root.reason = self.reason_to_keep(root, duration_ns / 1e9)
+        root.reason = self.reason_to_keep(root, duration_ns)
         if not root.reason:
             root.close()
         return bool(root.reason)
@@ -145,7 +145,7 @@ class Agent:
         provider = trace.get_tracer_provider()
         return (provider if coexist.is_foreign(provider) else self.provider).get_tracer("tocsin.app", VERSION)
 
-    def reason_to_keep(self, root: RecordingSpan, seconds: float) -> str:
+    def reason_to_keep(self, root: RecordingSpan, duration_ns: int) -> str:
         """Why this trace is kept, or ''."""
         if root.remote_sampled:
             return "parent"
@@ -153,7 +153,7 @@ class Agent:
             return "head"
         if root.status == ERROR:
             return "error"
-        if seconds >= self.settings.slow_seconds and not root.is_lasting:
+        if duration_ns >= self.slow_ns and not root.is_lasting:
             return "slow"
         return ""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # The pseudo-method of WebSockets: their minutes must not be mixed into the durations of GET.
 WEBSOCKET = "WS"
 # Less than this after the last byte is the framework returning, not background work.
-BACKGROUND_SECONDS = 0.005
+BACKGROUND_NS = 5_000_000
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
 
@@ -44,12 +44,13 @@ class Digest:
             method = WEBSOCKET if exchange.facts[0] == "websocket" else "_OTHER"
         error_type = exchange.error_type() if exchange.status else ""
         exchange.key = key = (method, exchange.route, exchange.http_status, tenant, error_type)
-        if exchange.request_bytes < 0 and b"content-length" in headers:
-            exchange.request_bytes = _announced_bytes(headers[b"content-length"])
-        seconds = (exchange.ended_ns - exchange.started_ns) * 1e-9
-        agent.red.record(key, seconds, exchange.request_bytes, exchange.response_bytes)
+        request_bytes = exchange.request_bytes
+        if request_bytes < 0 and b"content-length" in headers:
+            request_bytes = exchange.request_bytes = _announced_bytes(headers[b"content-length"])
+        duration_ns = exchange.ended_ns - exchange.started_ns
+        agent.red.record(key, duration_ns * 1e-9, request_bytes, exchange.response_bytes)
         if exchange.finished_ns:
-            self._finish(exchange)
+            self._finish(exchange, duration_ns)
         else:
             self._unfinished.append(exchange)
 
@@ -60,25 +61,25 @@ class Digest:
         waiting, self._unfinished = self._unfinished, []
         for exchange in waiting:
             if exchange.finished_ns:
-                self._finish(exchange)
+                self._finish(exchange, exchange.ended_ns - exchange.started_ns)
             else:
                 self._unfinished.append(exchange)
 
-    def _finish(self, exchange: Exchange) -> None:
+    def _finish(self, exchange: Exchange, duration_ns: int) -> None:
         agent = self._agent
-        seconds = (exchange.ended_ns - exchange.started_ns) * 1e-9
-        background = (exchange.finished_ns - exchange.ended_ns) * 1e-9
-        if background >= BACKGROUND_SECONDS and not exchange.has_failed:
-            agent.red.record_background(exchange.key, background)
-            _add(exchange, "tocsin.background.duration", background)
+        background_ns = exchange.finished_ns - exchange.ended_ns
+        if background_ns >= BACKGROUND_NS and not exchange.has_failed:
+            agent.red.record_background(exchange.key, background_ns * 1e-9)
+            _add(exchange, "tocsin.background.duration", background_ns * 1e-9)
         if exchange.disconnected:
             _add(exchange, "tocsin.client.disconnected", True)
-        if seconds >= agent.settings.slow_seconds:
-            self._note_slow(exchange, seconds)
+        if duration_ns >= agent.slow_ns:
+            self._note_slow(exchange, duration_ns * 1e-9)
         if not exchange.is_recorded:
             return
-        exchange.identify()
-        exchange.reason = agent.reason_to_keep(exchange, seconds)
+        if not exchange.span_id:
+            exchange.identify()
+        exchange.reason = agent.reason_to_keep(exchange, duration_ns)
         # In this order: a child that begins after it was counted finds its root done.
         exchange.is_done = True
         children = exchange.close() if exchange.span_count > 1 else None
