@@ -85,11 +85,9 @@ class Exchange(RecordingSpan):
         """Takes the trace id of the caller or begins a new trace; in any case once."""
         if self.span_id:
             return
-        headers = self.headers or self.header_map()
+        headers = self.header_map()
         traceparent = headers.get(b"traceparent")
-        remote = None
-        if traceparent is not None:
-            remote = parse_traceparent(traceparent, headers.get(b"tracestate", b""))
+        remote = parse_traceparent(traceparent, headers.get(b"tracestate", b"")) if traceparent else None
         if remote is not None:
             self.trace_id, self.parent_id, self.remote_sampled, self.trace_state = remote
         elif self.local_parent is not None:

@@ -9,9 +9,10 @@ import os
 import random
 from binascii import unhexlify
 
-_DASH = ord("-")
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
-_ODD_DIGITS = b"13579bdf"
+# What a header may begin with (version ff is forbidden) and end with (bit 0 of the flags is "sampled").
+_VERSIONS = frozenset(b"%02x-" % version for version in range(255))
+_IS_SAMPLED = {b"%02x" % flags: flags & 1 == 1 for flags in range(256)}
 _TRACESTATE_CHARACTERS = 8192
 _TRACESTATE_MEMBERS = 32
 
@@ -27,16 +28,16 @@ def parse_traceparent(value: bytes, trace_state: bytes = b"") -> RemoteParent | 
     """
     if len(value) != 55:
         value = _version_00_part(value)
-    if value[2:53:33] != b"--" or value[52:53] != b"-" or value != value.lower() or value[:2] == b"ff":
+    is_sampled = _IS_SAMPLED.get(value[53:])
+    if is_sampled is None or value[:3] not in _VERSIONS or value[35:53:17] != b"--" or value != value.lower():
         return None
     try:
         trace_id, span_id = unhexlify(value[3:35]), unhexlify(value[36:52])
-        unhexlify(value[:2] + value[53:])
     except ValueError:
         return None
     if trace_id == _NO_TRACE or span_id == _NO_SPAN:
         return None
-    return trace_id, span_id, value[54] in _ODD_DIGITS, _trace_state(trace_state) if trace_state else ""
+    return trace_id, span_id, is_sampled, _trace_state(trace_state) if trace_state else ""
 
 
 def _version_00_part(value: bytes) -> bytes:
