@@ -23,42 +23,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from sdk_app import HEADERS, create_app, run_pass
 from sdk_stages import report_stages
 
 CANDIDATES = ("bare", "tocsin", "prometheus", "opentelemetry")
-HEADERS = [
-    (b"host", b"shop.example.com"),
-    (b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/126.0 Safari/537.36"),
-    (b"accept", b"application/json"),
-    (b"accept-encoding", b"gzip, deflate, br"),
-    (b"x-tenant-id", b"acme"),
-    (b"connection", b"keep-alive"),
-    (b"cookie", b"session=7c9e6679f3a84b2e"),
-    (b"traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
-]
-
-
-# -- the apps
-
-
-def create_app(routes: int) -> Any:
-    from fastapi import APIRouter, FastAPI
-
-    app = FastAPI()
-    router = APIRouter(prefix="/api")
-
-    async def filler(item_id: int) -> dict[str, int]:
-        return {"item": item_id}
-
-    for number in range(routes):
-        router.add_api_route(f"/filler{number}/{{item_id}}", filler)
-
-    @router.get("/items/{item_id}")
-    async def read_item(item_id: int, q: str | None = None) -> dict[str, Any]:
-        return {"item_id": item_id, "q": q, "tags": ["a", "b"]}
-
-    app.include_router(router)
-    return app
+# -- the candidates
 
 
 def add_candidate(name: str, app: Any, endpoint: str) -> Callable[[], None]:
@@ -116,33 +85,6 @@ def _add_opentelemetry(app: Any, endpoint: str) -> Callable[[], None]:
 
 
 # -- in process
-
-
-async def run_pass(app: Any, requests: int) -> None:
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: dict[str, Any]) -> None:
-        pass
-
-    for number in range(requests):
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": "1.1",
-            "server": ("10.0.0.1", 8000),
-            "client": ("10.1.2.3", 54321),
-            "scheme": "http",
-            "method": "GET",
-            "root_path": "",
-            "path": f"/api/items/{number % 1000}",
-            "raw_path": f"/api/items/{number % 1000}".encode(),
-            "query_string": b"q=abc",
-            # Fresh containers, as a server makes them: what keeps them alive pays for it in the collector.
-            "headers": [(name, value) for name, value in HEADERS],
-            "state": {},
-        }
-        await app(scope, receive, send)
 
 
 async def measure_in_process(name: str, routes: int, endpoint: str, passes: int, requests: int) -> dict[str, float]:
@@ -387,7 +329,7 @@ def main() -> None:
         bare, monitored = create_app(options.routes[0]), create_app(options.routes[0])
         bare._telemetry.update(tracing=False)
         add_candidate("tocsin", monitored, options.endpoint)
-        report_stages(run_pass, bare, monitored, options.passes)
+        report_stages(bare, monitored, options.passes)
         os._exit(0)
     elif options.child == "sink":
         asyncio.run(run_sink(options.port))

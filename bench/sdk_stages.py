@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
 from time import thread_time
 from typing import Any
 
-Run = Callable[[Any, int], Awaitable[None]]
+from sdk_app import run_pass
 
 SLICE_REQUESTS = 100
 # As many requests as a batch of 100 ms has at 1,000 requests/s; metrics at that rate go out once in ten batches.
@@ -47,12 +46,12 @@ def keep_thread_away(agent: Any) -> None:
     agent.exporter.is_idle = False
 
 
-async def measure_stages(run: Run, bare: Any, monitored: Any, slices: int) -> dict[str, float]:
+async def measure_stages(bare: Any, monitored: Any, slices: int) -> dict[str, float]:
     """µs of CPU per request: bare, request (added by the SDK), digest, encode, send, metrics, gc."""
     from tocsin.sdk.agent import current_agent
 
     for app in (bare, monitored):
-        await run(app, SLICE_REQUESTS)
+        await run_pass(app, SLICE_REQUESTS)
     agent = current_agent()
     assert agent is not None
     agent.exporter.stop(5.0)
@@ -63,7 +62,7 @@ async def measure_stages(run: Run, bare: Any, monitored: Any, slices: int) -> di
     for turn in range(slices):
         for app, stage in ((bare, "bare"), (monitored, "monitored")):
             began = thread_time()
-            await run(app, SLICE_REQUESTS)
+            await run_pass(app, SLICE_REQUESTS)
             stages.note(stage, began, SLICE_REQUESTS)
         if turn % SLICES_PER_EXPORT == 0:
             export_by_hand(agent, stages, SLICE_REQUESTS * SLICES_PER_EXPORT)
@@ -75,7 +74,7 @@ async def measure_stages(run: Run, bare: Any, monitored: Any, slices: int) -> di
     gc.enable()
     figures = stages.microseconds()
     figures["request"] = figures.pop("monitored") - figures["bare"]
-    figures["gc"] = await measure_gc(run, monitored, agent) - await measure_gc(run, bare, agent)
+    figures["gc"] = await measure_gc(monitored, agent) - await measure_gc(bare, agent)
     return figures
 
 
@@ -94,7 +93,7 @@ def export_by_hand(agent: Any, stages: Stages, requests: int) -> None:
     stages.note("send", began, requests)
 
 
-async def measure_gc(run: Run, app: Any, agent: Any) -> float:
+async def measure_gc(app: Any, agent: Any) -> float:
     """µs of CPU per request inside the collector, over a run long enough for the old generation."""
     spent, began = [0.0], [0.0]
 
@@ -107,14 +106,14 @@ async def measure_gc(run: Run, app: Any, agent: Any) -> float:
     gc.collect()
     gc.callbacks.append(observe)
     for _ in range(100):
-        await run(app, SLICE_REQUESTS)
+        await run_pass(app, SLICE_REQUESTS)
         agent.exporter.flush(5.0)
     gc.callbacks.remove(observe)
     return spent[0] / (100 * SLICE_REQUESTS) * 1e6
 
 
-def report_stages(run: Run, bare: Any, monitored: Any, slices: int) -> None:
-    figures = asyncio.run(measure_stages(run, bare, monitored, slices))
+def report_stages(bare: Any, monitored: Any, slices: int) -> None:
+    figures = asyncio.run(measure_stages(bare, monitored, slices))
     bare_us = figures.pop("bare")
     order = ("request", "digest", "encode", "send", "metrics", "gc")
     print("  ".join(f"{stage} {figures[stage]:5.2f}" for stage in order), end="")

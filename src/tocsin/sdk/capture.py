@@ -133,7 +133,7 @@ def _name(span: RecordingSpan) -> str:
     return span.name or (span.default_name() if isinstance(span, Exchange) else "")
 
 
-def _captured(span: RecordingSpan, names: dict[int, str]) -> CapturedSpan:
+def _captured(span: RecordingSpan, names: dict[bytes, str]) -> CapturedSpan:
     root = span.root
     return CapturedSpan(
         name=_name(span),

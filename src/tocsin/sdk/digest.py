@@ -70,9 +70,9 @@ class Digest:
         background_ns = exchange.finished_ns - exchange.ended_ns
         if background_ns >= BACKGROUND_NS and not exchange.has_failed:
             agent.red.record_background(exchange.key, background_ns * 1e-9)
-            _add(exchange, "tocsin.background.duration", background_ns * 1e-9)
+            exchange.set_attribute_late("tocsin.background.duration", background_ns * 1e-9)
         if exchange.disconnected:
-            _add(exchange, "tocsin.client.disconnected", True)
+            exchange.set_attribute_late("tocsin.client.disconnected", True)
         if duration_ns >= agent.slow_ns:
             self._note_slow(exchange, duration_ns * 1e-9)
         if not exchange.is_recorded:
@@ -101,7 +101,3 @@ class Digest:
 def _announced_bytes(content_length: bytes) -> int:
     """The size of the body for apps that do not read it; -1 when nothing sensible is said."""
     return int(content_length) if content_length.isdigit() else -1
-
-
-def _add(exchange: Exchange, key: str, value: object) -> None:
-    exchange.attributes = {**(exchange.attributes or {}), key: value}

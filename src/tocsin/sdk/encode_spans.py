@@ -80,13 +80,15 @@ class SpanEncoder:
         """The content of one Span message."""
         if isinstance(span, Exchange):
             parts = self._request_parts(span)
+            has_more = not span.is_plain
         else:
-            parts = self._plain_parts(span)
-        if span.attributes or span.events or span.links or span.root.trace_state or span.dropped_attributes:
+            parts = self._inner_parts(span)
+            has_more = not span.is_plain or bool(span.root.trace_state or span.links)
+        if has_more:
             self._add_rare(span, parts)
         return b"".join(parts)
 
-    def _plain_parts(self, span: RecordingSpan) -> list[bytes]:
+    def _inner_parts(self, span: RecordingSpan) -> list[bytes]:
         root = span.root
         parts = [
             _ids_and_times(span, span.start_ns, max(span.end_ns, span.start_ns)),
@@ -107,6 +109,7 @@ class SpanEncoder:
         offset_ns = self._clock_offset_ns
         agent = span.header_map().get(b"user-agent")
         shared = (span.key, span.reason)
+        shared_part = self._shareds.get(shared) if span.is_plain else self._shared(span)
         peer = (client[0] if client else "", agent, server, scheme, version, kind)
         sizes = (span.response_bytes, span.request_bytes)
         try:
@@ -115,9 +118,7 @@ class SpanEncoder:
             peer_part = self._peer(*peer)
         return [
             _ids_and_times(span, span.started_ns + offset_ns, span.ended_ns + offset_ns),
-            self._shared(span)
-            if span.status or span.name
-            else self._shareds.get(shared) or self._keep(self._shareds, shared, self._shared(span)),
+            shared_part or self._keep(self._shareds, shared, self._shared(span)),
             peer_part,
             self._paths.find(path) or self._paths.add(path, path),
             self._sizes.get(sizes) or self._keep(self._sizes, sizes, self._size(*sizes)),

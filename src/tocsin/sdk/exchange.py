@@ -85,11 +85,12 @@ class Exchange(RecordingSpan):
         """Takes the trace id of the caller or begins a new trace; in any case once."""
         if self.span_id:
             return
-        headers = self.header_map()
+        headers = self.headers or self.header_map()
         traceparent = headers.get(b"traceparent")
         remote = parse_traceparent(traceparent, headers.get(b"tracestate", b"")) if traceparent else None
         if remote is not None:
             self.trace_id, self.parent_id, self.remote_sampled, self.trace_state = remote
+            self.is_plain = self.is_plain and not self.trace_state
         elif self.local_parent is not None:
             context = self.local_parent.get_span_context()
             self.trace_id, self.parent_id = context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big")
@@ -250,7 +251,7 @@ class Exchange(RecordingSpan):
 
     def _note_handled_error(self) -> None:
         """An error handler is answering right now, with the exception still being handled further up."""
-        self.status = ERROR
+        self.status, self.is_plain = ERROR, False
         handled = sys.exc_info()[1]
         # Exceptions that carry a status, such as HTTPException, say nothing more than the status does.
         if isinstance(handled, Exception) and not hasattr(handled, "status_code"):
@@ -260,6 +261,7 @@ class Exchange(RecordingSpan):
         self.error = error
         if self.is_recorded:
             self.note_exception(error, escaped=escaped)
+        self.is_plain = False
         self.status, self.status_text = ERROR, f"{type(error).__name__}: {error}"[:_STATUS_CHARACTERS]
 
     @guarded_observer
@@ -279,7 +281,7 @@ class Exchange(RecordingSpan):
             # After the last byte: the client saw no error, the trace is kept nevertheless.
             self.note_exception(error, escaped=True)
             self.status = ERROR
-            self.attributes = {**(self.attributes or {}), "tocsin.background.error": qualified_name(error)}
+            self.set_attribute_late("tocsin.background.error", qualified_name(error))
 
     @guarded_step
     def finish(self) -> None:
@@ -299,7 +301,7 @@ class Exchange(RecordingSpan):
         elif not self.http_status:
             self.http_status = CLIENT_CLOSED if self.disconnected and self.error is None else 500
             if self.http_status == 500:
-                self.status = ERROR
+                self.status, self.is_plain = ERROR, False
         self.close_response()
 
     def _label_outer(self, span: trace.Span) -> None:
