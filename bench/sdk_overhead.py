@@ -27,6 +27,8 @@ from sdk_app import HEADERS, create_app, run_pass
 from sdk_stages import report_stages
 
 CANDIDATES = ("bare", "tocsin", "prometheus", "opentelemetry")
+
+
 # -- the candidates
 
 

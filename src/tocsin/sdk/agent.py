@@ -164,10 +164,9 @@ class Agent:
         pending = self._pending
         with self._digest_lock:
             self._digest.review_unfinished()
-            for _ in range(len(pending) if most is None else most):
-                if not pending:
-                    return False
-                self._digest.take(pending.popleft())
+            take = self._digest.take
+            for _ in range(len(pending) if most is None else min(most, len(pending))):
+                take(pending.popleft())
         return bool(pending)
 
     def collect_red(self) -> RedCollection:

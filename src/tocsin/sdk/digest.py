@@ -28,17 +28,17 @@ class Digest:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
+        self._resolve, self._record, self._put = agent.resolve_headers, agent.red.record, agent.exporter.put
         # Counted, but the app has not returned yet: background tasks are running.
         self._unfinished: list[Exchange] = []
 
     @guarded_observer
     def take(self, exchange: Exchange) -> None:
         """Counts one request whose last byte is out, and finishes it if the app has returned."""
-        agent = self._agent
         headers = exchange.header_map()
         tenant = exchange.tenant
-        if not tenant and agent.resolve_headers is not None and not exchange.has_tenant:
-            tenant = exchange.tenant = agent.resolve_headers(NO_SCOPE, headers) or ""
+        if not tenant and self._resolve is not None and not exchange.has_tenant:
+            tenant = exchange.tenant = self._resolve(NO_SCOPE, headers) or ""
         method = exchange.facts[1]
         if method not in _METHODS:
             method = WEBSOCKET if exchange.facts[0] == "websocket" else "_OTHER"
@@ -48,7 +48,7 @@ class Digest:
         if request_bytes < 0 and b"content-length" in headers:
             request_bytes = exchange.request_bytes = _announced_bytes(headers[b"content-length"])
         duration_ns = exchange.ended_ns - exchange.started_ns
-        agent.red.record(key, duration_ns * 1e-9, request_bytes, exchange.response_bytes)
+        self._record(key, duration_ns * 1e-9, request_bytes, exchange.response_bytes)
         if exchange.finished_ns:
             self._finish(exchange, duration_ns)
         else:
@@ -84,7 +84,7 @@ class Digest:
         exchange.is_done = True
         children = exchange.close() if exchange.span_count > 1 else None
         if exchange.reason:
-            agent.exporter.put(exchange)
+            self._put(exchange)
             if children:
                 agent.keep_all(children)
 
