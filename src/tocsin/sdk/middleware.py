@@ -10,7 +10,7 @@ from opentelemetry.context import Context, attach, detach, get_current
 from tocsin.sdk import coexist
 from tocsin.sdk.agent import Agent, agent_for
 from tocsin.sdk.exchange import Exchange, Message, Receive, Send
-from tocsin.sdk.guard import guarded, guarded_function
+from tocsin.sdk.guard import guarded
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.tenant import current_work
 from tocsin.sdk.trace import SPAN_KEY
@@ -37,7 +37,8 @@ class MonitoringMiddleware:
         self._is_prepared = False
         self._stands_down = False
         self._is_current = True
-        self._is_alone = True
+        # Nobody else records requests: known once we have looked around.
+        self._is_alone = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         agent = self.agent
@@ -47,8 +48,17 @@ class MonitoringMiddleware:
             await self.app(scope, receive, send)
             return
         exchange = agent.next_kind()(agent, scope, receive, send)
+        scope[MARK] = True
+        agent.live.add(exchange)
+        around = get_current()
+        if around or not self._is_alone or coexist.NATIVE in scope:
+            context = self._begin_among_others(exchange, scope, around)
+        else:
+            # Mounted FastAPI apps would begin a native span of their own; None is FastAPI's word for "do not".
+            scope[coexist.NATIVE] = None
+            context = Context({SPAN_KEY: exchange})
         work = current_work.set(exchange)
-        token = attach(self._begin(exchange))
+        token = attach(context)
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except BaseException as error:
@@ -59,23 +69,11 @@ class MonitoringMiddleware:
             detach(token)
             current_work.reset(work)
 
-    @guarded_function(Context())
-    def _begin(self, exchange: Exchange) -> Context:
-        """Takes note of a request; gives the OpenTelemetry context it runs in."""
-        scope: Scope = exchange.scope  # type: ignore[assignment]  # None only after the app has returned
+    @guarded(Context())
+    def _begin_among_others(self, exchange: Exchange, scope: Scope, around: Context) -> Context:
+        """The OpenTelemetry context of a request when there may be something around us that records its span, too."""
         if not self._is_prepared:
             self._prepare(exchange.agent, scope)
-        scope[MARK] = True
-        exchange.agent.live.add(exchange)
-        around = get_current()
-        if around or not self._is_alone or coexist.NATIVE in scope:
-            return self._begin_among_others(exchange, scope, around)
-        # Mounted FastAPI apps would begin a native span of their own; None is FastAPI's word for "do not".
-        scope[coexist.NATIVE] = None
-        return Context({SPAN_KEY: exchange})
-
-    def _begin_among_others(self, exchange: Exchange, scope: Scope, around: Context) -> Context:
-        """Finds out who records the request's span when there is something around us."""
         exchange.outer_span = coexist.recorded_outside(scope, around)
         exchange.is_recorded = exchange.outer_span is None and not self._stands_down
         if exchange.is_recorded:
