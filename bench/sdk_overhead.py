@@ -1,11 +1,13 @@
 """What monitoring costs a FastAPI request: Tocsin beside its peers, measured in pairs in one run.
 
     python bench/sdk_overhead.py [--quick] [--routes 100] [--only in-process|uvicorn]
+    python bench/sdk_overhead.py --stages [--routes 100] [--quick]
 
 In process, an app with and one without the candidate take turns in the same process; the difference of CPU time
 (all threads, so export is included, and every pass ends with a flush) is taken pass by pass, and the median is shown.
 Over uvicorn, all servers are up at once and are loaded one after the other, round after round; the share of the bare
-server's requests/s is taken round by round. Exports go to a sink in a process of its own.
+server's requests/s is taken round by round. Exports go to a sink in a process of its own. With
+--stages Tocsin alone is measured, stage by stage; see sdk_stages.py.
 """
 
 from __future__ import annotations

@@ -108,9 +108,13 @@ class HttpTransport:
     def _connect(self) -> socket.socket:
         connection = socket.create_connection((self._host, self._port), self.timeout_seconds)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._secure:
+        if not self._secure:
+            return connection
+        try:
             return ssl.create_default_context().wrap_socket(connection, server_hostname=self._host)
-        return connection
+        except OSError:
+            connection.close()
+            raise
 
 
 def _read_head(answers: BinaryIO) -> tuple[int, dict[bytes, bytes]]:
