@@ -194,8 +194,8 @@ class Client(asyncio.Protocol):
             self.transport.write(self.request)
 
 
-async def load(port: int, seconds: float, connections: int) -> float:
-    """Requests per second."""
+async def load(port: int, seconds: float, connections: int) -> tuple[float, int]:
+    """(requests per second, requests in all)"""
     lines = [b"GET /api/items/42?q=abc HTTP/1.1"] + [name + b": " + value for name, value in HEADERS]
     request = b"\r\n".join(lines) + b"\r\n\r\n"
     totals = [0]
@@ -213,7 +213,7 @@ async def load(port: int, seconds: float, connections: int) -> float:
     await asyncio.sleep(0.05)
     for client in clients:
         client.transport.close()
-    return rate
+    return rate, totals[0]
 
 
 def serve(name: str, routes: int, endpoint: str, port: int) -> None:
@@ -300,35 +300,54 @@ def in_process(routes: int, endpoint: str, quick: bool) -> dict[str, dict[str, f
     return results
 
 
-def over_uvicorn(routes: int, endpoint: str, quick: bool) -> dict[str, tuple[float, float]]:
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process so far, all threads."""
+    with open(f"/proc/{pid}/stat") as file:
+        ticks = file.read().rpartition(")")[2].split()[11:13]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
+
+def over_uvicorn(routes: int, endpoint: str, quick: bool) -> dict[str, dict[str, float]]:
+    """Medians over the rounds: requests/s, share of bare, µs of server CPU a request, share of it that bare needs."""
     ports = {name: free_port() for name in CANDIDATES}
-    servers = [
-        start("--child", "serve", "--name", name, "--routes", routes, "--endpoint", endpoint, "--port", port)
+    servers = {
+        name: start("--child", "serve", "--name", name, "--routes", routes, "--endpoint", endpoint, "--port", port)
         for name, port in ports.items()
-    ]
+    }
+    rounds: list[dict[str, tuple[float, float]]] = []
     try:
         for port in ports.values():
             wait_for(port)
-        rounds = []
-        for turn in range(3 if quick else 9):
-            order = list(ports) if turn % 2 else list(ports)[::-1]
-            rounds.append({name: asyncio.run(load(ports[name], 1.0 if quick else 2.0, 24)) for name in order})
+        for turn in range(6 if quick else 16):
+            seen = {}
+            for name in list(ports) if turn % 2 else list(ports)[::-1]:
+                before = cpu_seconds(servers[name].pid)
+                rate, count = asyncio.run(load(ports[name], 1.0, 24))
+                seen[name] = (rate, (cpu_seconds(servers[name].pid) - before) / count * 1e6)
+            rounds.append(seen)
     finally:
-        for server in servers:
+        for server in servers.values():
             server.terminate()
-    rounds = rounds[1:]
+    del rounds[0]  # warm-up
+    median = statistics.median
     return {
-        name: (
-            statistics.median(r[name] for r in rounds),
-            statistics.median(r[name] / r["bare"] for r in rounds),
-        )
+        name: {
+            "rate": median(r[name][0] for r in rounds),
+            "kept": median(r[name][0] / r["bare"][0] for r in rounds),
+            "cpu_us": median(r[name][1] for r in rounds),
+            "cpu_kept": median(r["bare"][1] / r[name][1] for r in rounds),
+        }
         for name in CANDIDATES
     }
 
 
 def report(routes: int, endpoint: str, options: argparse.Namespace) -> None:
     print(f"\n{routes} other routes")
-    print(f"{'candidate':15} {'added µs CPU':>13} {'ratio to bare':>14} {'requests/s':>11} {'share kept':>11}")
+    print(f"{'':15} {'in process':^28} {'over uvicorn':^48}")
+    print(
+        f"{'candidate':15} {'added µs CPU':>13} {'ratio to bare':>14} "
+        f"{'requests/s':>11} {'share kept':>11} {'µs CPU':>9} {'share by CPU':>13}"
+    )
     inside = in_process(routes, endpoint, options.quick) if options.only != "uvicorn" else {}
     outside = over_uvicorn(routes, endpoint, options.quick) if options.only != "in-process" else {}
     for name in CANDIDATES:
@@ -337,7 +356,8 @@ def report(routes: int, endpoint: str, options: argparse.Namespace) -> None:
             bare, added = inside[name]["bare_us"], inside[name]["added_us"]
             line += f" {added:13.2f} {(bare + added) / bare:14.3f}"
         if name in outside:
-            line += f" {outside[name][0]:11.0f} {outside[name][1]:11.3f}"
+            seen = outside[name]
+            line += f" {seen['rate']:11.0f} {seen['kept']:11.3f} {seen['cpu_us']:9.1f} {seen['cpu_kept']:13.3f}"
         print(line, flush=True)
     if inside:
         print(f"bare request: {inside['bare']['bare_us']:.1f} µs CPU")

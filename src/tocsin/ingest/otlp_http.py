@@ -11,7 +11,7 @@ import orjson
 
 from tocsin.ingest import counters
 from tocsin.ingest.body import BodyError, BodyTooLargeError, decompress, from_json
-from tocsin.ingest.gate import Admission, Gate, Key, Refused, too_large
+from tocsin.ingest.gate import LARGE_BODY_BYTES, Admission, Gate, Key, Refused, too_large
 from tocsin.ingest.validate import REQUESTS, parse
 from tocsin.ingest.wire import partial_success, status
 from tocsin.storage.telemetry.decode import Signal
@@ -26,8 +26,6 @@ REJECTED_NAMES = {
     Signal.METRICS: "rejectedDataPoints",
     Signal.LOGS: "rejectedLogRecords",
 }
-# Bodies beyond this are decompressed and parsed in a thread, so that the event loop stays free for others.
-LARGE_BODY_BYTES = 512 * 1024
 DRAINED_BYTES, DRAINED_SECONDS = 256 * 1024**2, 10.0  # of a refused body, before the answer is sent regardless
 
 
@@ -40,11 +38,12 @@ class OtlpHttp:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         is_json = headers.get(b"content-type", "").partition(";")[0].strip().lower() == JSON
-        signal = PATHS.get(scope["path"])
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        signal = PATHS.get(path)
         body = _Body(receive)
         try:
             if signal is None:
-                raise Refused(HTTPStatus.NOT_FOUND, f"cannot find {scope['path']}; OTLP has {', '.join(PATHS)}")
+                raise Refused(HTTPStatus.NOT_FOUND, f"cannot find {path}; OTLP has {', '.join(PATHS)}")
             admission = await self._take(signal, scope["method"], headers, is_json, body)
             outcome = HTTPStatus.OK
             payload = _success(signal, admission, is_json)

@@ -29,12 +29,19 @@ class ErrorGroup:
 
 def error_groups(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 20) -> list[ErrorGroup]:
     """The faults of the filter, most frequent first."""
+    # An exception is recorded by every span it passes through: it counts once per trace, as the request's own span
+    # (the one with a method) saw it, or else as the outermost did.
+    once = (
+        f"SELECT trace_id, type, message, argMax((fingerprint, tenant, service, release, method, route, e.time), "
+        f"(method != '', e.time)) AS seen FROM exceptions AS e WHERE {filter.conditions()} "
+        f"GROUP BY trace_id, type, message"
+    )
     sql = (
-        f"SELECT fingerprint, any(e.type) AS type, argMax(e.message, e.time) AS message, count() AS count, "
-        f"topK(10)(e.tenant) AS tenants, topK(5)(e.service) AS services, "
-        f"topK(5)(concat(e.method, ' ', e.route)) AS routes, topK(5)(e.release) AS releases, "
-        f"toUnixTimestamp64Nano(min(e.time)) AS first_seen, toUnixTimestamp64Nano(max(e.time)) AS last_seen, "
-        f"lower(hex(argMax(e.trace_id, e.time))) AS trace FROM exceptions AS e WHERE {filter.conditions()} "
+        f"SELECT seen.1 AS fingerprint, any(e.type) AS type, argMax(e.message, seen.7) AS message, count() AS count, "
+        f"topK(10)(seen.2) AS tenants, topK(5)(seen.3) AS services, "
+        f"topK(5)(concat(seen.5, ' ', seen.6)) AS routes, topK(5)(seen.4) AS releases, "
+        f"toUnixTimestamp64Nano(min(seen.7)) AS first_seen, toUnixTimestamp64Nano(max(seen.7)) AS last_seen, "
+        f"lower(hex(argMax(e.trace_id, seen.7))) AS trace FROM ({once}) AS e "
         f"GROUP BY fingerprint ORDER BY count DESC LIMIT {{limit:UInt32}}"
     )
     return [

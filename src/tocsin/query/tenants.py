@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tocsin.model.tenant import Scope
 from tocsin.model.window import Window
@@ -10,9 +11,11 @@ from tocsin.query.filters import Filter
 from tocsin.query.red import SUMS, Red, red_of, rollup, totals_rollup, watched_seconds
 from tocsin.storage.telemetry.store import TelemetryStore
 
-# A tenant is hurt when this part of its requests failed lately and it was at least this many.
+# A tenant is hurt when this part of its requests failed lately and it was at least this many. Two spells are looked
+# at: the short one shows an outbreak within seconds, the long one a steady trickle.
 HARM_RATIO = 0.05
 HARM_ERRORS = 3
+LATEST_SECONDS = 30
 RECENT_SECONDS = 120
 # A failure is "usual" as long as it stays below this multiple of the tenant's ratio before.
 USUAL_FACTOR = 3.0
@@ -27,6 +30,15 @@ class TenantRow:
     percentile_rank: float  # of its p95 among all tenants: 0 is the fastest, 1 the slowest
     last_seen_ns: int
     cells: list[float | None]  # error ratio per equal part of the window, None without traffic
+
+
+@dataclass(frozen=True, slots=True)
+class FailingRun:
+    """The failing steps of a tenant that reach the window's end, and its traffic in the window before them."""
+
+    since_ns: int
+    requests_before: int
+    errors_before: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,35 +80,66 @@ def tenants(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 20
 def harmed(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 20) -> list[HarmedTenant]:
     """Tenants hurt at the end of the window, most failed requests first.
 
-    Hurt means: of the last two minutes' requests at least 5 % and 3 failed, and that is three times more than in the
-    rest of the window.
+    Hurt means: of the requests of the last half minute, or of the last two minutes, at least 5 % and 3 failed, and
+    that is three times more than before the failures began, or half of all.
     """
     recent = replace(filter, window=_tail(filter.window, RECENT_SECONDS))
     sql = (
-        f"SELECT tenant, sumIf(r.requests, r.time >= {{recent:DateTime64(9)}}) AS requests_now, "
-        f"sumIf(r.errors, r.time >= {{recent:DateTime64(9)}}) AS errors_now, "
-        f"sumIf(r.requests, r.time < {{recent:DateTime64(9)}}) AS requests_before, "
-        f"sumIf(r.errors, r.time < {{recent:DateTime64(9)}}) AS errors_before "
-        f"FROM {rollup(filter, 10)} WHERE {filter.conditions()} AND tenant != '' GROUP BY tenant "
-        f"HAVING errors_now >= {HARM_ERRORS} AND errors_now >= {HARM_RATIO} * requests_now "
-        f"ORDER BY errors_now DESC LIMIT {{limit:UInt32}}"
+        f"SELECT tenant, {_split('requests')}, {_split('errors')} FROM {rollup(filter, 10)} "
+        f"WHERE {filter.conditions()} AND tenant != '' GROUP BY tenant "
+        f"HAVING {_harms('latest')} OR {_harms('recent')} ORDER BY errors_recent DESC LIMIT {{limit:UInt32}}"
     )
-    parameters = filter.parameters() | {"recent": recent.parameters()["start"], "limit": limit}
+    latest = replace(filter, window=_tail(filter.window, LATEST_SECONDS))
+    moments = {"recent": recent.parameters()["start"], "latest": latest.parameters()["start"]}
     narrowed = filter.narrowed(scope)
-    rows = store.read(narrowed, sql, **parameters).rows
-    names = [row[0] for row in rows]
+    rows = store.read(narrowed, sql, **filter.parameters(), **moments, limit=limit).dicts()
+    names = [row["tenant"] for row in rows]
     if not names:
         return []
-    since = _failing_since(store, narrowed, filter, names)
+    runs = _failing_runs(store, narrowed, filter, names)
     worst = _worst_endpoints(store, narrowed, recent, names)
     return [
-        HarmedTenant(tenant, errors_now, requests_now, since[tenant], worst.get(tenant))
-        for tenant, requests_now, errors_now, requests_before, errors_before in rows
-        # What has failed for most of the window has no better "before" to compare with, and is no less a harm.
-        if errors_now / requests_now > USUAL_FACTOR * errors_before / max(1, requests_before)
-        or errors_now >= 0.5 * requests_now
-        or since[tenant] > filter.window.start_ns
+        HarmedTenant(
+            tenant=row["tenant"],
+            errors=row["errors_recent"],
+            requests=row["requests_recent"],
+            since_ns=runs[row["tenant"]].since_ns,
+            worst_endpoint=worst.get(row["tenant"]),
+        )
+        for row in rows
+        if _is_unusual(row, runs[row["tenant"]])
     ]
+
+
+def _split(figure: str) -> str:
+    """A sum of the rollup over the latest half minute, the recent two minutes, and the time before these."""
+    return ", ".join(
+        (
+            f"sumIf(r.{figure}, r.time >= {{latest:DateTime64(9)}}) AS {figure}_latest",
+            f"sumIf(r.{figure}, r.time >= {{recent:DateTime64(9)}}) AS {figure}_recent",
+            f"sumIf(r.{figure}, r.time < {{recent:DateTime64(9)}}) AS {figure}_before",
+        )
+    )
+
+
+def _harms(part: str) -> str:
+    return f"(errors_{part} >= {HARM_ERRORS} AND errors_{part} >= {HARM_RATIO} * requests_{part})"
+
+
+def _is_unusual(row: dict[str, Any], run: FailingRun) -> bool:
+    ratio: float = max(row[f"errors_{part}"] / max(1, row[f"requests_{part}"]) for part in ("latest", "recent"))
+    return ratio >= 0.5 or ratio > USUAL_FACTOR * _usual_ratio(row, run)
+
+
+def _usual_ratio(row: dict[str, Any], run: FailingRun) -> float:
+    """The error ratio before the run; of all but its end for a run as long as the window; 0 if that says nothing."""
+    for errors, requests in (
+        (run.errors_before, run.requests_before),
+        (row["errors_before"], row["requests_before"]),
+    ):
+        if requests > QUIET_REQUESTS:
+            return float(errors / requests)
+    return 0.0
 
 
 def known_tenants(store: TelemetryStore, scope: Scope, limit: int = 1000) -> list[str]:
@@ -142,19 +185,18 @@ def _strips(
     return strips
 
 
-def _failing_since(store: TelemetryStore, scope: Scope, filter: Filter, names: list[str]) -> dict[str, int]:
-    """Per tenant the start, in ns, of the run of failing steps that reaches the window's end."""
+def _failing_runs(store: TelemetryStore, scope: Scope, filter: Filter, names: list[str]) -> dict[str, FailingRun]:
     sql = (
         f"SELECT tenant, groupArray((at, errors, requests)) FROM (SELECT tenant, toUnixTimestamp(r.time) AS at, "
         f"sum(r.errors) AS errors, sum(r.requests) AS requests FROM {rollup(filter, 10)} WHERE {filter.conditions()} "
         f"AND tenant IN {{names:Array(String)}} GROUP BY tenant, at ORDER BY at DESC) GROUP BY tenant"
     )
     rows = store.read(scope, sql, **filter.parameters(), names=names).rows
-    return {tenant: _start_of_run(sorted(steps, reverse=True)) * 10**9 for tenant, steps in rows}
+    return {tenant: _run_of(sorted(steps, reverse=True)) for tenant, steps in rows}
 
 
-def _start_of_run(steps: list[tuple[int, int, int]]) -> int:
-    """The oldest failing step (at, errors, requests) that only short quiet spells part from the newest."""
+def _run_of(steps: list[tuple[int, int, int]]) -> FailingRun:
+    """From the oldest failing step (at, errors, requests) that only short quiet spells part from the newest."""
     since, quiet = steps[0][0], 0
     for at, errors, requests in steps:
         if errors and errors >= HARM_RATIO * requests:
@@ -163,7 +205,12 @@ def _start_of_run(steps: list[tuple[int, int, int]]) -> int:
             quiet += requests
             if quiet > QUIET_REQUESTS:
                 break
-    return since
+    before = [(errors, requests) for at, errors, requests in steps if at < since]
+    return FailingRun(
+        since_ns=since * 10**9,
+        requests_before=sum(requests for _, requests in before),
+        errors_before=sum(errors for errors, _ in before),
+    )
 
 
 def _worst_endpoints(

@@ -59,7 +59,6 @@ class Agent:
         self.meter = OverheadMeter(settings.overhead_budget_us)
         self.provider = TocsinTracerProvider(self)
         self.exporter = Exporter(settings, self.digest, self._encode_spans, self._encode_metrics)
-        self.is_global = False
         self._reset()
         _agents.add(self)
 
@@ -153,15 +152,16 @@ class Agent:
 
     # -- called by the export thread
 
-    def digest(self, most: int | None = None) -> None:
-        """Turns ended requests into numbers and kept traces; at most so many if said."""
+    def digest(self, most: int | None = None) -> bool:
+        """Turns ended requests into numbers and kept traces, at most so many if said; True when there are more."""
         pending = self._pending
         with self._digest_lock:
             self._digest.review_unfinished()
             for _ in range(len(pending) if most is None else most):
                 if not pending:
-                    return
+                    return False
                 self._digest.take(pending.popleft())
+        return bool(pending)
 
     def collect_red(self) -> RedCollection:
         """The RED rows since the last collection, all ended requests included."""
@@ -272,7 +272,7 @@ def agent_for(settings: Settings) -> Agent:
 
 def current_agent() -> Agent | None:
     """The agent of the current request, else the process's first, else None."""
-    found: Agent | None = getattr(current_work(), "agent", None)
+    found: Agent | None = getattr(current_work.get(), "agent", None)
     return found if found is not None else next(iter(_by_settings.values()), None)
 
 

@@ -15,7 +15,7 @@ because ours is the cheaper one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from opentelemetry import trace
@@ -33,12 +33,14 @@ NATIVE = "fastapi.telemetry"
 
 
 def install_provider(provider: TocsinTracerProvider) -> bool:
-    """Makes ours the global provider if nobody has set one; True when ours is the global one now."""
-    current = trace.get_tracer_provider()
-    if isinstance(current, trace.ProxyTracerProvider):
+    """Makes ours the global provider if nobody has set one; True when the global one is of ours now."""
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         trace.set_tracer_provider(provider)
-        current = trace.get_tracer_provider()
-    return current is provider
+    return global_is_ours()
+
+
+def global_is_ours() -> bool:
+    return isinstance(trace.get_tracer_provider(), TocsinTracerProvider)
 
 
 def is_foreign(provider: trace.TracerProvider) -> bool:
@@ -76,9 +78,9 @@ def local_parent(context: Mapping[str, Any]) -> trace.Span | None:
     return span if span is not None and span.get_span_context().is_valid else None
 
 
-def quiet_native_telemetry(scope: MutableMapping[str, Any]) -> None:
-    """Keeps FastAPI's native telemetry from recording what we record, in this app from the next request on."""
-    telemetry = getattr(scope.get("app"), "_telemetry", None)
+def quiet_native_telemetry(app: Any) -> None:
+    """Keeps FastAPI's native telemetry of this app from recording what we record; a provider it names is left alone."""
+    telemetry = getattr(app, "_telemetry", None)
     if isinstance(telemetry, dict) and telemetry.get("tracer_provider") is None:
         telemetry["tracing"] = False
 

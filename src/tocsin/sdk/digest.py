@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # The pseudo-method of WebSockets: their minutes must not be mixed into the durations of GET.
 WEBSOCKET = "WS"
 # Less than this after the last byte is the framework returning, not background work.
-BACKGROUND_SECONDS = 0.001
+BACKGROUND_SECONDS = 0.005
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
 

@@ -73,13 +73,14 @@ def _integer(value: int) -> bytes:
 
 
 def _composite(value: Any, level: int) -> bytes:
-    if level < _NESTED_LEVELS:
-        if isinstance(value, Mapping):
-            items = (key_value(str(key), item, level + 1) for key, item in value.items())
-            return delimited(b"\x32", b"".join(delimited(b"\x0a", item) for item in items))
-        if isinstance(value, Sequence) and not isinstance(value, str):
-            parts = (delimited(b"\x0a", any_value(item, level + 1)) for item in value)
-            return delimited(b"\x2a", b"".join(parts))
+    if level >= _NESTED_LEVELS:
+        return delimited(b"\x0a", "…".encode())
+    if isinstance(value, Mapping):
+        items = (key_value(str(key), item, level + 1) for key, item in value.items())
+        return delimited(b"\x32", b"".join(delimited(b"\x0a", item) for item in items))
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview):
+        parts = (delimited(b"\x0a", any_value(item, level + 1)) for item in value)
+        return delimited(b"\x2a", b"".join(parts))
     for base in (bool, int, float, str):
         if isinstance(value, base):  # subclasses, such as enum members
             return any_value(base(value))

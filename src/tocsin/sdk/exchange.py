@@ -78,8 +78,8 @@ class Exchange(RecordingSpan):
     def __init__(self, agent: Agent, scope: Scope, receive: Receive, send: Send) -> None:
         self.agent = agent
         self.scope: Scope | None = scope
-        self._receive: Receive | None = receive
-        self._send: Send | None = send
+        self._receive = receive
+        self._send = send
         self.started_at = perf_counter()
 
     # -- what others ask for while the request runs
@@ -152,11 +152,11 @@ class Exchange(RecordingSpan):
         if self._streams:
             # The last byte of a stream is out when the server has taken it, which may wait for a slow client.
             return self._send_streamed(message)
-        return self._send(message)  # type: ignore[misc]  # None only after the app has returned
+        return self._send(message)
 
     async def receive(self) -> Message:
         """The app's `receive`; notices a client that goes away before the response is complete."""
-        message = await self._receive()  # type: ignore[misc]  # None only after the app has returned
+        message = await self._receive()
         self._observe_received(message)
         return message
 
@@ -183,6 +183,8 @@ class Exchange(RecordingSpan):
 
     def close_response(self) -> None:
         """The last byte is out: the request is over for the client and counted. Happens once."""
+        if self.ended_at:
+            return
         self.ended_at = perf_counter()
         agent, scope = self.agent, self.scope
         agent.live.discard(self)
@@ -191,7 +193,9 @@ class Exchange(RecordingSpan):
             self.facts = _facts_of(scope)  # type: ignore[arg-type]
         except KeyError:
             self.facts = tuple(map(scope.get, _FACT_NAMES))  # type: ignore[union-attr]
-        if agent.resolves_by_scope:
+        if self.outer_span is not None:
+            self._label_outer(self.outer_span)
+        elif agent.resolves_by_scope:
             self.find_tenant()
         agent.put(self)
 
@@ -221,7 +225,7 @@ class Exchange(RecordingSpan):
 
     async def _send_streamed(self, message: Message) -> None:
         try:
-            await self._send(message)  # type: ignore[misc]  # None only after the app has returned
+            await self._send(message)
         except OSError:
             self.disconnected = True  # servers with ASGI spec 2.4 say so by raising
             raise
@@ -235,7 +239,7 @@ class Exchange(RecordingSpan):
             or (kind == "http.response.trailers" and not message.get("more_trailers"))
             or kind == "http.response.pathsend"
         )
-        if is_last and not self.ended_at:
+        if is_last:
             self.close_response()
 
     # -- errors and the end
@@ -284,9 +288,9 @@ class Exchange(RecordingSpan):
         """The app has returned: nothing more will be said, and the scope is let go."""
         if not self.ended_at:
             self._close_incomplete()
-        if self.outer_span is not None:
-            self._label_outer(self.outer_span)
-        self.scope = self._receive = self._send = self.context = None
+        self.scope = self.context = None
+        # The server's own pair would hold the scope; whoever still calls has no client any more.
+        self._receive, self._send = _receive_too_late, _send_too_late
         self.finished_at = perf_counter()
 
     def _close_incomplete(self) -> None:
@@ -307,6 +311,14 @@ class Exchange(RecordingSpan):
             span.set_attribute("tocsin.tenant", tenant)
         if tenant and isinstance(span, RecordingSpan):
             span.root.tenant = tenant
+
+
+async def _receive_too_late() -> Message:
+    return {"type": "http.disconnect"}
+
+
+async def _send_too_late(message: Message) -> None:
+    pass
 
 
 class MeteredExchange(Exchange):

@@ -24,7 +24,9 @@ from tocsin.sdk.transport import HttpTransport, Response, Transport, compressor
 log = logging.getLogger("tocsin")
 
 # A batch this large leaves at once and is split: encoding more in one go would hold the GIL too long.
-BATCH_SPANS = 512
+BATCH_SPANS = 256
+# Ended requests digested before the app is let through again.
+DIGEST_PORTION = 64
 _IDLE_SECONDS = 1.0
 _BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.5, 30.0
 _LONGEST_RETRY_AFTER_SECONDS = 300.0
@@ -91,14 +93,15 @@ class Breaker:
 class Exporter:
     """The queues and the thread. encode_spans and encode_metrics are called in the thread only.
 
-    digest() turns ended requests into numbers and queued spans; encode_spans(spans) -> body;
+    digest(most) turns so many ended requests into numbers and queued spans, True if there are more;
+    encode_spans(spans) -> body;
     encode_metrics() -> (body, points), or None when there is nothing to say.
     """
 
     def __init__(
         self,
         settings: Settings,
-        digest: Callable[[], None],
+        digest: Callable[[int], bool],
         encode_spans: Callable[[list[RecordingSpan]], bytes],
         encode_metrics: Callable[[], tuple[bytes, int] | None],
     ) -> None:
@@ -224,9 +227,11 @@ class Exporter:
 
     def _collect(self, metrics_due: bool) -> None:
         """Encodes what is queued, as far as there is room for it."""
-        self._digest()
+        while self._digest(DIGEST_PORTION):
+            time.sleep(0)  # gives the GIL away: the app goes first
         while self.queue and self._payload_bytes < self._settings.queue_bytes:
             self._collect_batch()
+            time.sleep(0)
         waiting = sum(payload.signal == "metrics" for payload in self._payloads) if metrics_due else 0
         if metrics_due and waiting < _METRICS_WAITING and self._payload_bytes < self._settings.queue_bytes:
             encoded = self._encode_metrics()

@@ -14,7 +14,7 @@ from tocsin.sdk.exchange import Exchange, Message, MeteredExchange, Receive, Sen
 from tocsin.sdk.guard import guarded, guarded_observer
 from tocsin.sdk.overhead import MEASURE_EVERY
 from tocsin.sdk.settings import Settings
-from tocsin.sdk.tenant import WORK_KEY
+from tocsin.sdk.tenant import current_work
 from tocsin.sdk.trace import SPAN_KEY
 
 Scope = MutableMapping[str, Any]
@@ -52,7 +52,9 @@ class MonitoringMiddleware:
         is_plain = agent.next_request() % MEASURE_EVERY
         exchange = (Exchange if is_plain else MeteredExchange)(agent, scope, receive, send)
         self._begin(exchange)
-        token = otel_context.attach(exchange.context or otel_context.get_current())
+        work = current_work.set(exchange)
+        context = exchange.context
+        token = otel_context.attach(context) if context is not None else None
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except BaseException as error:
@@ -60,7 +62,9 @@ class MonitoringMiddleware:
             raise
         finally:
             exchange.finish()
-            otel_context.detach(token)
+            if token is not None:
+                otel_context.detach(token)
+            current_work.reset(work)
 
     @guarded_observer
     def _begin(self, exchange: Exchange) -> None:
@@ -74,7 +78,7 @@ class MonitoringMiddleware:
         if around or not self._is_alone or coexist.NATIVE in scope:
             self._begin_among_others(exchange, scope, around)
         else:
-            exchange.context = Context({WORK_KEY: exchange, SPAN_KEY: exchange})
+            exchange.context = Context({SPAN_KEY: exchange})
             # Mounted FastAPI apps would begin a native span of their own; None is FastAPI's word for "do not".
             scope[coexist.NATIVE] = None
 
@@ -82,21 +86,18 @@ class MonitoringMiddleware:
         """Finds out who records the request's span when there is something around us."""
         exchange.outer_span = coexist.recorded_outside(scope, around)
         exchange.is_recorded = exchange.outer_span is None and not self._stands_down
-        entries: dict[str, object] = {**around, WORK_KEY: exchange}
         if exchange.is_recorded:
             exchange.local_parent = coexist.local_parent(around)
             scope.setdefault(coexist.NATIVE, None)
             if self._is_current:
-                entries[SPAN_KEY] = exchange
-        exchange.context = Context(entries)
+                exchange.context = Context({**around, SPAN_KEY: exchange})
 
     def _prepare(self, agent: Agent, scope: Scope) -> None:
         """Looks around once, at the first request: by then everybody else has been set up."""
         self._is_prepared = True
         self._stands_down = coexist.stack_records_requests(self.app)
-        agent.is_global = coexist.install_provider(agent.provider)
-        if agent.is_global and not self._stands_down:
-            coexist.quiet_native_telemetry(scope)
+        if coexist.install_provider(agent.provider) and not self._stands_down:
+            coexist.quiet_native_telemetry(scope.get("app"))
         self._is_current = not coexist.global_is_foreign()
         self._is_alone = self._is_current and not self._stands_down
 
@@ -140,15 +141,31 @@ def instrument(app: Any, **arguments: Any) -> Any:
     if not getattr(build, "is_tocsin", False):
         if settings.enabled:
             agent_for(settings)
+            if coexist.global_is_ours():
+                coexist.quiet_native_telemetry(app)
         app.build_middleware_stack = _outermost(build, settings)
     return app
 
 
 def _outermost(build: Callable[[], App], settings: Settings) -> Callable[[], App]:
     """The app's stack with our middleware around all of it, error handlers included, whoever adds theirs later."""
+    from starlette.middleware.errors import ServerErrorMiddleware
+
+    class Outermost(ServerErrorMiddleware):
+        """What OpenTelemetry's instrumentation insists on finding outermost: it takes app, handler and debug out."""
+
+        def __init__(self, stack: Any) -> None:
+            super().__init__(MonitoringMiddleware(stack.app, settings=settings), stack.handler, stack.debug)
+            self._monitored = MonitoringMiddleware(stack, settings=settings)
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await self._monitored(scope, receive, send)
 
     def build_middleware_stack() -> App:
-        return MonitoringMiddleware(build(), settings=settings)
+        stack = build()
+        if isinstance(stack, ServerErrorMiddleware):
+            return Outermost(stack)
+        return MonitoringMiddleware(stack, settings=settings)
 
     build_middleware_stack.is_tocsin = True  # type: ignore[attr-defined]  # found again by a second call
     return build_middleware_stack

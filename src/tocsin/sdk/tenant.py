@@ -11,10 +11,8 @@ import binascii
 import functools
 import json
 from collections.abc import Callable, Mapping
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from typing import Any, NamedTuple, ParamSpec, TypeVar
-
-from opentelemetry import context as otel_context
 
 from tocsin.sdk.guard import attempt
 
@@ -60,18 +58,14 @@ class TenantHolder:
         return self.tenant
 
 
-# Kept in OpenTelemetry's context rather than in one of our own: a request then enters and leaves one, not two.
-WORK_KEY = otel_context.create_key("tocsin-work")
-
-
-def current_work() -> Any:
-    """The request or holder that the current context belongs to, or None."""
-    return otel_context.get_current().get(WORK_KEY)
+# The request or holder that the current context belongs to. Not kept in OpenTelemetry's context, because its
+# middlewares begin a fresh one from the headers.
+current_work: ContextVar[Any] = ContextVar("tocsin_work", default=None)
 
 
 def current_tenant() -> str | None:
     """The tenant of the current request or job, or None."""
-    work = current_work()
+    work = current_work.get()
     return (work.find_tenant() or None) if work is not None else None
 
 
@@ -82,12 +76,12 @@ def set_tenant(tenant: str | None) -> None:
     Elsewhere it holds for the current context (task or thread) and what is started from it.
     """
     name = clean(tenant)
-    work = current_work()
+    work = current_work.get()
     if work is not None and work.is_request:
         work.tenant = name
         work.has_tenant = True
     else:
-        otel_context.attach(otel_context.set_value(WORK_KEY, TenantHolder(name)))
+        current_work.set(TenantHolder(name))
 
 
 def wrap(function: Callable[P, R]) -> Callable[P, R]:

@@ -29,7 +29,9 @@ def tokens(rows: Sequence[ApiToken], now: datetime) -> Headline:
 def users(rows: Sequence[User]) -> Headline:
     able = [row for row in rows if not row.is_disabled and row.has_password]
     waiting = [row for row in rows if not row.is_disabled and not row.has_password]
-    people = "Only you can sign in" if len(able) == 1 else f"{_sentence_count(len(able))} people can sign in"
+    people = f"{_sentence_count(len(able))} people can sign in"
+    if len(able) < 2:
+        people = f"Only {able[0].name or able[0].email} can sign in" if able else "Nobody can sign in yet"
     if not waiting:
         return Headline("ok", (Part(f"{people}."),))
     verb = "has" if len(waiting) == 1 else "have"
@@ -52,7 +54,7 @@ def _never_used(rows: Sequence[IngestKey | ApiToken]) -> tuple[Part, ...]:
     if not unused:
         return ()
     verb = "was" if len(unused) == 1 else "were"
-    return (Part(f"{format.sentence(format.join(unused))} {verb} never used."),)
+    return (Part(f"{format.join(unused)} {verb} never used."),)
 
 
 def _sentence_count(count: int) -> str:

@@ -36,7 +36,10 @@ RED_1M_HOURS = 31 * 24
 
 
 def apply_retention(engine: Engine, settings: RetentionSettings) -> None:
-    """Make the tables' TTLs what the settings say. Costs nothing when they already are."""
+    """Make the tables' TTLs what the settings say, in the background for what is stored already.
+
+    Costs nothing when they already are.
+    """
     hours = {
         "spans": ("start", settings.traces_hours),
         "exceptions": ("time", settings.traces_hours),
@@ -49,7 +52,8 @@ def apply_retention(engine: Engine, settings: RetentionSettings) -> None:
     for table, (column, kept) in hours.items():
         clause = f"toDateTime({column}) + toIntervalHour({round(kept)})"
         if f"TTL {clause}" not in _definition(engine, table):
-            engine.execute(f"ALTER TABLE {table} MODIFY TTL {clause} SETTINGS materialize_ttl_after_modify = 0")
+            # Parts remember when they expire: without materializing, what is there would still go at its former time.
+            engine.execute(f"ALTER TABLE {table} MODIFY TTL {clause} SETTINGS materialize_ttl_after_modify = 1")
 
 
 def _definition(engine: Engine, table: str) -> str:

@@ -12,6 +12,10 @@ from tocsin.storage.telemetry.engine import Engine, Rows, Value
 
 # Every table with rows of tenants. A table that is missing here cannot be read in a narrowed scope at all.
 TENANT_TABLES = ("spans", "exceptions", "red_10s", "red_1m", "red_1h", "metric_points", "logs")
+# The views that fill the rollups can be read like tables, past the filters of the tables behind them.
+TENANT_VIEWS = (
+    "red_from_spans", "red_from_metric_points", "red_1m_from_10s", "red_1h_from_1m", "exceptions_from_spans"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ class TelemetryStore:
 def _tenant_filters(tenants: frozenset[str]) -> str:
     names = ", ".join(_quoted(tenant) for tenant in sorted(tenants))
     condition = f"tenant IN ({names})" if tenants else "0"
-    return "{" + ", ".join(f"{_quoted(f'{DATABASE}.{table}')}: {_quoted(condition)}" for table in TENANT_TABLES) + "}"
+    filters = (f"{_quoted(f'{DATABASE}.{name}')}: {_quoted(condition)}" for name in TENANT_TABLES + TENANT_VIEWS)
+    return "{" + ", ".join(filters) + "}"
 
 
 def _quoted(text: str) -> str:

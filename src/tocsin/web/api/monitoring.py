@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 
 import orjson
-from fastapi import APIRouter, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from fastapi import APIRouter, HTTPException, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
-from tocsin.web.auth import Viewer
+from tocsin.model.access import Role
+from tocsin.web.auth import principal_of
+from tocsin.web.self_metrics import exposition
 
 router = APIRouter(tags=["monitoring"])
 
@@ -71,6 +73,11 @@ def ready(request: Request) -> Response:
 
 
 @router.get("/metrics", summary="The server's own metrics", response_class=Response)
-def metrics(_: Viewer) -> Response:
-    """In the Prometheus text format."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+def metrics(request: Request) -> Response:
+    """In the Prometheus text format. Beyond this machine it takes a viewer's token."""
+    server = request.app.state.tocsin
+    if not server.config.is_local:
+        principal = principal_of(request)
+        if principal is None or not principal.has(Role.VIEWER):
+            raise HTTPException(401, "cannot show metrics: send an API token of a viewer as 'Authorization: Bearer …'")
+    return Response(exposition(server), media_type=CONTENT_TYPE_LATEST)

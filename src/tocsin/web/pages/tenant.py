@@ -8,12 +8,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException
 from starlette.responses import Response
 
+from tocsin.model.window import Window
 from tocsin.query import active, errors, red, traces
 from tocsin.query import tenants as tenants_query
 from tocsin.query.filters import Filter
 from tocsin.query.tenants import TenantRow
 from tocsin.query.traces import TraceQuery, TraceSummary
 from tocsin.web import charts, headline, tiles
+from tocsin.web.choice import RANGES
 from tocsin.web.page import Page
 from tocsin.web.view import View, view_of
 
@@ -25,9 +27,7 @@ TRACES = 8
 
 @router.get(page.path)
 def tenant(view: Annotated[View, Depends(view_of(page))], tenant: str) -> Response:
-    view.must_see(tenant)
-    if tenant not in view.tenants:
-        raise HTTPException(404, f"There is no tenant {tenant}, or it is not yours to see.")
+    _must_exist(view, tenant)
     asked = replace(view.filter, tenant=tenant)
     everybody = replace(view.filter, tenant=None)
     own, before = (red.totals(view.store, view.scope, each) for each in (asked, view.before(asked)))
@@ -52,6 +52,15 @@ def tenant(view: Annotated[View, Depends(view_of(page))], tenant: str) -> Respon
         failing=_failing(view, asked),
         groups=groups,
     )
+
+
+def _must_exist(view: View, tenant: str) -> None:
+    """404 for a tenant that is not the reader's to see, and the same for one that never sent anything."""
+    view.must_see(tenant)
+    month = Filter(Window.last(RANGES["30d"], view.now_ns), tenant=tenant)
+    # The list of known tenants is cut where there are very many, so one that is missing there is asked for itself.
+    if tenant not in view.tenants and not red.totals(view.store, view.scope, month).requests:
+        raise HTTPException(404, f"There is no tenant {tenant}, or it is not yours to see.")
 
 
 def _row(view: View, asked: Filter, tenant: str) -> TenantRow | None:

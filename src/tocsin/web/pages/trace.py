@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, HTTPException
 from starlette.responses import Response
 
 from tocsin.query import traces
-from tocsin.query.traces import SpanRecord, Trace
+from tocsin.query.traces import SpanRecord, Trace, TraceQueryError
 from tocsin.web import trace_headline, waterfall
 from tocsin.web.page import Page
 from tocsin.web.view import View, view_of
@@ -43,7 +43,10 @@ def trace(view: Annotated[View, Depends(view_of(page))], trace_id: str, span: st
 
 
 def _get(view: View, trace_id: str) -> Trace:
-    found = traces.get(view.store, view.scope, trace_id.lower())
+    try:
+        found = traces.get(view.store, view.scope, trace_id.lower())
+    except TraceQueryError as error:
+        raise HTTPException(404, str(error)) from error
     if found is None or not found.spans:
         raise HTTPException(404, "There is no such trace, or it is older than traces are kept, or not yours to see.")
     return found

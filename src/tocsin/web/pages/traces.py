@@ -9,7 +9,7 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from tocsin.query import red, traces
-from tocsin.query.traces import TraceQuery, TraceSummary
+from tocsin.query.traces import TraceQuery, TraceQueryError, TraceSummary
 from tocsin.web import headline
 from tocsin.web.page import Page
 from tocsin.web.scatter import scatter
@@ -29,7 +29,10 @@ def search(view: Annotated[View, Depends(view_of(page))]) -> Response:
         return view.render(headline=headline.nothing_yet(), is_new=True)
     asked = view.request.query_params
     query = _query(view, asked)
-    found = traces.search(view.store, view.scope, query)
+    try:
+        found = traces.search(view.store, view.scope, query)
+    except TraceQueryError as error:
+        raise HTTPException(400, str(error)) from error
     shown = found[:PAGE_ROWS]
     is_more = len(found) > PAGE_ROWS
     has_conditions = any(asked.get(name) for name in CONDITIONS)
@@ -109,4 +112,4 @@ def _older(view: View, shown: list[TraceSummary]) -> str:
     if view.request.query_params.get("order") == "slowest":
         return ""
     kept = {name: view.request.query_params.getlist(name) for name in view.request.query_params if name in CONDITIONS}
-    return view.link("/traces", **kept, before=shown[-1].start_ns)
+    return view.link("/traces", **kept, before=shown[-1].found_ns)

@@ -177,7 +177,7 @@ document.addEventListener("tocsin:patched", () => { const row = marked && docume
 const help = one("#help");
 let pendingG = 0;
 const jump = (key) => { const link = one(`.side [data-key="${CSS.escape(key)}"]`); if (link) location.href = link.href; return Boolean(link); };
-const openRange = () => { const menu = one('[data-menu="range"]'); if (menu) { menu.open = true; menu.querySelector(".pop a[aria-current], .pop a")?.focus(); } };
+const openRange = () => { const menu = one('[data-menu="range"]'); if (menu) { menu.open = true; (menu.querySelector(".pop a[aria-current]") ?? menu.querySelector(".pop a"))?.focus(); } };
 const ACTIONS = {
   theme: toggleTheme, live: toggleLive, help: () => help?.showModal(),
   nav: () => openNav(!one("#nav").classList.contains("open")),

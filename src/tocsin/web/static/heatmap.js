@@ -4,6 +4,7 @@
 import { colour, isoSeconds, tip, write } from "./units.js";
 
 const mounted = new Map(); // figure -> {canvas, text, data, tip}
+const ROUND_STEPS = [60, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400, 172800];
 const LEFT = 56, BOTTOM = 22, TOP = 4, RIGHT = 8;
 
 function geometry({ canvas, data }) {
@@ -59,12 +60,12 @@ function drawAxes(ctx, data, place) {
   for (let bucket = 0; bucket <= place.buckets; bucket += every)
     ctx.fillText(write("seconds", data.bounds[bucket]), LEFT - 8, Math.min(Math.max(place.y(bucket), TOP + 6), TOP + place.height - 4));
   ctx.textBaseline = "alphabetic";
-  const count = Math.max(2, Math.min(6, Math.floor(place.width / 130)));
-  for (let tick = 0; tick <= count; tick++) {
-    ctx.textAlign = tick === 0 ? "left" : tick === count ? "right" : "center";
-    const at = data.start + ((data.end - data.start) * tick) / count;
-    ctx.fillText(isoSeconds(Math.round(at / 60) * 60), LEFT + (place.width * tick) / count, TOP + place.height + 16);
-  }
+  ctx.textAlign = "center";
+  const span = data.end - data.start;
+  const step = ROUND_STEPS.find((seconds) => (seconds / span) * place.width >= 90) ?? 604800;
+  const offset = new Date(data.start * 1000).getTimezoneOffset() * 60;
+  for (let at = Math.ceil((data.start - offset) / step) * step + offset; at <= data.end; at += step)
+    ctx.fillText(isoSeconds(at), Math.min(Math.max(place.x(at), LEFT + 14), LEFT + place.width - 14), TOP + place.height + 16);
 }
 
 function hover(entry, event) {

@@ -138,7 +138,7 @@ SELECT
     if(route != '', route, name) AS route,
     if(event['tocsin.error.fingerprint'] != '', event['tocsin.error.fingerprint'],
        lower(hex(sipHash64(event['exception.type'],
-           extractAllGroups(event['exception.stacktrace'], 'File "(?:.*/)?([^"/]+/[^"/]+)", line \\d+, in (\\S+)'))))
+           extractAllGroups(event['exception.stacktrace'], 'File "(?:[^"]*/)?([^"/]+/[^"/]+)", line \\d+, in (\\S+)'))))
     ) AS fingerprint,
     event['exception.type'] AS type,
     substring(event['exception.message'], 1, 2000) AS message,

@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
+    ExportTraceServiceResponse,
+)
+
+import tocsin
+from sdk.receiver import Receiver, eventually
+from tocsin.sdk import agent as agents
+from tocsin.sdk.agent import Agent
+from tocsin.sdk.export import Breaker
+from tocsin.sdk.transport import HttpTransport, Response, compressor
+
+
+def app_for(endpoint: str, **settings: Any) -> tuple[TestClient, Agent]:
+    app = FastAPI()
+    app.get("/")(lambda: "ok")
+    quick = {"batch_seconds": 0.02, "metrics_seconds": 0.1, "timeout_seconds": 0.3, "exit_flush_seconds": 0.2}
+    tocsin.instrument(app, endpoint=endpoint, **{**quick, **settings})
+    return TestClient(app), agents.all_agents()[-1]
+
+
+def test_spans_and_numbers_arrive(receiver: Receiver) -> None:
+    client, agent = app_for(receiver.endpoint, ingest_key="key")
+    for _ in range(20):
+        client.get("/")
+    eventually(lambda: len(receiver.spans()) == 20 and receiver.request_count() == 20)
+    path, headers, _ = receiver.requests[0]
+    assert path == "/v1/traces"
+    assert (headers["Content-Type"], headers["Authorization"]) == ("application/x-protobuf", "Bearer key")
+    eventually(lambda: agent.exporter.exported["traces"] == 20)
+    assert agent.exporter.state == "ok"
+    eventually(lambda: receiver.points("tocsin.sdk.exported"))
+
+
+def test_bodies_are_compressed_unless_the_server_is_on_this_machine(receiver: Receiver) -> None:
+    client, _ = app_for(receiver.endpoint, compression="gzip")
+    client.get("/")
+    eventually(receiver.spans)
+    assert receiver.requests[0][1]["Content-Encoding"] == "gzip"
+    assert compressor("auto", "http://localhost:4318")(b"abc") == b"abc"
+    assert compressor("auto", "http://monitor:4318")(b"abc")[:2] == b"\x1f\x8b"
+
+
+def test_the_very_same_bytes_are_sent_again_until_they_are_taken(receiver: Receiver) -> None:
+    answers = iter([503, 429, 500])
+    receiver.answer = lambda path, body: (next(answers, 200), {}, b"")
+    client, agent = app_for(receiver.endpoint, metrics_seconds=60.0, compression="gzip")
+    client.get("/")
+    eventually(lambda: agent.exporter.exported["traces"])
+    bodies = {body for path, _, body in receiver.requests if path == "/v1/traces"}
+    assert len(bodies) == 1
+    assert sum(agent.exporter.dropped.values()) == 0
+
+
+def test_retry_after_is_waited_for() -> None:
+    now = [0.0]
+    breaker = Breaker(lambda: now[0])
+    breaker.fail("HTTP 429", 7.0)
+    now[0] = 6.9
+    assert not breaker.allows()
+    now[0] = 7.1
+    assert breaker.allows()
+    breaker.succeed()
+    assert breaker.state == "ok"
+
+
+def test_the_circuit_opens_after_three_failures_and_waits_longer_and_longer() -> None:
+    now = [0.0]
+    breaker = Breaker(lambda: now[0])
+    delays = []
+    for _ in range(12):
+        breaker.fail("timeout", None)
+        delays.append(breaker.not_before - now[0])
+        now[0] = breaker.not_before
+    assert breaker.state == "open"
+    assert 0.25 <= delays[0] <= 0.5
+    assert all(15 <= delay <= 30 for delay in delays[8:])
+
+
+def test_partial_success_is_counted(receiver: Receiver) -> None:
+    partial = ExportTraceServiceResponse(
+        partial_success=ExportTracePartialSuccess(rejected_spans=1, error_message="bad")
+    )
+    receiver.answer = lambda path, body: (200, {}, partial.SerializeToString() if path == "/v1/traces" else b"")
+    client, agent = app_for(receiver.endpoint, batch_seconds=0.2)
+    for _ in range(5):
+        client.get("/")
+    eventually(lambda: agent.exporter.dropped["traces", "rejected"])
+    assert agent.exporter.exported["traces"] + agent.exporter.dropped["traces", "rejected"] == 5
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 413])
+def test_what_the_server_will_never_take_is_dropped_and_counted(receiver: Receiver, status: int) -> None:
+    receiver.answer = lambda path, body: (status, {}, b"")
+    client, agent = app_for(receiver.endpoint, metrics_seconds=60.0)
+    client.get("/")
+    eventually(lambda: agent.exporter.dropped["traces", f"http_{status}"] == 1)
+
+
+def slowest(client: TestClient, count: int) -> float:
+    worst = 0.0
+    for _ in range(count):
+        began = time.perf_counter()
+        assert client.get("/").status_code == 200
+        worst = max(worst, time.perf_counter() - began)
+    return worst
+
+
+def test_the_app_feels_nothing_while_the_server_hangs(receiver: Receiver) -> None:
+    receiver.answer = lambda path, body: None
+    client, _ = app_for(receiver.endpoint)
+    client.get("/")
+    eventually(lambda: receiver.requests)
+    assert slowest(client, 100) < 0.25
+    receiver.let_go.set()
+    receiver.answer = lambda path, body: (200, {}, b"")
+    eventually(lambda: receiver.request_count() == 101)
+
+
+def test_the_app_feels_nothing_while_the_server_is_down_or_answers_500(receiver: Receiver) -> None:
+    receiver.answer = lambda path, body: (500, {}, b"")
+    for endpoint in ("http://127.0.0.1:9", receiver.endpoint):
+        client, agent = app_for(endpoint)
+        assert slowest(client, 100) < 0.25
+        eventually(lambda agent=agent: agent.exporter.state in ("retrying", "open"))  # type: ignore[misc]
+
+
+def test_memory_is_bounded_and_losses_are_counted_while_the_server_is_away() -> None:
+    client, agent = app_for("http://127.0.0.1:9", queue_spans=100, queue_bytes=20_000)
+    for _ in range(600):
+        client.get("/")
+    exporter = agent.exporter
+    eventually(lambda: exporter.dropped["traces", "queue_full"] > 0)
+    assert len(exporter.queue) <= 100
+    assert exporter._payload_bytes < 20_000 + 200_000
+    agent.digest()
+    assert agent.red.total == 600
+
+
+def test_numbers_survive_an_outage(receiver: Receiver) -> None:
+    receiver.answer = lambda path, body: (503, {}, b"")
+    client, agent = app_for(receiver.endpoint, queue_spans=10)
+    for _ in range(50):
+        client.get("/")
+    eventually(lambda: agent.exporter.state != "ok")
+    taken: list[bytes] = []
+
+    def take(path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        taken.append(body)
+        return 200, {}, b""
+
+    receiver.requests.clear()
+    receiver.answer = take
+    eventually(lambda: receiver.request_count() == 50)
+
+
+def test_requests_help_themselves_when_the_export_thread_is_stuck() -> None:
+    stuck = threading.Event()
+
+    def transport(signal: str, body: bytes) -> Response:
+        stuck.wait(20)
+        return Response(200)
+
+    client, agent = app_for("http://127.0.0.1:9", transport=transport)
+    client.get("/")
+    eventually(lambda: not agent._pending)
+    exchange_count = 4096 + 200
+    for _ in range(3):
+        client.get("/")
+    template = agent._pending[-1] if agent._pending else None
+    if template is not None:
+        agent._pending.extend([template] * exchange_count)
+        client.get("/")
+        assert len(agent._pending) <= exchange_count
+    stuck.set()
+
+
+def test_a_transport_in_process_gets_the_bytes() -> None:
+    seen: list[tuple[str, bytes]] = []
+
+    def transport(signal: str, body: bytes) -> Response:
+        seen.append((signal, body))
+        return Response(200)
+
+    client, agent = app_for("http://127.0.0.1:9", transport=transport)
+    client.get("/")
+    assert agent.exporter.flush(2.0)
+    assert [signal for signal, _ in seen][:1] == ["traces"]
+
+
+def test_flush_sends_what_is_there_and_shutdown_does_so_by_itself(receiver: Receiver) -> None:
+    app = FastAPI()
+    app.get("/")(lambda: "ok")
+    tocsin.instrument(app, endpoint=receiver.endpoint, batch_seconds=30.0)
+    with TestClient(app) as client:
+        client.get("/")
+    assert len(receiver.spans()) == 1
+    assert receiver.request_count() == 1
+
+
+def test_a_closed_idle_connection_is_opened_again(receiver: Receiver) -> None:
+    transport = HttpTransport(receiver.endpoint, "", 2.0)
+    assert transport("traces", b"").status == 200
+    assert transport._connection is not None
+    assert transport._connection.sock is not None
+    transport._connection.sock.close()
+    assert transport("traces", b"").status == 200
+    transport.close()
+
+
+def test_a_server_that_closes_each_connection_is_no_failure(receiver: Receiver) -> None:
+    receiver.answer = lambda path, body: (200, {"Connection": "close"}, b"")
+    transport = HttpTransport(receiver.endpoint, "", 2.0)
+    assert [transport("traces", b"").status for _ in range(3)] == [200, 200, 200]
+    transport.close()
+
+
+def test_an_answer_that_is_no_http_is_a_failure_not_an_exception() -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"nonsense\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        transport = HttpTransport(f"http://127.0.0.1:{server.getsockname()[1]}", "", 2.0)
+        response = transport("traces", b"x")
+        thread.join()
+    assert (response.status, response.is_retryable) == (0, True)
