@@ -192,11 +192,15 @@ class Running:
         return int(status.split("VmHWM:")[1].split()[0]) / 1e3
 
     def get(self, path: str) -> Any:
+        return json.loads(self.text(path))
+
+    def text(self, path: str) -> bytes:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}{path}", headers={"authorization": f"Bearer {TOKEN}"}
         )
         with urllib.request.urlopen(request) as answer:
-            return json.load(answer)
+            read: bytes = answer.read()
+            return read
 
     def stop(self) -> None:
         self.process.terminate()
