@@ -138,6 +138,13 @@ def _number(key: str, value: str) -> float:
         raise SettingsError(f"cannot read {key}={value!r}: not a number; write one such as 0.1") from error
 
 
+def _whole_number(key: str, value: str) -> int:
+    number = _number(key, value)
+    if number != int(number) or number < 1:
+        raise SettingsError(f"cannot read {key}={value!r}: not a whole number above 0; write one such as 8192")
+    return int(number)
+
+
 def _switch(key: str, value: str) -> bool:
     word = value.strip().lower()
     if word in _TRUE or word in _FALSE:
@@ -156,6 +163,8 @@ _ENVIRONMENT: tuple[tuple[str, tuple[str, ...], Callable[[str, str], Any]], ...]
     ("sample_ratio", ("TOCSIN_SAMPLE_RATIO", "METRICS_SAMPLING_RATE"), _number),
     ("slow_seconds", ("TOCSIN_SLOW_SECONDS",), _number),
     ("overhead_budget_us", ("TOCSIN_OVERHEAD_BUDGET_US",), _number),
+    ("queue_spans", ("TOCSIN_QUEUE_SPANS",), _whole_number),
+    ("queue_bytes", ("TOCSIN_QUEUE_BYTES",), _whole_number),
     ("enabled", ("TOCSIN_ENABLED",), _switch),
 )
 _RESOURCE_FALLBACK = {
