@@ -288,7 +288,8 @@ def embed(app: Any, *, path: str = "/monitoring", data: str | None = None, **opt
     overrides = {"server.data": data, "server.grpc_port": -1, "ingest.require_key": True}
     embedded = Embedded(configuration(overrides), path)
     app.mount(path, embedded)
-    instrument(app, transport=embedded.take, compression="none", **options)
+    excluded = (*options.pop("exclude", ()), path)
+    instrument(app, transport=embedded.take, compression="none", exclude=excluded, **options)
 
 
 def make_private(data: Path) -> None:

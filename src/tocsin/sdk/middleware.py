@@ -34,6 +34,7 @@ class MonitoringMiddleware:
         self.app = app
         self.settings = settings or Settings.load(**arguments)
         self.agent: Agent | None = agent_for(self.settings) if self.settings.enabled else None
+        self._excluded = tuple(self.settings.exclude)
         self._is_prepared = False
         self._stands_down = False
         self._is_current = True
@@ -42,7 +43,12 @@ class MonitoringMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         agent = self.agent
-        if agent is None or MARK in scope or scope["type"] not in _RECORDED:
+        if (
+            agent is None
+            or MARK in scope
+            or scope["type"] not in _RECORDED
+            or (self._excluded and scope["path"].startswith(self._excluded))
+        ):
             if agent is not None and scope["type"] == "lifespan":
                 send = self._lifespan_send(agent, scope, send)
             await self.app(scope, receive, send)
