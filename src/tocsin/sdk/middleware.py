@@ -43,14 +43,13 @@ class MonitoringMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         agent = self.agent
-        if (
-            agent is None
-            or MARK in scope
-            or scope["type"] not in _RECORDED
-            or (self._excluded and scope["path"].startswith(self._excluded))
-        ):
+        if agent is None or MARK in scope or scope["type"] not in _RECORDED:
             if agent is not None and scope["type"] == "lifespan":
                 send = self._lifespan_send(agent, scope, send)
+            await self.app(scope, receive, send)
+            return
+        if self._excluded and scope["path"].startswith(self._excluded):
+            scope.setdefault(coexist.NATIVE, None)  # nor may a mounted FastAPI app record it by itself
             await self.app(scope, receive, send)
             return
         exchange = agent.next_kind()(agent, scope, receive, send)
