@@ -1,7 +1,7 @@
 """What monitoring costs a FastAPI request: Tocsin beside its peers, measured in pairs in one run.
 
-    python bench/sdk_overhead.py [--quick] [--routes 100] [--only in-process|uvicorn]
-    python bench/sdk_overhead.py --stages [--routes 100] [--quick]
+    python -m bench.sdk_overhead [--quick] [--routes 100] [--only in-process|uvicorn]
+    python -m bench.sdk_overhead --stages [--routes 100] [--quick]
 
 In process, an app with and one without the candidate take turns in the same process; the difference of CPU time
 (all threads, so export is included, and every pass ends with a flush) is taken pass by pass, and the median is shown.
@@ -25,8 +25,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sdk_app import HEADERS, create_app, run_pass
-from sdk_stages import report_stages
+from bench.sdk_app import HEADERS, create_app, run_pass
+from bench.sdk_stages import report_stages
 
 CANDIDATES = ("bare", "tocsin", "prometheus", "opentelemetry")
 
@@ -222,7 +222,9 @@ def free_port() -> int:
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, __file__, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "bench.sdk_overhead", *map(str, arguments)], stdout=subprocess.PIPE, text=True
+    )
 
 
 def wait_for(port: int) -> None:

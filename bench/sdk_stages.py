@@ -1,6 +1,6 @@
 """Where the SDK's cost lies, stage by stage; steady on a busy machine, for whoever optimises.
 
-    python bench/sdk_overhead.py --stages [--routes 100]
+    python -m bench.sdk_overhead --stages [--routes 100]
 
 One thread does everything: a slice of requests through the bare app, the same through the monitored one, then by hand
 what the export thread would do. Each stage has its own CPU clock, and of all slices the tenth part that was fastest
@@ -15,7 +15,7 @@ import gc
 from time import thread_time
 from typing import Any
 
-from sdk_app import run_pass
+from bench.sdk_app import run_pass
 
 SLICE_REQUESTS = 100
 # As many requests as a batch of 100 ms has at 1,000 requests/s; metrics at that rate go out once in ten batches.
