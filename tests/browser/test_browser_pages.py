@@ -16,6 +16,7 @@ ENDPOINT = f"/services/reports/endpoint?method=POST&route={quote(EXPORT)}"
 PAGES = [
     "/",
     "/services",
+    "/map",
     "/services/reports",
     ENDPOINT,
     "/traces",
