@@ -20,7 +20,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from served import START_SECONDS, Served, served
 
-SLOW = "5107" + "0" * 28
+SLOW = "5108" + "0" * 28
 NORMAL = "0a" * 16
 ORDERS = 30
 SECOND = 1_000_000_000
@@ -81,7 +81,9 @@ def _order(front: Any, orders: Any, trace_id: str, tenant: str, start_ns: int, *
 
 def _slow_order(front: Any, orders: Any, start_ns: int) -> None:
     front.append(_span(SLOW, 1, 0, "POST /orders", SERVER, start_ns, 900, "acme", _http("POST", "/orders")))
-    orders.append(_span(SLOW, 3, 1, "POST /order", SERVER, start_ns + 7 * MS, 880, "acme", _http("POST", "/order")))
+    call = {"server.address": "orders.internal", "server.port": 8080, "http.request.method": "POST"}
+    front.append(_span(SLOW, 2, 1, "POST", CLIENT, start_ns + 5 * MS, 890, "acme", call))
+    orders.append(_span(SLOW, 3, 2, "POST /order", SERVER, start_ns + 7 * MS, 880, "acme", _http("POST", "/order")))
     for place in range(40):
         orders.append(_statement(SLOW, 100 + place, start_ns + (10 + 20 * place) * MS, 20, "acme"))
 

@@ -84,6 +84,11 @@ def test_refresh_draws_the_same_as_the_page(site: Served, path: str) -> None:
     assert headline(part) == headline(whole)
 
 
+@pytest.mark.parametrize("path", ["/", "/services", "/map", "/traces", "/tenants"])
+def test_time_of_long_ago_is_an_empty_page(site: Served, path: str) -> None:
+    assert headline(page(site.administrator, f"{path}?start=1&end=2000"))
+
+
 def test_overview_names_the_hurt_tenant_and_what_fails(site: Served) -> None:
     said = headline(page(site.administrator, "/"))
     assert said.startswith(f"One of 2 tenants is hurt. POST {EXPORT} fails for acme since ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tocsin.model.tenant import Scope
-from tocsin.query.filters import Filter
+from tocsin.query.filters import Filter, seconds_text
 from tocsin.query.red import step_times
 from tocsin.storage.telemetry.store import TelemetryStore
 
@@ -36,7 +36,7 @@ def active_requests(store: TelemetryStore, scope: Scope, filter: Filter, points:
         f"GROUP BY instance, tenant, at"
     )
     sql = f"SELECT at, sum(highest), sumIf(latest, is_fresh), max(is_fresh) FROM ({per_instance}) GROUP BY at"
-    fresh = str(filter.window.end_ns // 10**9 - FRESH_SECONDS)
+    fresh = seconds_text(max(0, filter.window.end_ns - FRESH_SECONDS * 10**9))
     rows = store.read(filter.narrowed(scope), sql, **aligned.parameters(), fresh=fresh).rows
     found = {at: value for at, value, _, _ in rows}
     last = max(rows, key=lambda row: row[0], default=None)

@@ -59,4 +59,5 @@ class Filter:
 
 def seconds_text(time_ns: int) -> str:
     """Nanoseconds as a decimal number of seconds, exact."""
-    return f"{time_ns // 10**9}.{time_ns % 10**9:09d}"
+    # Padded, because the engine reads four digits as a year.
+    return f"{time_ns // 10**9:010d}.{time_ns % 10**9:09d}"
