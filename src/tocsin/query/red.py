@@ -21,7 +21,8 @@ FINEST_KEPT_SECONDS = 2 * 86_400 - 3600  # how far back the 10-second rollup rea
 SUMS = (
     "sum(r.requests) AS requests, sum(r.errors) AS errors, "
     "sumIf(r.requests, r.status_code BETWEEN 400 AND 499) AS client_errors, sum(r.seconds) AS seconds, "
-    "sumMap(r.buckets) AS buckets, sum(r.response_bytes) AS response_bytes"
+    "sumMap(r.buckets) AS buckets, sum(r.response_bytes) AS response_bytes, "
+    "sum(r.background_seconds) AS background_seconds"
 )
 
 
@@ -42,6 +43,12 @@ class Red:
     p99_seconds: float | None
     total_seconds: float  # time spent by all requests together
     response_bytes: int
+    background_seconds: float = 0.0  # work after the last byte of the answers, all requests together
+
+    @property
+    def mean_background_seconds(self) -> float | None:
+        """Background time of a request; None without traffic."""
+        return self.background_seconds / self.requests if self.requests else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +290,7 @@ def red_of(row: dict[str, Any], seconds: float) -> Red:
         p99_seconds=p99,
         total_seconds=total_seconds,
         response_bytes=int(row.get("response_bytes") or 0),
+        background_seconds=float(row.get("background_seconds") or 0.0),
     )
 
 

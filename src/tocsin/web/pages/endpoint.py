@@ -41,6 +41,7 @@ def endpoint(view: Annotated[View, Depends(view_of(page))], service: str, method
         service=service,
         method=method,
         route=route,
+        now=now,
         headline=headline.endpoint(view.speech, name, now, before, hurt, groups),
         tiles=tiles.red_tiles(now, before, series, view.window, view.before_words),
         charts=charts.red_charts(series, view.window),
