@@ -26,9 +26,9 @@ def failing(*errors: int) -> list[TenantRow]:
     ("tenant", "says"),
     [
         ("t0", "the fastest of 6 tenants"),
-        ("t1", "faster than 4 of 5 of the other tenants"),
+        ("t1", "faster than 4 of the other 5 tenants"),
         ("t2", "in the middle of 6 tenants"),
-        ("t4", "slower than 4 of 5 of the other tenants"),
+        ("t4", "slower than 4 of the other 5 tenants"),
         ("t5", "the slowest of 6 tenants"),
         ("nobody", ""),
     ],

@@ -49,10 +49,10 @@ def _words(rows: Sequence[TenantRow], tenant: str, values: Sequence[float], word
     if 0.4 <= rank <= 0.6 or below == above:
         return f"{'in the middle of' if most == 'slowest' else 'fails as often as most of'} {len(rows):,} tenants"
     if rank > 0.5:
-        return f"{more} than {_part(below, others)} of the other tenants"
-    return f"{less} than {_part(above, others)} of the other tenants"
+        return f"{more} than {_part(below, others)}"
+    return f"{less} than {_part(above, others)}"
 
 
 def _part(count: int, of: int) -> str:
-    """'86 %' of many, '9 of 13' of few."""
-    return f"{count} of {of}" if of <= 20 else f"{format.share(count / of)} %"
+    """'86 % of the other tenants' of many, '9 of the other 13 tenants' of few."""
+    return f"{count} of the other {of} tenants" if of <= 20 else f"{format.share(count / of)} % of the other tenants"

@@ -48,6 +48,7 @@ def _shell(request: Request, context: dict[str, Any]) -> dict[str, Any]:
         "root": root,
         "static": lambda name: root + assets.static_path(name),
         "origin": str(request.base_url).rstrip("/"),
+        "host": f"{request.url.scheme}://{request.url.netloc}",
     }
     return {name: value for name, value in shell.items() if name not in context}
 

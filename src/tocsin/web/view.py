@@ -95,6 +95,17 @@ class View:
         leaves one out."""
         return self.address(path, {**self.choice.parameters(), **parameters})
 
+    def traces_in(self, **narrowed: object) -> str:
+        """The search for traces without its time, which a chart adds for the point that is clicked."""
+        return self.link("/traces", **narrowed, range=None, start=None, end=None)
+
+    def rest(self, path: str, **parameters: object) -> str:
+        """The REST call, below /api/v1, that answers for what the reader chose, with a tenant or others given."""
+        said = dict(self.choice.parameters())
+        if "env" in said:
+            said["environment"] = said.pop("env")
+        return self.address(f"/api/v1{path}", {**said, **parameters})
+
     def here(self, **changes: object) -> str:
         """This very page with some parameters changed, also in the URL's path when the page is about a tenant."""
         path = self.path

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Query, Request
 
+from tocsin.model.window import Window
 from tocsin.query.filters import Filter
-from tocsin.query.timerange import TimeRangeError, window_between
+from tocsin.query.timerange import RANGES, TimeRangeError, window_between
 from tocsin.storage.telemetry.engine import EngineError, QueryTimeoutError
 from tocsin.storage.telemetry.store import TelemetryStore
 from tocsin.web.api.contract import REFUSALS, Problem
@@ -26,13 +27,24 @@ def asked_filter(
     end: End = "",
     environment: Annotated[str | None, Query(description="deployment.environment.name")] = None,
     tenant: Annotated[str | None, Query(description="One tenant; outside your scope it has no rows")] = None,
+    range: Annotated[str, Query(description="15m, 1h, 6h, 24h, 7d or 30d until now, instead of start and end")] = "",
 ) -> Filter:
     """Dependency: the slice of telemetry a request is about."""
     try:
-        window = window_between(start, end, time.time_ns())
+        window = _window(start, end, range)
     except TimeRangeError as error:
         raise HTTPException(400, str(error)) from error
     return Filter(window, environment=environment or None, tenant=tenant or None)
+
+
+def _window(start: str, end: str, range: str) -> Window:
+    if not range:
+        return window_between(start, end, time.time_ns())
+    if start or end or range not in RANGES:
+        raise TimeRangeError(
+            f"cannot use range '{range[:40]}': write one of {', '.join(RANGES)}, without start and end"
+        )
+    return Window.last(RANGES[range], time.time_ns())
 
 
 Asked = Annotated[Filter, Depends(asked_filter)]

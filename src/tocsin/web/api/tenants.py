@@ -9,8 +9,9 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
 from tocsin.query import tenants
-from tocsin.web.api.asked import READING, Asked, Store
+from tocsin.web.api.asked import READING, Store
 from tocsin.web.api.contract import BEARER
+from tocsin.web.api.figures import Narrowed
 from tocsin.web.api.services import RedAnswer
 from tocsin.web.auth import Anybody
 
@@ -36,7 +37,7 @@ class TenantList(BaseModel):
 def list_tenants(
     store: Store,
     principal: Anybody,
-    asked: Asked,
+    asked: Narrowed,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 200,
 ) -> TenantList:
     rows = tenants.tenants(store, principal.scope, asked, limit=limit)

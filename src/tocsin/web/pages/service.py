@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException
@@ -46,7 +47,12 @@ def service(view: Annotated[View, Depends(view_of(page))], service: str, order: 
             *tiles.red_tiles(now, before, series, view.window, view.before_words),
             tiles.active_tile(active.active_requests(view.store, view.scope, asked)),
         ],
-        charts=charts.red_charts(series, view.window),
+        charts=charts.red_charts(
+            series,
+            view.window,
+            traces=partial(view.traces_in, service=service),
+            rest=view.rest("/series", service=service),
+        ),
         endpoints=endpoints,
         order=order,
         orders=ORDERS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException
@@ -48,7 +49,14 @@ def tenant(view: Annotated[View, Depends(view_of(page))], tenant: str) -> Respon
         platform=platform,
         row=next((row for row in rows if row.tenant == tenant), None),
         places=[text for text in (ranks.waits_words(rows, tenant), ranks.failures_words(rows, tenant)) if text],
-        charts=charts.red_charts(series, view.window, beside, tenant),
+        charts=charts.red_charts(
+            series,
+            view.window,
+            beside,
+            tenant,
+            traces=partial(view.traces_in, tenant=tenant),
+            rest=view.rest("/series", tenant=tenant),
+        ),
         endpoints=red.endpoints(view.store, view.scope, asked, limit=12),
         failing=_failing(view, asked),
         groups=groups,
