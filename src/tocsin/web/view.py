@@ -28,11 +28,12 @@ from tocsin.web.choice import Choice, ChoiceError
 from tocsin.web.page import Page
 from tocsin.web.paths import inner_path, root_of
 from tocsin.web.render import render
+from tocsin.web.white_label import EMBED
 from tocsin.web.words import Speech
 
 ZONE_COOKIE = "tocsin_zone"
 LIVE_COOKIE = "tocsin_live"
-NOT_KEPT = {*chosen.PARAMETERS, "before"}
+NOT_KEPT = {*chosen.PARAMETERS, "before", EMBED}
 """What `here` says anew or leaves out: a page of older rows does not survive a change of the question."""
 
 
@@ -73,6 +74,11 @@ class View:
     @property
     def is_live(self) -> bool:
         return self.choice.refresh_seconds > 0 and self.request.cookies.get(LIVE_COOKIE) != "off"
+
+    @property
+    def range_seconds(self) -> int:
+        """The length of the chosen range that ends now."""
+        return chosen.RANGES[self.choice.range]
 
     @property
     def span_words(self) -> str:
@@ -121,6 +127,8 @@ class View:
         return self.address(path, {**self.choice.parameters(), **kept, **changes})
 
     def address(self, path: str, parameters: dict[str, Any]) -> str:
+        if self.request.query_params.get(EMBED) == "1" and not path.startswith("/api/"):
+            parameters = {**parameters, EMBED: "1"}
         given = {name: value for name, value in parameters.items() if value is not None and value != ""}
         return f"{self.root}{path}" + (f"?{urlencode(given, doseq=True)}" if given else "")
 
