@@ -26,6 +26,7 @@ PAGES = [
     "/settings/keys",
     "/settings/users",
     "/settings/tokens",
+    "/settings/audit",
     "/search?q=nothing-like-this",
 ]
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"

@@ -27,6 +27,7 @@ from tocsin.web.auth import current_principal
 from tocsin.web.choice import Choice, ChoiceError
 from tocsin.web.page import Page
 from tocsin.web.paths import inner_path, root_of
+from tocsin.web.read_audit import note_read
 from tocsin.web.render import render
 from tocsin.web.white_label import EMBED
 from tocsin.web.words import Speech
@@ -210,7 +211,10 @@ def view_of(page: Page) -> Callable[..., View]:
         if not principal.has(page.role):
             raise HTTPException(403, f"{page.title} is open to the role {page.role.value} and above.")
         zone = zone_of(request)
-        return View(request, page, principal, _allowed_choice(request, principal, zone), zone, time.time_ns())
+        made = View(request, page, principal, _allowed_choice(request, principal, zone), zone, time.time_ns())
+        if page.notes_reads:
+            note_read(request, principal, made.shown_tenant, page.id)
+        return made
 
     return view
 

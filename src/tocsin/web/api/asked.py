@@ -13,6 +13,8 @@ from tocsin.query.timerange import RANGES, TimeRangeError, window_between
 from tocsin.storage.telemetry.engine import EngineError, QueryTimeoutError
 from tocsin.storage.telemetry.store import TelemetryStore
 from tocsin.web.api.contract import REFUSALS, Problem
+from tocsin.web.auth import Anybody
+from tocsin.web.read_audit import note_read
 
 READING: dict[int | str, dict[str, Any]] = REFUSALS | {
     400: {"model": Problem, "description": "A parameter cannot be read"},
@@ -68,3 +70,11 @@ async def answer_engine_error(request: Request, error: Exception) -> Any:
     else:
         detail = f"cannot read the telemetry store: {str(error).splitlines()[0][:300]}"
     return answer_http_error(request, HTTPException(503, detail))
+
+
+def note_asked(request: Request, principal: Anybody, tenant: str | None = None) -> None:
+    """Dependency: the read goes into the audit; its kind is the noun of the route."""
+    note_read(request, principal, tenant or None, request.url.path.partition("/api/v1/")[2].partition("/")[0])
+
+
+Noted = Annotated[None, Depends(note_asked)]

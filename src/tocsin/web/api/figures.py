@@ -11,12 +11,14 @@ from pydantic import BaseModel, Field
 
 from tocsin.query import active, errors, red
 from tocsin.query.filters import Filter
-from tocsin.web.api.asked import READING, Asked, Store
+from tocsin.web.api.asked import READING, Asked, Store, note_asked
 from tocsin.web.api.contract import BEARER, Shown
 from tocsin.web.api.services import EndpointAnswer, EndpointList
 from tocsin.web.auth import Anybody
 
-router = APIRouter(prefix="/api/v1", tags=["telemetry"], dependencies=[Depends(BEARER)], responses=READING)
+router = APIRouter(
+    prefix="/api/v1", tags=["telemetry"], dependencies=[Depends(BEARER), Depends(note_asked)], responses=READING
+)
 
 
 class SeriesAnswer(Shown):

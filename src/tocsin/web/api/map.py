@@ -8,11 +8,13 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from tocsin.query.map import service_map
-from tocsin.web.api.asked import READING, Asked, Store
+from tocsin.web.api.asked import READING, Asked, Store, note_asked
 from tocsin.web.api.contract import BEARER, Shown
 from tocsin.web.auth import Anybody
 
-router = APIRouter(prefix="/api/v1/map", tags=["telemetry"], dependencies=[Depends(BEARER)], responses=READING)
+router = APIRouter(
+    prefix="/api/v1/map", tags=["telemetry"], dependencies=[Depends(BEARER), Depends(note_asked)], responses=READING
+)
 
 
 class CallAnswer(Shown):

@@ -10,11 +10,16 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 from pydantic import BaseModel, Field
 
 from tocsin.query import red, sdk
-from tocsin.web.api.asked import READING, Asked, Store
+from tocsin.web.api.asked import READING, Asked, Store, note_asked
 from tocsin.web.api.contract import BEARER, MISSING, Shown
 from tocsin.web.auth import Anybody
 
-router = APIRouter(prefix="/api/v1/services", tags=["telemetry"], dependencies=[Depends(BEARER)], responses=READING)
+router = APIRouter(
+    prefix="/api/v1/services",
+    tags=["telemetry"],
+    dependencies=[Depends(BEARER), Depends(note_asked)],
+    responses=READING,
+)
 
 
 class RedAnswer(Shown):

@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel, Field
 
 from tocsin.query import compare, traces
 from tocsin.query.otlp import trace_document
 from tocsin.query.traces import MAX_LIMIT, Trace, TraceQuery, TraceQueryError, TraceSummary
-from tocsin.web.api.asked import READING, Asked, Store
+from tocsin.web.api.asked import READING, Asked, Noted, Store
 from tocsin.web.api.contract import BEARER, MISSING, Shown
 from tocsin.web.auth import Anybody
+from tocsin.web.read_audit import note_trace
 
 router = APIRouter(prefix="/api/v1/traces", tags=["telemetry"], dependencies=[Depends(BEARER)], responses=READING)
 
@@ -68,6 +69,7 @@ class Comparison(BaseModel):
 
 @router.get("", summary="Search traces")
 def search_traces(
+    _: Noted,
     store: Store,
     principal: Anybody,
     asked: Asked,
@@ -106,15 +108,15 @@ def search_traces(
 
 
 @router.get("/{trace_id}", summary="Read a trace as OTLP/JSON", responses=MISSING)
-def read_trace(store: Store, principal: Anybody, trace_id: str) -> dict[str, Any]:
+def read_trace(request: Request, store: Store, principal: Anybody, trace_id: str) -> dict[str, Any]:
     """TracesData with every span of the trace that you may see."""
-    return trace_document(_found(store, principal, trace_id))
+    return trace_document(_found(request, store, principal, trace_id))
 
 
 @router.get("/{trace_id}/comparison", summary="Compare a trace with a normal one", responses=MISSING)
-def compare_trace(store: Store, principal: Anybody, asked: Asked, trace_id: str) -> Comparison:
+def compare_trace(request: Request, store: Store, principal: Anybody, asked: Asked, trace_id: str) -> Comparison:
     """Beside the trace of median duration among those of the same operation that succeeded in the time asked for."""
-    own = _found(store, principal, trace_id)
+    own = _found(request, store, principal, trace_id)
     normal = compare.normal_for(store, principal.scope, own, asked.window)
     if normal is None:
         raise HTTPException(404, f"cannot compare trace {trace_id}: no other {own.root.name} succeeded in this time")
@@ -127,13 +129,14 @@ def compare_trace(store: Store, principal: Anybody, asked: Asked, trace_id: str)
     )
 
 
-def _found(store: Store, principal: Anybody, trace_id: str) -> Trace:
+def _found(request: Request, store: Store, principal: Anybody, trace_id: str) -> Trace:
     try:
         trace = traces.get(store, principal.scope, trace_id)
     except TraceQueryError as error:
         raise HTTPException(400, str(error)) from error
     if trace is None:
         raise HTTPException(404, f"cannot find trace {trace_id}: it is unknown, too old, or outside your scope")
+    note_trace(request, principal, trace)
     return trace
 
 

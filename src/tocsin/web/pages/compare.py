@@ -15,7 +15,15 @@ from tocsin.web.pages.trace import get_trace
 from tocsin.web.view import View, view_of
 from tocsin.web.words import Headline, Part, trace_link
 
-page = Page(id="compare", title="Compare", group="Explore", path="/traces/{trace_id}/compare", order=6, parent="traces")
+page = Page(
+    id="compare",
+    title="Compare",
+    group="Explore",
+    path="/traces/{trace_id}/compare",
+    order=6,
+    parent="traces",
+    notes_reads=False,
+)
 router = APIRouter()
 
 MOST_ROWS = 500

@@ -12,9 +12,12 @@ from tocsin.query.traces import SpanRecord, Trace, TraceQueryError
 from tocsin.web import trace_headline, waterfall
 from tocsin.web.flame import flame
 from tocsin.web.page import Page
+from tocsin.web.read_audit import note_trace
 from tocsin.web.view import View, view_of
 
-page = Page(id="trace", title="Trace", group="Explore", path="/traces/{trace_id}", order=5, parent="traces")
+page = Page(
+    id="trace", title="Trace", group="Explore", path="/traces/{trace_id}", order=5, parent="traces", notes_reads=False
+)
 router = APIRouter()
 
 
@@ -58,6 +61,7 @@ def get_trace(view: View, trace_id: str) -> Trace:
         raise HTTPException(404, str(error)) from error
     if found is None or not found.spans:
         raise HTTPException(404, "There is no such trace, or it is older than traces are kept, or not yours to see.")
+    note_trace(view.request, view.principal, found)
     return found
 
 

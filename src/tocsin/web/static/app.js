@@ -188,7 +188,7 @@ const ACTIONS = {
   download: async (button) => {
     const { download, frozenLink, snapshot } = await sharing();
     closeMenus();
-    download(snapshot(frozenLink(rangeOf(button), last), isDark(), last));
+    download(await snapshot(frozenLink(rangeOf(button), last), isDark(), last));
   },
 };
 const KEYS = {

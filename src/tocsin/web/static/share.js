@@ -12,7 +12,8 @@ export function frozenLink(rangeSeconds, shownAt) {
   return url.href;
 }
 
-const rulesOf = (sheet) => [...sheet.cssRules].map((rule) => rule.cssText).join("\n");
+// As served, because a browser's own text of a rule loses shorthands that hold variables.
+const styles = async () => (await Promise.all([...document.styleSheets].map(async ({ href }) => (await fetch(href)).text()))).join("\n");
 const NOT_KEPT = "script, link, meta[name='htmx-config'], nav, header.top, dialog, #toast, #progress, .skip, .tip, .behind, .copy, .ordering, form, .doors";
 
 // Charts are pictures from here on; clones of canvases are empty, so the originals are drawn off in the same order.
@@ -36,13 +37,13 @@ function strip(copy) {
   }
 }
 
-export function snapshot(link, isDark, shownAt) {
+export async function snapshot(link, isDark, shownAt) {
   const copy = document.documentElement.cloneNode(true);
   copy.dataset.theme = isDark ? "dark" : "light";
   freezeCanvases(copy);
   strip(copy);
   const style = document.createElement("style");
-  style.textContent = `${[...document.styleSheets].map(rulesOf).join("\n")}\n.shell { display: block; padding: 0; } .plot img { display: block; }`;
+  style.textContent = `${await styles()}\n.shell { display: block; padding: 0; } .plot img { display: block; max-width: 100%; }`;
   copy.querySelector("head").append(style);
   const note = document.createElement("p");
   note.className = "muted small";
