@@ -43,6 +43,7 @@ from tocsin.storage.telemetry.spool import Spool, SpoolSettings
 from tocsin.storage.telemetry.store import QuerySettings, TelemetryStore
 from tocsin.storage.telemetry.writer import Writer, WriterSettings
 from tocsin.web.application import build_site
+from tocsin.web.white_label import SiteSettings
 
 log = structlog.get_logger("tocsin.server")
 
@@ -90,6 +91,7 @@ SECTIONS: dict[str, type] = {
     "query": QuerySettings,
     "retention": RetentionSettings,
     "engine": ChdbSettings,
+    "site": SiteSettings,
 }
 
 

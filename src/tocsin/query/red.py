@@ -20,7 +20,8 @@ QUANTILES = (0.5, 0.9, 0.95, 0.99)
 SUMS = (
     "sum(r.requests) AS requests, sum(r.errors) AS errors, "
     "sumIf(r.requests, r.status_code BETWEEN 400 AND 499) AS client_errors, sum(r.seconds) AS seconds, "
-    "sumMap(r.buckets) AS buckets, sum(r.response_bytes) AS response_bytes"
+    "sumMap(r.buckets) AS buckets, sum(r.response_bytes) AS response_bytes, "
+    "sum(r.background_seconds) AS background_seconds"
 )
 
 
@@ -41,6 +42,12 @@ class Red:
     p99_seconds: float | None
     total_seconds: float  # time spent by all requests together
     response_bytes: int
+    background_seconds: float = 0.0  # work after the last byte of the answers, all requests together
+
+    @property
+    def mean_background_seconds(self) -> float | None:
+        """Background time of a request; None without traffic."""
+        return self.background_seconds / self.requests if self.requests else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +282,7 @@ def red_of(row: dict[str, Any], seconds: float) -> Red:
         p99_seconds=p99,
         total_seconds=total_seconds,
         response_bytes=int(row.get("response_bytes") or 0),
+        background_seconds=float(row.get("background_seconds") or 0.0),
     )
 
 

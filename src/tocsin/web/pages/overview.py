@@ -42,7 +42,7 @@ def overview(view: Annotated[View, Depends(view_of(page))]) -> Response:
             tiles.active_tile(in_flight),
             tiles.tenants_tile(tenants, len(harmed), view.link("/tenants")),
         ],
-        charts=charts.red_charts(series, view.window),
+        charts=charts.red_charts(series, view.window, traces=view.traces_in, rest=view.rest("/series")),
         endpoints=endpoints,
         tenants=tenants[:TENANTS],
         groups=groups,
