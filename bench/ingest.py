@@ -1,6 +1,6 @@
 """How many spans a second `tocsin serve` acknowledges over HTTP after fsync, and what that costs.
 
-    python -m bench.ingest [--seconds 20] [--connections 8] [--batch 512]
+    python -m bench.ingest [--seconds 20] [--connections 8] [--batch 512] [--rate 150000]
 
 In one run: a bare receiver (same HTTP server, appends and syncs the body, looks at nothing) and Tocsin (validates,
 spools, syncs, decodes, indexes, rolls up). Spans carry 8 attributes and random ids; every tenth has an event. The load
@@ -96,12 +96,16 @@ def _attribute(attributes: Any, key: str, value: str | int) -> None:
         entry.value.string_value = value
 
 
-async def _send(port: int, batch: Batch, spans: int, until: float, counts: list[int]) -> None:
+async def _send(port: int, batch: Batch, spans: int, until: float, pause: float, counts: list[int]) -> None:
+    """Send until then; with a pause, batches start no closer together than that."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = (
         "POST /v1/traces HTTP/1.1\r\nhost: bench\r\ncontent-type: application/x-protobuf\r\ncontent-length: {}\r\n\r\n"
     )
+    due = time.perf_counter()
     while time.perf_counter() < until:
+        due += pause
+        await asyncio.sleep(max(0.0, due - time.perf_counter()) if pause else 0)
         body = batch.renewed()
         writer.write(head.format(len(body)).encode() + body)
         answer = await reader.readuntil(b"\r\n\r\n")
@@ -114,22 +118,23 @@ async def _send(port: int, batch: Batch, spans: int, until: float, counts: list[
     writer.close()
 
 
-def _load(port: int, seconds: float, connections: int, spans: int, answer: Any) -> None:
+def _load(port: int, seconds: float, connections: int, spans: int, rate: float, answer: Any) -> None:
     async def run() -> Load:
         batches = [Batch(spans, seed) for seed in range(connections)]
         counts = [0, 0]
         started = time.perf_counter()
-        await asyncio.gather(*(_send(port, batch, spans, started + seconds, counts) for batch in batches))
+        pause = connections * spans / rate if rate else 0.0
+        await asyncio.gather(*(_send(port, batch, spans, started + seconds, pause, counts) for batch in batches))
         return Load(counts[0], time.perf_counter() - started, counts[1])
 
     answer.send(asyncio.run(run()))
 
 
-def generate(port: int, seconds: float, connections: int, spans: int) -> Load:
-    """Run the load generator in a process of its own."""
+def generate(port: int, seconds: float, connections: int, spans: int, rate: float = 0) -> Load:
+    """Run the load generator in a process of its own; `rate` in spans a second, 0 is as fast as it goes."""
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(
-        target=_load, args=(port, seconds, connections, spans, there)
+        target=_load, args=(port, seconds, connections, spans, rate, there)
     )
     process.start()
     load: Load = here.recv()
@@ -171,7 +176,7 @@ class Running:
             command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}, stderr=subprocess.DEVNULL
         )
         assert self.process.stdout is not None
-        line = next(line for line in self.process.stdout if "http://" in line)
+        line = next(line for line in self.process.stdout if "ready on http://" in line)
         self.port = int(line.split("http://")[1].split()[0].split(":")[1])
         self._seen = psutil.Process(self.process.pid)
 
@@ -187,11 +192,15 @@ class Running:
         return int(status.split("VmHWM:")[1].split()[0]) / 1e3
 
     def get(self, path: str) -> Any:
+        return json.loads(self.text(path))
+
+    def text(self, path: str) -> bytes:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}{path}", headers={"authorization": f"Bearer {TOKEN}"}
         )
         with urllib.request.urlopen(request) as answer:
-            return json.load(answer)
+            read: bytes = answer.read()
+            return read
 
     def stop(self) -> None:
         self.process.terminate()
@@ -235,6 +244,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--batch", type=int, default=512)
+    parser.add_argument("--rate", type=float, default=0, help="spans a second; 0 is as fast as it goes")
     parser.add_argument("--bare", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.bare:
@@ -257,7 +267,7 @@ def main() -> None:
         ]
         server = Running([str(part) for part in command], TOCSIN_ADMIN_TOKEN=TOKEN)
         idle_mb, cpu = server.resident_mb(), server.cpu_seconds()
-        load = generate(server.port, chosen.seconds, chosen.connections, chosen.batch)
+        load = generate(server.port, chosen.seconds, chosen.connections, chosen.batch, chosen.rate)
         cpu = server.cpu_seconds() - cpu
         behind = wait_for(lambda: stored(server) >= load.spans, 120)
         exact = stored(server) == load.spans
@@ -271,7 +281,8 @@ def main() -> None:
         rate, bare_rate = load.spans / load.seconds, bare_load.spans / bare_load.seconds
         print(f"acknowledged: {rate:,.0f} spans/s, {rate / bare_rate:.2f} of a mere fsync ({bare_rate:,.0f})")
         print(f"stored: {load.spans:,} spans acknowledged, all there once: {exact}; refused {load.refused}")
-        print(f"behind: all stored {behind:.2f} s after the last answer")
+        through = load.spans / (load.seconds + behind)
+        print(f"behind: all stored {behind:.2f} s after the last answer, {through:,.0f} spans/s from end to end")
         print(f"cpu: {cpu / load.spans * 1e6:.1f} µs a span in the server while loaded")
         print(f"memory: {idle_mb:.0f} MB at start, {peak_mb:.0f} MB at most")
         visible.sort()

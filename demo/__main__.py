@@ -1,4 +1,4 @@
-"""The demo's command line: `python -m demo run`, `product`, `renderer`, `traffic`, `fault`, `otel-only`."""
+"""The demo's command line: `python -m demo up`, `run`, `product`, `renderer`, `traffic`, `fault`, `otel-only`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from demo.processes import follow_parent
-from demo.run import DEFAULT_PORT, RunSettings, run_demo
+from demo.run import DEFAULT_PORT, DEFAULT_SERVER_PORT, OwnServer, RunSettings, run_demo
 
 DEFAULT_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
 
@@ -31,6 +31,24 @@ def _run(chosen: argparse.Namespace) -> int:
             port=chosen.port, rate=chosen.rate, endpoint=chosen.endpoint, key=chosen.key, data_folder=chosen.data
         )
     )
+
+
+def _up(chosen: argparse.Namespace) -> int:
+    return run_demo(
+        RunSettings(
+            port=chosen.product_port,
+            rate=chosen.rate,
+            server=OwnServer(chosen.data, chosen.port),
+            data_folder=chosen.data / "product",
+        )
+    )
+
+
+def _server(chosen: argparse.Namespace) -> int:
+    from tocsin.cli.commands import app
+
+    app(["serve", *chosen.options])
+    return 0
 
 
 def _product(chosen: argparse.Namespace) -> int:
@@ -82,7 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m demo", description="Tallyroom, the product to watch with Tocsin.")
     parser.add_argument("--follow-parent", action="store_true", help=argparse.SUPPRESS)
     commands = parser.add_subparsers(required=True, metavar="command")
+    _add_up(commands)
     _add_run(commands)
+
+    server = commands.add_parser("server", help="only the server, as `tocsin serve`", prefix_chars="\0")
+    server.add_argument("options", nargs="*", help="of `tocsin serve`")
+    server.set_defaults(command=_server)
 
     product = commands.add_parser("product", help="only the product")
     product.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 is any free port")
@@ -115,6 +138,15 @@ def _parser() -> argparse.ArgumentParser:
     otel_only.add_argument("--exporter", choices=("http-protobuf", "http-json", "grpc"), default="http-protobuf")
     otel_only.set_defaults(command=_otel_only)
     return parser
+
+
+def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    up = commands.add_parser("up", help="a Tocsin server, and everything of `run` reporting to it")
+    up.add_argument("--port", type=int, default=DEFAULT_SERVER_PORT, help="of the server; 0 is any free port")
+    up.add_argument("--product-port", type=int, default=DEFAULT_PORT, help="of the product; 0 is any free port")
+    up.add_argument("--rate", type=float, default=25.0, help="requests a second, average over a day")
+    up.add_argument("--data", type=Path, default=Path("tocsin-data-demo"), help="folder to keep everything in")
+    up.set_defaults(command=_up)
 
 
 def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
 from fastapi import FastAPI, Header, HTTPException
 from google.protobuf.json_format import MessageToDict
@@ -100,7 +101,9 @@ def _span_exporter(exporter: Exporter) -> SpanExporter:
 
 def _headers_from_environment() -> dict[str, str]:
     pairs = os.environ.get("OTEL_EXPORTER_OTLP_HEADERS", "").split(",")
-    return {name.strip(): value.strip() for name, _, value in (pair.partition("=") for pair in pairs) if name.strip()}
+    parts = (pair.partition("=") for pair in pairs)
+    # As the official exporters read them: values are URL-encoded, so that "Bearer key" can stand there at all.
+    return {name.strip(): unquote(value).strip() for name, _, value in parts if name.strip()}
 
 
 def _write_ids_in_hex(node: Any) -> None:

@@ -23,6 +23,8 @@ class Child:
 
     def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         self.name = name
+        self.said: list[str] = []
+        """The lines it printed up to its URL."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "demo", "--follow-parent", *arguments],
             env=environment,
@@ -32,15 +34,19 @@ class Child:
         )
         self._reader: threading.Thread | None = None
 
-    def wait_for_url(self) -> str:
-        """The URL the child prints when it answers; from then on its output is passed on. Raises StartError."""
-        output = self._output()
-        line = output.readline().strip()
-        if not line.startswith("http://"):
-            self.stop()
-            raise StartError(f"cannot start {self.name}: {line or 'it ended without a word; its error is above'}")
-        self.pass_on_output()
-        return line
+    def wait_for_url(self, introduction: str = "") -> str:
+        """The URL the child prints when it answers, on a line of its own or behind `introduction`.
+
+        From then on its output is passed on. Raises StartError when the child ends instead.
+        """
+        for line in self._output():
+            self.said.append(line.strip())
+            start, _, rest = line.strip().partition("http://")
+            if rest and (start.endswith(introduction) if introduction else not start):
+                self.pass_on_output()
+                return f"http://{rest.split()[0]}"
+        self.stop()
+        raise StartError(f"cannot start {self.name}: {' '.join(self.said) or 'its error is above'}")
 
     def pass_on_output(self) -> None:
         """Print from now on what the child prints."""

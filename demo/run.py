@@ -1,10 +1,11 @@
-"""Starts the renderer, the product and its traffic, and stops them together."""
+"""Starts the product with its renderer and traffic, if wanted with a server that watches it, and stops all together."""
 
 from __future__ import annotations
 
 import os
 import signal
 import socket
+import sys
 import tempfile
 import threading
 from contextlib import ExitStack
@@ -16,6 +17,18 @@ from demo.processes import Child, StartError
 from demo.tenants import TENANTS
 
 DEFAULT_PORT = 8000
+DEFAULT_SERVER_PORT = 4318
+GRPC_PORT = 4317
+
+
+@dataclass(frozen=True)
+class OwnServer:
+    """A Tocsin server that runs as long as the demo."""
+
+    data_folder: Path
+    """Where it keeps its state; an earlier demo's goes on."""
+    port: int = DEFAULT_SERVER_PORT
+    """0 is any free one, and so is the wanted one when it is taken."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +41,8 @@ class RunSettings:
     """Requests a second, average over a day."""
     endpoint: str | None = None
     """The Tocsin server to report to; None leaves it to the environment."""
+    server: OwnServer | None = None
+    """The Tocsin server to start and report to, instead of `endpoint`."""
     key: str | None = None
     """The ingest key; None leaves it to the environment."""
     data_folder: Path | None = None
@@ -70,7 +85,42 @@ def choose_port(wanted: int) -> int:
 
 
 def _start(settings: RunSettings, folder: Path, children: list[Child]) -> None:
-    environment = _environment(settings)
+    watcher = _start_server(settings.server, children) if settings.server else None
+    product_url = _start_product(settings, watcher.url if watcher else settings.endpoint, folder, children)
+    port_option = "" if product_url.endswith(f":{DEFAULT_PORT}") else f" --url {product_url}"
+    fault = f"{_python()} -m demo fault"
+    _say("faults", f"{fault} list{port_option}")
+    _say("", f"{fault} errors-for-one-tenant on --tenant acme{port_option}")
+    if watcher:
+        _say("open", watcher.url)
+        if watcher.setup_link:
+            _say("", f"{watcher.setup_link}  (once: makes the administrator you sign in as)")
+        _say("stop", "Ctrl-C")
+
+
+@dataclass(frozen=True)
+class _Watcher:
+    url: str
+    setup_link: str  # '' when there is an administrator
+
+
+def _start_server(settings: OwnServer, children: list[Child]) -> _Watcher:
+    port, grpc_port = choose_port(settings.port), choose_port(GRPC_PORT)
+    for wanted, chosen in ((settings.port, port), (GRPC_PORT, grpc_port)):
+        if chosen != wanted:
+            _say("tocsin", f"port {wanted} is taken, choosing a free one")
+    arguments = ["--data", str(settings.data_folder), "--port", str(port), "--grpc-port", str(grpc_port)]
+    server = Child("the server", ["server", *arguments], os.environ)
+    children.append(server)
+    url = server.wait_for_url("is ready on ")
+    _say("tocsin", f"{url}  (state in {settings.data_folder})")
+    links = [word for line in server.said for word in line.split() if "/setup/" in word]
+    return _Watcher(url, links[0] if links else "")
+
+
+def _start_product(settings: RunSettings, endpoint: str | None, folder: Path, children: list[Child]) -> str:
+    """Renderer, product and traffic; answers the product's URL."""
+    environment = _environment(endpoint, settings.key)
     folder.mkdir(parents=True, exist_ok=True)
     renderer = Child(
         "the invoice renderer", ["renderer", "--port", "0", "--log", str(folder / "renderer.log")], environment
@@ -94,9 +144,7 @@ def _start(settings: RunSettings, folder: Path, children: list[Child]) -> None:
     traffic.pass_on_output()
     _say("traffic", f"about {settings.rate:g} requests/s of {len(TENANTS)} tenants")
     _say("log", f"{log} has the product's tracebacks")
-    url = "" if port == DEFAULT_PORT else f" --url {product_url}"
-    _say("faults", f"python -m demo fault list{url}")
-    _say("", f"python -m demo fault errors-for-one-tenant on --tenant acme{url}")
+    return product_url
 
 
 def _watch(children: list[Child], stopped: threading.Event) -> int:
@@ -117,13 +165,19 @@ def _stop(children: list[Child]) -> None:
         child.stop()
 
 
-def _environment(settings: RunSettings) -> dict[str, str]:
+def _environment(endpoint: str | None, key: str | None) -> dict[str, str]:
     environment = dict(os.environ)
-    if settings.endpoint:
-        environment["TOCSIN_ENDPOINT"] = settings.endpoint
-    if settings.key:
-        environment["TOCSIN_INGEST_KEY"] = settings.key
+    if endpoint:
+        environment["TOCSIN_ENDPOINT"] = endpoint
+    if key:
+        environment["TOCSIN_INGEST_KEY"] = key
     return environment
+
+
+def _python() -> str:
+    """How a person in this folder starts this very Python."""
+    path = os.path.relpath(sys.executable)
+    return "python" if path.startswith("..") else path
 
 
 def _say(who: str, what: str) -> None:

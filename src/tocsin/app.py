@@ -144,7 +144,7 @@ class Server:
         self.settings = config
         self.config = config[ServerSettings]
         self.data = Path(self.config.data).absolute()
-        self.data.mkdir(parents=True, exist_ok=True)
+        make_private(self.data)
         self.control = open_control(config)
         self.engine = ChdbEngine(self.data / "telemetry", config[ChdbSettings])
         self.migrated = migrate(self.engine)
@@ -159,8 +159,7 @@ class Server:
             self.spool, self.keyring.find, replace(ingest, require_key=ingest.require_key or not self.config.is_local)
         )
         self.local_token = secrets.token_urlsafe(32)
-        self.grpc_port: int | None = None
-        self.asgi = Front(OtlpHttp(self.gate), build_site(self, self._lifespan))
+        self.asgi = Front(OtlpHttp(self.gate), build_site(self))
         self._pruning = threading.Event()
 
     def start(self) -> None:
@@ -206,15 +205,15 @@ class Server:
         return ""
 
     @asynccontextmanager
-    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+    async def grpc_listening(self) -> AsyncIterator[int | None]:
+        """Take OTLP/gRPC in this event loop meanwhile; gives the port, None when it is turned off. Raises OSError."""
         if self.config.grpc_port is None or self.config.grpc_port < 0:
-            yield
+            yield None
             return
         grpc = OtlpGrpc(self.gate)
-        self.grpc_port = await grpc.start(self.config.host, self.config.grpc_port)
-        log.info("grpc.listening", host=self.config.host, port=self.grpc_port)
+        port = await grpc.start(self.config.host, self.config.grpc_port)
         try:
-            yield
+            yield port
         finally:
             await grpc.stop()
 
@@ -291,13 +290,19 @@ def embed(app: Any, *, path: str = "/monitoring", data: str | None = None, **opt
     overrides = {"server.data": data, "server.grpc_port": -1, "ingest.require_key": True}
     embedded = Embedded(configuration(overrides), path)
     app.mount(path, embedded)
-    instrument(app, transport=embedded.take, compression="none", **options)
+    excluded = (*options.pop("exclude", ()), path)
+    instrument(app, transport=embedded.take, compression="none", exclude=excluded, **options)
+
+
+def make_private(data: Path) -> None:
+    """Make the data folder if it is missing, for its owner alone: it holds password hashes and what customers sent."""
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 def open_control(config: Config) -> ControlStore:
     """The control store these settings name. Raises StoreUnusable."""
     data = Path(config[ServerSettings].data).absolute()
-    data.mkdir(parents=True, exist_ok=True)
+    make_private(data)
     control = config[ControlSettings]
     return ControlStore.open(control.url_with(data), control=control, auth=config[AuthSettings])
 

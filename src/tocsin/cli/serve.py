@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gc
 import logging
+import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, TextIO, cast
 
 import typer
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from tocsin.app import Server
 
 
 def serve(
@@ -36,14 +45,25 @@ def serve(
         "server.grpc_port": grpc_port,
         "ingest.require_key": require_ingest_key,
     }
+    leave_on_signals()
     with failing_clearly():
         filled = configuration(overrides, config)
         listener = listen(*_address(filled))
         server = Server(filled)
-    try:
-        _run(server, listener)
-    finally:
-        server.close()
+        try:
+            _run(server, listener)
+        finally:
+            server.close()
+
+
+def leave_on_signals() -> None:
+    """Make SIGTERM and Ctrl-C unwind the stack, so that the stores are closed; uvicorn raises them again at its end."""
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        sys.exit(0)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, leave)
 
 
 def _address(filled: object) -> tuple[str, int]:
@@ -69,27 +89,14 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _run(server: object, listener: socket.socket) -> None:
+def _run(server: Server, listener: socket.socket) -> None:
     import uvicorn
 
-    from tocsin.app import Server
-
-    assert isinstance(server, Server)
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
-    url = f"http://{shown}:{port}"
     server.start()
-    link = server.setup_link(url)
-    typer.echo(f"Tocsin {server.vitals.version} is ready on {url} (state in {server.data})")
-    if link:
-        typer.echo(f"Create the administrator with this one-time link: {link}")
-    sys.stdout.flush()
-    # What was built at start stays for good: the collector need not walk over it again and again.
-    gc.collect()
-    gc.freeze()
-    uvicorn.Server(
+    http = uvicorn.Server(
         uvicorn.Config(
             server.asgi,
+            lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
@@ -97,7 +104,43 @@ def _run(server: object, listener: socket.socket) -> None:
             timeout_keep_alive=75,
             proxy_headers=False,
         )
-    ).run(sockets=[listener])
+    )
+    with asyncio.Runner(loop_factory=http.config.get_loop_factory()) as runner:
+        runner.run(_listen_until_told(server, http, listener))
+
+
+async def _listen_until_told(server: Server, http: uvicorn.Server, listener: socket.socket) -> None:
+    async with server.grpc_listening() as grpc_port:
+        _announce(server, listener, grpc_port)
+        # What was built at start stays for good: the collector need not walk over it again and again.
+        gc.collect()
+        gc.freeze()
+        await http.serve(sockets=[listener])
+
+
+def _announce(server: Server, listener: socket.socket, grpc_port: int | None) -> None:
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
+    url = f"http://{shown}:{port}"
+    link = server.setup_link(url)
+    grpc = f"OTLP/gRPC on port {grpc_port}" if grpc_port is not None else "no OTLP/gRPC"
+    if link:
+        typer.echo(f"Create the administrator with this one-time link: {link}")
+    # Last, so that whoever waits for this line has read everything.
+    typer.echo(f"Tocsin {server.vitals.version} is ready on {url} ({grpc}, state in {server.data})")
+    sys.stdout.flush()
+
+
+class _StandardError:
+    """Standard error that drops what it cannot take: no thread may end for want of space for its log line."""
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
 
 
 def configure_logs() -> None:
@@ -114,7 +157,7 @@ def configure_logs() -> None:
             structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")

@@ -6,6 +6,7 @@ import base64
 import binascii
 import sys
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -20,6 +21,8 @@ else:
 ENCODINGS = ("gzip", "deflate", "zstd", "identity")
 HEX_FIELDS = {"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"}
 MAX_JSON_DEPTH = 64
+# Each costs a copy of all that follows it, so a body of a million empty ones would keep a core busy for hours.
+MAX_MEMBERS = 100
 
 
 class BodyError(ValueError):
@@ -55,38 +58,35 @@ def decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:
 
 
 def _inflate(body: bytes, window_bits: int, max_bytes: int) -> bytes:
-    parts, size, rest = [], 0, body
     try:
-        while rest:
-            decompressor = zlib.decompressobj(window_bits)
-            part = decompressor.decompress(rest, max_bytes + 1 - size)
-            size += len(part)
-            if size > max_bytes:
-                raise BodyTooLargeError
-            if not decompressor.eof:
-                raise BodyError("cannot decompress the body: it is cut off")
-            parts.append(part)
-            rest = decompressor.unused_data
+        return _join_members(body, lambda: zlib.decompressobj(window_bits), max_bytes)
     except zlib.error as error:
         raise BodyError(f"cannot decompress the body: {error}") from error
-    return b"".join(parts)
 
 
 def _unzstd(body: bytes, max_bytes: int) -> bytes:
-    parts, size, rest = [], 0, body
     try:
-        while rest:
-            decompressor = zstd.ZstdDecompressor()
-            part = decompressor.decompress(rest, max_bytes + 1 - size)
-            size += len(part)
-            if size > max_bytes:
-                raise BodyTooLargeError
-            if not decompressor.eof:
-                raise BodyError("cannot decompress the body: it is cut off")
-            parts.append(part)
-            rest = decompressor.unused_data
+        return _join_members(body, zstd.ZstdDecompressor, max_bytes)
     except zstd.ZstdError as error:
         raise BodyError(f"cannot decompress the body: {error}") from error
+
+
+def _join_members(body: bytes, decompressor_of_one: Callable[[], Any], max_bytes: int) -> bytes:
+    """The contents of all members (gzip's word; zstd says frames), which simply follow one another."""
+    parts: list[bytes] = []
+    size, rest = 0, body
+    while rest:
+        if len(parts) == MAX_MEMBERS:
+            raise BodyError(f"cannot decompress the body: it has more than {MAX_MEMBERS} members; send it as one")
+        decompressor = decompressor_of_one()
+        part = decompressor.decompress(rest, max_bytes + 1 - size)
+        size += len(part)
+        if size > max_bytes:
+            raise BodyTooLargeError
+        if not decompressor.eof:
+            raise BodyError("cannot decompress the body: it is cut off")
+        parts.append(part)
+        rest = decompressor.unused_data
     return b"".join(parts)
 
 

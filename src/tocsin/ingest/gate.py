@@ -16,6 +16,8 @@ from tocsin.storage.telemetry.decode import Signal
 from tocsin.storage.telemetry.spool import Spool, SpoolFullError
 
 DAY_NS = 86_400 * 10**9
+# Bodies beyond this are decompressed and parsed in a thread, so that the event loop stays free for others.
+LARGE_BODY_BYTES = 512 * 1024
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,14 @@ class IngestSettings:
     )
     max_body_bytes: int = setting(16 * 1024**2, unit="bytes", help="Largest request body as sent.")
     max_message_bytes: int = setting(64 * 1024**2, unit="bytes", help="Largest request body once decompressed.")
+    max_json_bytes: int = setting(
+        16 * 1024**2,
+        unit="bytes",
+        help="Largest OTLP/JSON body once decompressed; reading it takes some twenty times as much memory.",
+    )
+    max_body_seconds: float = setting(
+        60.0, unit="seconds", help="Time a request body may take to arrive; raise it for senders on slow links."
+    )
     max_in_flight_bytes: int = setting(
         256 * 1024**2, unit="bytes", help="Bodies worked on at one time before senders are told to retry."
     )
@@ -109,9 +119,7 @@ class Gate:
         return key
 
     def reserve(self, size: int) -> None:
-        """Account for a body that is about to be worked on; pair with `release`. Raises Refused (413, 503)."""
-        if size > self.settings.max_body_bytes:
-            raise too_large(f"{size} bytes are more than the {self.settings.max_body_bytes} allowed")
+        """Account for a body that is about to be worked on; pair with `release`. Raises Refused (503)."""
         if self._in_flight + size > self.settings.max_in_flight_bytes:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "cannot accept the request: too many are in flight", 1)
         self._in_flight += size

@@ -11,7 +11,7 @@ import grpc.aio
 
 from tocsin.ingest import counters
 from tocsin.ingest.body import BodyError
-from tocsin.ingest.gate import Gate, Refused
+from tocsin.ingest.gate import LARGE_BODY_BYTES, Admission, Gate, Key, Refused
 from tocsin.ingest.validate import parse
 from tocsin.ingest.wire import partial_success, status
 from tocsin.storage.telemetry.decode import Signal
@@ -49,7 +49,8 @@ class OtlpGrpc:
             bound = self._server.add_insecure_port(address)
         except RuntimeError as error:
             raise OSError(
-                f"cannot listen for OTLP/gRPC on {address}: {error}; choose another with --grpc-port, 0 turns it off"
+                f"cannot listen for OTLP/gRPC on {address}: it is taken or not of this machine; choose another with "
+                "--grpc-port, -1 turns it off"
             ) from error
         await self._server.start()
         return bound
@@ -75,20 +76,28 @@ class OtlpGrpc:
     async def _take(self, signal: Signal, body: bytes, metadata: dict[str, Any]) -> bytes:
         key = self._gate.authenticate(_secret(metadata))
         counters.received_bytes.labels(signal).inc(len(body))
+        self._gate.reserve(len(body))
         try:
-            admission = self._gate.admit(signal, body, parse(signal, body), key)
-        except BodyError as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from error
-        try:
+            is_large = len(body) > LARGE_BODY_BYTES
+            arguments = (signal, body, key)
+            admission = await asyncio.to_thread(self._admit, *arguments) if is_large else self._admit(*arguments)
             is_new = await asyncio.wrap_future(admission.stored)
         except OSError as error:
             raise Refused(
                 HTTPStatus.SERVICE_UNAVAILABLE, f"cannot write to the spool: {error}; retry later", 5
             ) from error
+        finally:
+            self._gate.release(len(body))
         if not is_new:
             counters.repeated.labels(signal).inc()
         checked = admission.checked
         return partial_success(checked.rejected, checked.explanation) if checked.explanation else b""
+
+    def _admit(self, signal: Signal, body: bytes, key: Key | None) -> Admission:
+        try:
+            return self._gate.admit(signal, body, parse(signal, body), key)
+        except BodyError as error:
+            raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from error
 
 
 def _secret(metadata: dict[str, Any]) -> str:

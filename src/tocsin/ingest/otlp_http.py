@@ -11,7 +11,7 @@ import orjson
 
 from tocsin.ingest import counters
 from tocsin.ingest.body import BodyError, BodyTooLargeError, decompress, from_json
-from tocsin.ingest.gate import Admission, Gate, Key, Refused, too_large
+from tocsin.ingest.gate import LARGE_BODY_BYTES, Admission, Gate, Key, Refused, too_large
 from tocsin.ingest.validate import REQUESTS, parse
 from tocsin.ingest.wire import partial_success, status
 from tocsin.storage.telemetry.decode import Signal
@@ -26,8 +26,7 @@ REJECTED_NAMES = {
     Signal.METRICS: "rejectedDataPoints",
     Signal.LOGS: "rejectedLogRecords",
 }
-# Bodies beyond this are decompressed and parsed in a thread, so that the event loop stays free for others.
-LARGE_BODY_BYTES = 512 * 1024
+DRAINED_BYTES, DRAINED_SECONDS = 256 * 1024**2, 10.0  # of a refused body, before the answer is sent regardless
 
 
 class OtlpHttp:
@@ -41,10 +40,11 @@ class OtlpHttp:
         is_json = headers.get(b"content-type", "").partition(";")[0].strip().lower() == JSON
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         signal = PATHS.get(path)
+        body = _Body(receive)
         try:
             if signal is None:
                 raise Refused(HTTPStatus.NOT_FOUND, f"cannot find {path}; OTLP has {', '.join(PATHS)}")
-            admission = await self._take(signal, scope["method"], headers, is_json, receive)
+            admission = await self._take(signal, scope["method"], headers, is_json, body)
             outcome = HTTPStatus.OK
             payload = _success(signal, admission, is_json)
             extra: list[tuple[bytes, bytes]] = []
@@ -52,7 +52,8 @@ class OtlpHttp:
             outcome = refused.status
             payload = _failure(refused, is_json)
             extra = _failure_headers(refused)
-            await _drain(receive)
+            if refused.status is not HTTPStatus.REQUEST_TIMEOUT:
+                await body.drain()
         if signal is not None:
             counters.requests.labels(signal, "http", str(outcome.value)).inc()
         content_type = (JSON if is_json else PROTOBUF).encode()
@@ -62,7 +63,7 @@ class OtlpHttp:
         await send({"type": "http.response.body", "body": payload})
 
     async def _take(
-        self, signal: Signal, method: str, headers: dict[bytes, str], is_json: bool, receive: Receive
+        self, signal: Signal, method: str, headers: dict[bytes, str], is_json: bool, incoming: _Body
     ) -> Admission:
         if method != "POST":
             raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, f"cannot {method} telemetry; POST it")
@@ -73,7 +74,7 @@ class OtlpHttp:
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 f"cannot read content-type {content_type!r}; send {PROTOBUF} or {JSON}",
             )
-        body = await self._read(headers, receive)
+        body = await self._read(headers, incoming)
         counters.received_bytes.labels(signal).inc(len(body))
         self._gate.reserve(len(body))
         try:
@@ -88,15 +89,15 @@ class OtlpHttp:
 
     def _admit(self, signal: Signal, body: bytes, encoding: str, is_json: bool, key: Key | None) -> Admission:
         """Everything between the bytes as sent and the spool. Raises Refused."""
+        limit = self._gate.settings.max_json_bytes if is_json else self._gate.settings.max_message_bytes
         try:
-            plain = decompress(body, encoding, self._gate.settings.max_message_bytes)
+            plain = decompress(body, encoding, limit)
             if is_json:
                 request = REQUESTS[signal]()
                 from_json(plain, request)
                 return self._gate.admit(signal, None, request, key)
             return self._gate.admit(signal, plain, parse(signal, plain), key)
         except BodyTooLargeError as error:
-            limit = self._gate.settings.max_message_bytes
             raise too_large(f"it holds more than the {limit} bytes allowed once decompressed") from error
         except BodyError as error:
             is_encoding = "content-encoding" in str(error)
@@ -113,23 +114,57 @@ class OtlpHttp:
         if not is_new:
             counters.repeated.labels(signal).inc()
 
-    async def _read(self, headers: dict[bytes, str], receive: Receive) -> bytes:
+    async def _read(self, headers: dict[bytes, str], incoming: _Body) -> bytes:
         limit = self._gate.settings.max_body_bytes
         declared = headers.get(b"content-length", "")
         if declared.isdigit() and int(declared) > limit:
             raise too_large(f"{declared} bytes are more than the {limit} allowed")
+        seconds = self._gate.settings.max_body_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await incoming.read(limit)
+        except TimeoutError:
+            raise Refused(
+                HTTPStatus.REQUEST_TIMEOUT,
+                f"cannot read the body: it did not arrive within {seconds:g} s; check the network or send less at once",
+            ) from None
+
+
+class _Body:
+    """The body of one request, as it comes in."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._is_over = False  # after which asking for more would wait for the next request
+
+    async def read(self, limit: int) -> bytes:
+        """All of it. Raises Refused when it is larger than `limit` bytes or cut off."""
         parts, size = [], 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Refused(HTTPStatus.BAD_REQUEST, "cannot read the body: the connection was closed half-way")
-            part = message.get("body", b"")
+        while not self._is_over:
+            part = await self._next()
             size += len(part)
             if size > limit:
                 raise too_large(f"more than the {limit} bytes allowed")
             parts.append(part)
-            if not message.get("more_body"):
-                return b"".join(parts) if len(parts) > 1 else part
+        return b"".join(parts) if len(parts) > 1 else parts[0]
+
+    async def drain(self) -> None:
+        """Read on for a while what was refused: a sender still writing would see a reset instead of the answer."""
+        left = DRAINED_BYTES
+        try:
+            async with asyncio.timeout(DRAINED_SECONDS):
+                while left > 0 and not self._is_over:
+                    left -= len(await self._next())
+        except (TimeoutError, Refused):
+            pass  # it is answered all the same
+
+    async def _next(self) -> bytes:
+        message = await self._receive()
+        self._is_over = not message.get("more_body")
+        if message["type"] == "http.disconnect":
+            raise Refused(HTTPStatus.BAD_REQUEST, "cannot read the body: the connection was closed half-way")
+        part: bytes = message.get("body", b"")
+        return part
 
 
 def _secret(headers: dict[bytes, str]) -> str:
@@ -137,16 +172,6 @@ def _secret(headers: dict[bytes, str]) -> str:
     if kind.lower() == "bearer" and value:
         return value.strip()
     return headers.get(b"x-tocsin-key", "").strip()
-
-
-async def _drain(receive: Receive) -> None:
-    """Read on for a while what was refused: a sender that is still writing would see a reset instead of the answer."""
-    left = 256 * 1024**2
-    while left > 0:
-        message = await receive()
-        left -= len(message.get("body", b""))
-        if message["type"] == "http.disconnect" or not message.get("more_body"):
-            return
 
 
 def _success(signal: Signal, admission: Admission, is_json: bool) -> bytes:
@@ -182,6 +207,8 @@ def _failure_headers(refused: Refused) -> list[tuple[bytes, bytes]]:
         headers.append((b"retry-after", str(refused.retry_seconds).encode()))
     if refused.status is HTTPStatus.METHOD_NOT_ALLOWED:
         headers.append((b"allow", b"POST"))
+    if refused.status is HTTPStatus.REQUEST_TIMEOUT:
+        headers.append((b"connection", b"close"))
     if refused.status is HTTPStatus.UNAUTHORIZED:
         headers.append((b"www-authenticate", b"Bearer"))
     return headers

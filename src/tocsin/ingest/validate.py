@@ -80,9 +80,9 @@ def _explain(signal: Signal, problems: Counter[str], notes: Counter[str]) -> str
 
 
 def _check_spans(request: Any, bounds: Bounds, problems: Counter[str], notes: Counter[str]) -> int:
-    # One pass with the cheap tests inline: this loop runs for every span that ever arrives. Counting attributes and
-    # events costs as much again, so it is left out where the whole request is too small to hold a monstrous span.
-    oldest, newest = bounds.oldest_ns, bounds.newest_ns
+    # One pass with the cheap tests inline: this loop runs for every span that ever arrives. Counting events and links
+    # costs as much again, so it is left out where the spans of a request are small on average.
+    oldest, newest, max_attributes = bounds.oldest_ns, bounds.newest_ns, bounds.max_attributes
     items = sum(len(scope.spans) for part in request.resource_spans for scope in part.scope_spans)
     is_heavy = request.ByteSize() > HEAVY_SPAN_BYTES * items
     for part in request.resource_spans:
@@ -102,6 +102,7 @@ def _check_spans(request: Any, bounds: Bounds, problems: Counter[str], notes: Co
                     or trace_id == NULL_TRACE_ID
                     or span_id == NULL_SPAN_ID
                     or crowded_resource
+                    or len(span.attributes) > max_attributes
                     or (is_heavy and _is_crowded(span, bounds))
                 ):
                     problems[_span_problem(span, bounds)] += 1

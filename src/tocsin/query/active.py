@@ -28,18 +28,24 @@ def active_requests(store: TelemetryStore, scope: Scope, filter: Filter, points:
     aligned = filter.aligned(step)
     aligned = replace(aligned, method=None, route=None)  # the metric has no such dimensions
     conditions = aligned.conditions()
-    per_instance = (
-        f"SELECT instance, tenant, toUnixTimestamp(toStartOfInterval(p.time, INTERVAL {step} SECOND)) AS at, "
-        f"max(p.value) AS highest, argMax(p.value, p.time) AS latest, "
-        f"max(p.time) > {{fresh:DateTime64(9)}} AS is_fresh "
-        f"FROM metric_points AS p WHERE name = 'http.server.active_requests' AND {conditions} "
-        f"GROUP BY instance, tenant, at"
+    source = f"FROM metric_points AS p WHERE name = 'http.server.active_requests' AND {conditions}"
+    per_process = (
+        f"SELECT service, instance, tenant, toUnixTimestamp(toStartOfInterval(p.time, INTERVAL {step} SECOND)) AS at, "
+        f"max(p.value) AS highest {source} GROUP BY service, instance, tenant, at"
     )
-    sql = f"SELECT at, sum(highest), sumIf(latest, is_fresh), max(is_fresh) FROM ({per_instance}) GROUP BY at"
-    fresh = seconds_text(max(0, filter.window.end_ns - FRESH_SECONDS * 10**9))
-    rows = store.read(filter.narrowed(scope), sql, **aligned.parameters(), fresh=fresh).rows
-    found = {at: value for at, value, _, _ in rows}
-    last = max(rows, key=lambda row: row[0], default=None)
+    narrowed, parameters = filter.narrowed(scope), aligned.parameters()
+    found = dict(store.read(narrowed, f"SELECT at, sum(highest) FROM ({per_process}) GROUP BY at", **parameters).rows)
+    latest = (
+        f"SELECT argMax(p.value, p.time) AS latest {source} AND p.time > {{fresh:DateTime64(9)}} "
+        f"GROUP BY service, instance, tenant"
+    )
+    fresh = seconds_text(filter.window.end_ns - FRESH_SECONDS * 10**9)
+    sql = f"SELECT count(), sum(latest) FROM ({latest})"
+    ((reports, value),) = store.read(narrowed, sql, **parameters, fresh=fresh).rows
     times = step_times(aligned, step)
-    now = max(0, round(last[2])) if last is not None and last[3] else None
-    return ActiveRequests(now=now, times=times, values=[found.get(at) for at in times], step_seconds=step)
+    return ActiveRequests(
+        now=max(0, round(value)) if reports else None,
+        times=times,
+        values=[found.get(at) for at in times],
+        step_seconds=step,
+    )

@@ -58,6 +58,6 @@ class Filter:
 
 
 def seconds_text(time_ns: int) -> str:
-    """Nanoseconds as a decimal number of seconds, exact."""
-    # Padded, because the engine reads four digits as a year.
-    return f"{time_ns // 10**9:010d}.{time_ns % 10**9:09d}"
+    """Nanoseconds since 1970, or 0 for what lies before, as a decimal number of seconds, exact."""
+    seconds, nanoseconds = divmod(max(0, time_ns), 10**9)
+    return f"{seconds:010d}.{nanoseconds:09d}"  # fewer digits would be read as a year

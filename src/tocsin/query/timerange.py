@@ -33,7 +33,7 @@ def instant_ns(text: str, zone: tzinfo = UTC) -> int:
 def window_between(start: str, end: str, now_ns: int, zone: tzinfo = UTC) -> Window:
     """From `start` to `end`, either of which may be empty: an hour before `end`, and now. Raises TimeRangeError."""
     end_ns = instant_ns(end, zone) if end else now_ns
-    start_ns = instant_ns(start, zone) if start else end_ns - 3600 * 10**9
+    start_ns = instant_ns(start, zone) if start else max(0, end_ns - 3600 * 10**9)
     if end_ns <= start_ns:
         raise TimeRangeError("cannot use this time range: it ends before it starts; swap start and end")
     return Window(start_ns, end_ns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tocsin.model.tenant import Scope
@@ -61,6 +61,7 @@ class TraceSummary:
     spans: int
     services: list[str]
     error: str  # exception type or status message of a failed span, '' if none
+    found_ns: int = 0  # start of its newest span that fits; as `before_ns` it asks for the page after this trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +135,16 @@ def search(store: TelemetryStore, scope: Scope, query: TraceQuery) -> list[Trace
     narrowed = scope.narrowed_to(query.tenant)
     conditions, parameters = _conditions(query)
     limit = max(1, min(query.limit, MAX_LIMIT))
-    ids: list[str] = []
+    found: dict[str, int] = {}
     windows = _newest_part_first(query.window) if query.order == "newest" else [query.window]
     for window in windows:
         parameters |= _window_parameters(window)
-        ids += _matching_ids(store, narrowed, conditions, parameters, query.order, limit)
-        ids = list(dict.fromkeys(ids))[:limit]
-        if len(ids) == limit:
+        found = _matching(store, narrowed, conditions, parameters, query.order, limit, found)
+        if len(found) >= limit:
             break
+    ids = list(found)[:limit]
     summaries = _summaries(store, narrowed, ids, query.window)
-    return [summaries[trace_id] for trace_id in ids if trace_id in summaries]
+    return [replace(summaries[trace_id], found_ns=found[trace_id]) for trace_id in ids if trace_id in summaries]
 
 
 def _newest_part_first(window: Window) -> list[Window]:
@@ -160,15 +161,23 @@ def _window_parameters(window: Window) -> dict[str, Value]:
     return {"start": seconds_text(window.start_ns), "end": seconds_text(window.end_ns)}
 
 
-def _matching_ids(
-    store: TelemetryStore, scope: Scope, conditions: str, parameters: dict[str, Value], order: str, limit: int
-) -> list[str]:
+def _matching(
+    store: TelemetryStore,
+    scope: Scope,
+    conditions: str,
+    parameters: dict[str, Value],
+    order: str,
+    limit: int,
+    found: dict[str, int],
+) -> dict[str, int]:
+    """`found` (the start of the newest matching span by trace id) with the matches of one more window behind it."""
     by = "max(start)" if order == "newest" else "max(duration_ns)"
     sql = (
-        f"SELECT lower(hex(trace_id)) FROM spans WHERE {conditions} GROUP BY trace_id "
-        f"ORDER BY {by} DESC LIMIT {{limit:UInt32}}"
+        f"SELECT lower(hex(trace_id)), toUnixTimestamp64Nano(max(start)) FROM spans WHERE {conditions} "
+        f"GROUP BY trace_id ORDER BY {by} DESC LIMIT {{limit:UInt32}}"
     )
-    return [row[0] for row in store.read(scope, sql, **parameters, limit=limit).rows]
+    rows = store.read(scope, sql, **parameters, limit=limit).rows
+    return found | {trace_id: newest for trace_id, newest in rows if trace_id not in found}
 
 
 def _conditions(query: TraceQuery) -> tuple[str, dict[str, Value]]:
@@ -191,9 +200,8 @@ def _conditions(query: TraceQuery) -> tuple[str, dict[str, Value]]:
     if query.max_duration_ms is not None:
         require("duration_ns <= {most:UInt64}", most=_nanoseconds(query.max_duration_ms))
     for index, (key, value) in enumerate(query.attributes):
-        names = {f"key{index}": key, f"value{index}": value}
-        own, inherited = (f"{place}[{{key{index}:String}}]" for place in ("attributes", "resource"))
-        require(f"({own} = {{value{index}:String}} OR {inherited} = {{value{index}:String}})", **names)
+        names: dict[str, Value] = {f"key{index}": key, f"value{index}": value}
+        require(f"({_attribute('attributes', index)} OR {_attribute('resource', index)})", **names)
     if query.caller is not None:
         above = "SELECT trace_id, span_id FROM spans WHERE service = {caller:String} AND "
         since = "start >= {start:DateTime64(9)} AND start < {end:DateTime64(9)}"
@@ -201,6 +209,14 @@ def _conditions(query: TraceQuery) -> tuple[str, dict[str, Value]]:
     if query.before_ns is not None:
         require("start < {before:DateTime64(9)}", before=seconds_text(query.before_ns))
     return " AND ".join(parts), parameters
+
+
+def _attribute(place: str, index: int) -> str:
+    # A map answers '' for a key that it does not have.
+    return (
+        f"({place}[{{key{index}:String}}] = {{value{index}:String}} "
+        f"AND ({{value{index}:String}} != '' OR mapContains({place}, {{key{index}:String}})))"
+    )
 
 
 def _status_condition(status: str) -> str:

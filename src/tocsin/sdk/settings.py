@@ -42,6 +42,8 @@ class Settings:
     tenant_trusted_only: bool = False
     # False turns everything off; the app then runs as if the SDK were not there.
     enabled: bool = True
+    # Beginnings of paths that are passed on unwatched, such as `/healthz`; set it for probes that only make noise.
+    exclude: tuple[str, ...] = ()
     # 0–1, the share of requests whose trace is kept; lower it above some hundred requests/s. Numbers stay exact.
     sample_ratio: float = 1.0
     # Traces a tenant keeps per second and process whatever the ratio; raise it to see more of small tenants.
@@ -131,11 +133,22 @@ def _text(_key: str, value: str) -> str:
     return value.strip()
 
 
+def _paths(_key: str, value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
 def _number(key: str, value: str) -> float:
     try:
         return float(value)
     except ValueError as error:
         raise SettingsError(f"cannot read {key}={value!r}: not a number; write one such as 0.1") from error
+
+
+def _whole_number(key: str, value: str) -> int:
+    number = _number(key, value)
+    if number != int(number) or number < 1:
+        raise SettingsError(f"cannot read {key}={value!r}: not a whole number above 0; write one such as 8192")
+    return int(number)
 
 
 def _switch(key: str, value: str) -> bool:
@@ -153,9 +166,12 @@ _ENVIRONMENT: tuple[tuple[str, tuple[str, ...], Callable[[str, str], Any]], ...]
     ("environment", ("TOCSIN_ENVIRONMENT",), _text),
     ("release", ("TOCSIN_RELEASE",), _text),
     ("tenant", ("TOCSIN_TENANT",), _text),
+    ("exclude", ("TOCSIN_EXCLUDE",), _paths),
     ("sample_ratio", ("TOCSIN_SAMPLE_RATIO", "METRICS_SAMPLING_RATE"), _number),
     ("slow_seconds", ("TOCSIN_SLOW_SECONDS",), _number),
     ("overhead_budget_us", ("TOCSIN_OVERHEAD_BUDGET_US",), _number),
+    ("queue_spans", ("TOCSIN_QUEUE_SPANS",), _whole_number),
+    ("queue_bytes", ("TOCSIN_QUEUE_BYTES",), _whole_number),
     ("enabled", ("TOCSIN_ENABLED",), _switch),
 )
 _RESOURCE_FALLBACK = {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 from typing import Any
 
@@ -21,7 +19,7 @@ DESCRIPTION = (
 )
 
 
-def build_site(state: Any, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+def build_site(state: Any) -> FastAPI:
     """The application over `state`, which routes find as `request.app.state.tocsin`."""
     # The documentation pages of FastAPI load scripts from a CDN, which an air-gapped product cannot.
     app = FastAPI(
@@ -31,7 +29,6 @@ def build_site(state: Any, lifespan: Callable[[FastAPI], AbstractAsyncContextMan
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
-        lifespan=lifespan,
     )
     app.state.tocsin = state
     for module in (services, figures, map, traces, tenants, monitoring, doctor):

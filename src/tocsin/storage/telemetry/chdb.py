@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,15 +80,15 @@ class ChdbEngine:
         for signal in Signal:
             (self._schemas / f"{signal}.proto").write_text(schema(signal))
         connect: Any = chdb.connect
-        self._inserter = _open(connect, address)
+        self._connect: Callable[[], Any] = lambda: _open(connect, address)
+        self._inserter = self._connect()
         self._insert_lock = threading.Lock()
         self._inserter.query(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
         self._inserter.query(f"USE {DATABASE}")
+        self._is_closed = False
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
         for _ in range(self._settings.query_connections):
-            connection = _open(connect, address)
-            connection.query(f"USE {DATABASE}")
-            self._idle.put(connection)
+            self._idle.put(self._reader())
 
     def query(
         self, sql: str, parameters: Mapping[str, Value], settings: Mapping[str, Value], max_seconds: float
@@ -106,11 +106,10 @@ class ChdbEngine:
         )
 
     def execute(self, sql: str) -> None:
-        with self._insert_lock, _translated_errors():
-            self._inserter.query(sql)
+        self._insert(sql)
 
     def insert_segment(self, signal: Signal, segment: Path, token: str) -> None:
-        source = f"file('{segment}', 'Protobuf', '{structure(signal)}')"
+        source = f"file({_literal(str(segment))}, 'Protobuf', '{structure(signal)}')"
         settings: dict[str, Value] = {
             **format_settings(signal, self._schemas / f"{signal}.proto"),
             "insert_deduplication_token": token,
@@ -121,28 +120,53 @@ class ChdbEngine:
             "min_insert_block_size_rows": 10_000_000,
             "min_insert_block_size_bytes": 4 * 1024**3,
             "max_block_size": 10_000_000,
+            # An import of old telemetry may touch any number of days at once.
+            "max_partitions_per_insert_block": 0,
             "max_threads": 1,
             "max_insert_threads": 1,
             # Looking for a better plan costs a small insert a third of its time, and there is none to find.
             "query_plan_enable_optimizations": 0,
             "compile_expressions": 0,
         }
-        with self._insert_lock, _translated_errors():
-            self._inserter.query(f"{insert_statement(signal, source)} SETTINGS {_settings_clause(settings)}")
+        self._insert(f"{insert_statement(signal, source)} SETTINGS {_settings_clause(settings)}")
 
     def close(self) -> None:
         with self._insert_lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
             self._inserter.close()
         for _ in range(self._settings.query_connections):
             self._idle.get().close()
+        self._idle.put(None)  # wakes whoever still waits for a connection
+
+    def _insert(self, sql: str) -> None:
+        with self._insert_lock, _translated_errors():
+            if self._is_closed:
+                raise _closed()
+            self._inserter.query(sql)
 
     @contextmanager
     def _borrowed(self) -> Iterator[Any]:
         connection = self._idle.get()
+        if connection is None:
+            self._idle.put(None)
+            raise _closed()
+        is_clean = False
         try:
             yield connection
+            is_clean = True
         finally:
+            if not is_clean:
+                # chDB 4.4 hands the rows that a failed query had written to whoever asks next on its connection.
+                connection.close()
+                connection = self._reader()
             self._idle.put(connection)
+
+    def _reader(self) -> Any:
+        connection = self._connect()
+        connection.query(f"USE {DATABASE}")
+        return connection
 
 
 def _open(connect: Any, address: str) -> Any:
@@ -160,6 +184,10 @@ def _translated_errors() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise _engine_error(str(error)) from None
+
+
+def _closed() -> EngineError:
+    return EngineError("cannot ask the telemetry store: it is closed; start the server again", retryable=True)
 
 
 def _engine_error(text: str) -> EngineError:

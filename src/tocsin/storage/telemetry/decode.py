@@ -66,6 +66,11 @@ def _tenant(*maps: str) -> str:
     return f"coalesce({', '.join(found)}, '')"
 
 
+def _known(code: str, highest: int) -> str:
+    """An enumeration's code; one that this version does not know yet counts as unspecified."""
+    return f"if({code} BETWEEN 0 AND {highest}, {code}, 0)"
+
+
 COMMON = {
     "environment": "if(resource['deployment.environment.name'] != '', resource['deployment.environment.name'], "
     "resource['deployment.environment'])",
@@ -134,7 +139,9 @@ METRIC_COLUMNS = COMMON | {
     "unit": "metric.unit",
     "description": "metric.description",
     "type": "point.type",
-    "temporality": "greatest(metric.sum.temporality, metric.histogram.temporality, metric.exponential.temporality)",
+    "temporality": _known(
+        "greatest(metric.sum.temporality, metric.histogram.temporality, metric.exponential.temporality)", highest=2
+    ),
     "is_monotonic": "metric.sum.is_monotonic",
 }
 
@@ -146,8 +153,8 @@ POINT_SHAPE: tuple[tuple[str, str, str, str, str, str], ...] = (
     ("time", "UInt64", "p.time_unix_nano", "p.time_unix_nano", "p.time_unix_nano", "p.time_unix_nano"),
     ("start", "UInt64", *("p.start_time_unix_nano",) * 4),
     ("flags", "UInt64", "p.flags", "p.flags", "p.flags", "p.flags"),
-    ("value", "Float64", "if(p.as_int != 0, toFloat64(p.as_int), p.as_double)", "0", "0", "0"),
-    ("is_integer", "Bool", "p.as_int != 0", "false", "false", "false"),
+    ("value", "Float64", "ifNull(toFloat64(p.as_int), p.as_double)", "0", "0", "0"),
+    ("is_integer", "Bool", "p.as_int IS NOT NULL", "false", "false", "false"),
     ("count", "UInt64", "0", "p.count", "p.count", "p.count"),
     ("sum", "Nullable(Float64)", "NULL", "p.sum", "p.sum", "p.sum"),
     ("min", "Nullable(Float64)", "NULL", "p.min", "p.min", "NULL"),

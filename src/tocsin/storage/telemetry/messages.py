@@ -150,7 +150,7 @@ NUMBER_POINT = _message(
     Field(3, "fixed64", "time_unix_nano"),
     Field(4, "double", "as_double"),
     _repeated(5, "bytes", "exemplars"),
-    Field(6, "sfixed64", "as_int"),
+    Field(6, "sfixed64", "as_int", optional=True),  # tells 0 from 0.0
     _repeated(7, KEY_VALUE, "attributes"),
     Field(8, "uint64", "flags"),
 )

@@ -33,23 +33,28 @@ class RetentionSettings:
 # The finer rollups serve recent windows only and are rebuilt by nobody: their reach is part of how queries choose.
 RED_10S_HOURS = 48
 RED_1M_HOURS = 31 * 24
+RED_SPLITS = ("", "_routes", "_tenants")
 
 
 def apply_retention(engine: Engine, settings: RetentionSettings) -> None:
-    """Make the tables' TTLs what the settings say. Costs nothing when they already are."""
+    """Make the tables' TTLs what the settings say, in the background for what is stored already.
+
+    Costs nothing when they already are.
+    """
     hours = {
         "spans": ("start", settings.traces_hours),
         "exceptions": ("time", settings.traces_hours),
         "logs": ("time", settings.logs_hours),
         "metric_points": ("time", settings.metrics_hours),
         "red_10s": ("time", min(RED_10S_HOURS, settings.rates_hours)),
-        "red_1m": ("time", min(RED_1M_HOURS, settings.rates_hours)),
-        "red_1h": ("time", settings.rates_hours),
+        **{f"red_1m{split}": ("time", min(RED_1M_HOURS, settings.rates_hours)) for split in RED_SPLITS},
+        **{f"red_1h{split}": ("time", settings.rates_hours) for split in RED_SPLITS},
     }
     for table, (column, kept) in hours.items():
         clause = f"toDateTime({column}) + toIntervalHour({round(kept)})"
         if f"TTL {clause}" not in _definition(engine, table):
-            engine.execute(f"ALTER TABLE {table} MODIFY TTL {clause} SETTINGS materialize_ttl_after_modify = 0")
+            # Parts remember when they expire: without materializing, what is there would still go at its former time.
+            engine.execute(f"ALTER TABLE {table} MODIFY TTL {clause} SETTINGS materialize_ttl_after_modify = 1")
 
 
 def _definition(engine: Engine, table: str) -> str:

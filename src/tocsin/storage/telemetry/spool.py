@@ -10,7 +10,6 @@ A sender that did not hear our answer sends the same bytes again. The spool reco
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import threading
@@ -24,8 +23,7 @@ from typing import BinaryIO
 
 from tocsin.model.settings import setting
 from tocsin.storage.telemetry.decode import Signal
-
-DIGEST_BYTES = 16
+from tocsin.storage.telemetry.digests import RecentDigests, digest_of
 
 _Entry = tuple[Signal, bytes, bytes, Future[bool]]  # signal, message, its digest, who waits for it
 
@@ -74,24 +72,35 @@ class OpenSegment:
         self.path = folder / f"{self.id}.open"
         self.digests: list[bytes] = []
         self.bytes = 0
+        self.is_sound = True  # False once bytes follow the last whole message and cannot be cut off
         self.opened = time.monotonic()
         self._file: BinaryIO = self.path.open("ab", buffering=0)
 
     def append(self, batch: bytes) -> None:
         """Write whole or not at all: what a failed write left behind is cut off again."""
+        if not self.is_sound:
+            raise OSError(f"cannot append to {self.path}: an earlier write failed half-way")
         try:
             written = self._file.write(batch)
             if written != len(batch):
                 raise OSError(f"wrote {written} of {len(batch)} bytes")
             os.fdatasync(self._file.fileno())
         except OSError:
-            self._file.truncate(self.bytes)
+            self._cut()
             raise
         self.bytes += len(batch)
 
     def finish(self) -> Path:
+        """Hand the segment on. Raises OSError, after which it is still open."""
+        path = self.path.rename(self.path.with_suffix(".segment"))
         self._file.close()
-        return self.path.rename(self.path.with_suffix(".segment"))
+        return path
+
+    def _cut(self) -> None:
+        try:
+            self._file.truncate(self.bytes)
+        except OSError:
+            self.is_sound = False
 
 
 class Spool:
@@ -101,7 +110,7 @@ class Spool:
         self.folder = folder
         self.settings = settings or SpoolSettings()
         self.waiting_bytes = 0
-        self._recent = _RecentDigests(folder / "recent", self.settings.remember_seconds)
+        self._recent = RecentDigests(folder / "recent", self.settings.remember_seconds)
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._pending: deque[_Entry] = deque()
@@ -120,15 +129,17 @@ class Spool:
 
         Raises SpoolFullError at once when there is no room; a failed write fails the future with OSError.
         """
-        digest = _digest(signal, message)
+        digest = digest_of(signal, message)
         with self._lock:
+            if self._is_closing:
+                raise SpoolFullError("the spool is closing")
             if self._recent.holds(digest):
                 return _done(False)
             earlier = self._in_flight.get(digest)
             if earlier is not None:
                 return _followed(earlier)
             self._require_room(len(message))
-            future: Future[bool] = Future()
+            future = _promise()
             self._pending.append((signal, message, digest, future))
             self._in_flight[digest] = future
             self._work.notify()
@@ -164,7 +175,12 @@ class Spool:
 
     def age_seconds(self, now: float | None = None) -> float:
         """Age of the oldest message that the engine does not have yet; 0 when it has all."""
-        ids = [path.name[:20] for signal in Signal for path in (self.folder / signal).iterdir()]
+        ids = [
+            path.name[:20]
+            for signal in Signal
+            for suffix in ("open", "segment")
+            for path in (self.folder / signal).glob(f"*.{suffix}")
+        ]
         return max(0.0, (now or time.time()) - int(min(ids)) / 1e9) if ids else 0.0
 
     def close(self) -> None:
@@ -204,20 +220,29 @@ class Spool:
 
     def _commit(self, signal: Signal, entries: list[_Entry]) -> None:
         data = b"".join(part for _, message, _, _ in entries for part in (_varint(len(message)), message))
-        try:
-            with self._files:
+        failure = None
+        with self._files:
+            try:
                 segment = self._open.get(signal)
                 if segment is None:
                     segment = self._open[signal] = OpenSegment(self.folder / signal)
                 segment.append(data)
+            except OSError as error:
+                failure = error
+            else:
                 segment.digests += [digest for _, _, digest, _ in entries]
                 self.waiting_bytes += len(data)
-                if segment.bytes >= self.settings.segment_bytes:
-                    self._finish(signal)
-        except OSError as error:
-            self._answer(entries, error)
+            self._finish_when_full_or_torn(signal)
+        self._answer(entries, failure)
+
+    def _finish_when_full_or_torn(self, signal: Signal) -> None:
+        segment = self._open.get(signal)
+        if segment is None or (segment.is_sound and segment.bytes < self.settings.segment_bytes):
             return
-        self._answer(entries, None)
+        try:
+            self._finish(signal)
+        except OSError:
+            pass  # it stays open until the writer rolls it
 
     def _answer(self, entries: list[_Entry], error: OSError | None) -> None:
         with self._lock:
@@ -234,16 +259,21 @@ class Spool:
                 future.set_exception(error)
 
     def _finish(self, signal: Signal) -> None:
-        segment = self._open.pop(signal)
+        segment = self._open[signal]
         if segment.bytes:
             self._recent.assign(segment.id, segment.digests)
-            segment.finish()
+        path = segment.finish()
+        del self._open[signal]
+        if segment.bytes:
+            self.waiting_bytes += path.stat().st_size - segment.bytes  # 0 unless its end is torn
         else:
-            segment.finish().unlink()
+            path.unlink()
 
     def _recover(self) -> None:
         for signal in Signal:
             (self.folder / signal).mkdir(parents=True, exist_ok=True)
+            for path in (self.folder / signal).glob("*.part"):  # of a segment that was being bisected
+                path.unlink()
             for path in (self.folder / signal).glob("*.open"):
                 _cut_torn_tail(path)
                 path.rename(path.with_suffix(".segment"))
@@ -251,55 +281,11 @@ class Spool:
                 if not segment.path.stat().st_size:
                     segment.path.unlink()
                     continue
-                digests = [_digest(signal, message) for message in read_messages(segment.path)]
+                digests = [digest_of(signal, message) for message in read_messages(segment.path)]
                 for digest in digests:
                     self._recent.add(digest)
                 self._recent.assign(segment.id, digests)
                 self.waiting_bytes += segment.path.stat().st_size
-
-
-class _RecentDigests:
-    """Which messages were stored lately. In memory while this process runs, in small files for the next one."""
-
-    def __init__(self, folder: Path, keep_seconds: int) -> None:
-        self._folder = folder
-        self._keep_seconds = keep_seconds
-        self._stored: dict[bytes, float] = {}  # insertion order is age order
-        self._by_segment: dict[str, list[bytes]] = {}
-        folder.mkdir(parents=True, exist_ok=True)
-        self._load()
-
-    def holds(self, digest: bytes) -> bool:
-        return digest in self._stored
-
-    def add(self, digest: bytes) -> None:
-        now = time.monotonic()
-        self._stored[digest] = now
-        while (oldest := next(iter(self._stored))) and now - self._stored[oldest] > self._keep_seconds:
-            del self._stored[oldest]
-
-    def assign(self, segment_id: str, digests: list[bytes]) -> None:
-        self._by_segment[segment_id] = digests
-
-    def settle(self, segment_id: str) -> None:
-        """The segment is about to go: from now on its digests live in a file, and old files are removed."""
-        digests = self._by_segment.pop(segment_id, [])
-        # Not synced: a power cut within seconds, together with a lost answer, is the one way to store a batch twice.
-        (self._folder / f"{segment_id}.digests").write_bytes(b"".join(digests))
-        for path in self._expired():
-            path.unlink(missing_ok=True)
-
-    def _load(self) -> None:
-        for path in self._expired():
-            path.unlink(missing_ok=True)
-        for path in sorted(self._folder.glob("*.digests")):
-            content = path.read_bytes()
-            for start in range(0, len(content) - DIGEST_BYTES + 1, DIGEST_BYTES):
-                self.add(content[start : start + DIGEST_BYTES])
-
-    def _expired(self) -> list[Path]:
-        oldest = time.time() - self._keep_seconds
-        return [path for path in self._folder.glob("*.digests") if path.stat().st_mtime < oldest]
 
 
 def read_messages(path: Path) -> Iterator[bytes]:
@@ -307,6 +293,12 @@ def read_messages(path: Path) -> Iterator[bytes]:
     data = path.read_bytes()
     for start, end in _boundaries(data):
         yield data[start:end]
+
+
+def torn_tail(path: Path) -> bytes:
+    """What follows the last whole message of a segment; b'' when it is sound."""
+    data = path.read_bytes()
+    return data[_whole_bytes(data) :]
 
 
 def write_messages(path: Path, messages: list[bytes]) -> None:
@@ -335,8 +327,11 @@ def _boundaries(data: bytes) -> Iterator[tuple[int, int]]:
 
 def _cut_torn_tail(path: Path) -> None:
     """Drop a last message that a crash left half written; it was never acknowledged."""
-    whole = [end for _, end in _boundaries(path.read_bytes())]
-    os.truncate(path, whole[-1] if whole else 0)
+    os.truncate(path, _whole_bytes(path.read_bytes()))
+
+
+def _whole_bytes(data: bytes) -> int:
+    return max((end for _, end in _boundaries(data)), default=0)
 
 
 def _varint(number: int) -> bytes:
@@ -348,19 +343,22 @@ def _varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-def _digest(signal: Signal, message: bytes) -> bytes:
-    return hashlib.blake2b(message, digest_size=DIGEST_BYTES, person=signal.value.encode()).digest()
+def _promise() -> Future[bool]:
+    """A future that its holder cannot cancel: asyncio would, when the request that waits for it goes away."""
+    future: Future[bool] = Future()
+    future.set_running_or_notify_cancel()
+    return future
 
 
 def _done(was_stored: bool) -> Future[bool]:
-    future: Future[bool] = Future()
+    future = _promise()
     future.set_result(was_stored)
     return future
 
 
 def _followed(earlier: Future[bool]) -> Future[bool]:
     """A future that ends as `earlier` does, with False for 'stored before'."""
-    future: Future[bool] = Future()
+    future = _promise()
 
     def settle(done: Future[bool]) -> None:
         error = done.exception()

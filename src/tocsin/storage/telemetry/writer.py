@@ -15,7 +15,7 @@ from tocsin.model.settings import setting
 from tocsin.storage.telemetry import counters
 from tocsin.storage.telemetry.decode import Signal
 from tocsin.storage.telemetry.engine import Engine, EngineError
-from tocsin.storage.telemetry.spool import Segment, Spool, read_messages, write_messages
+from tocsin.storage.telemetry.spool import Segment, Spool, read_messages, torn_tail, write_messages
 
 log = structlog.get_logger("tocsin.writer")
 
@@ -84,14 +84,21 @@ class Writer:
                 log.warning("writer.retry", failures=failures, error=str(error))
 
     def _step(self) -> None:
+        failure: EngineError | OSError | None = None
         for signal in Signal:
-            self._spool.roll_due(
-                signal, self.settings.busy_seconds, self.settings.idle_seconds, self.settings.busy_bytes
-            )
-            for segment in self._spool.finished(signal):
-                if self._stop.is_set():
-                    return
-                self._insert(segment)
+            try:
+                self._step_through(signal)
+            except (EngineError, OSError) as error:
+                failure = error  # of one signal; the others may well go through
+        if failure is not None:
+            raise failure
+
+    def _step_through(self, signal: Signal) -> None:
+        self._spool.roll_due(signal, self.settings.busy_seconds, self.settings.idle_seconds, self.settings.busy_bytes)
+        for segment in self._spool.finished(signal):
+            if self._stop.is_set():
+                return
+            self._insert(segment)
 
     def _backoff_seconds(self, failures: int) -> float:
         return min(self.settings.max_backoff_seconds, 0.25 * 2.0 ** min(failures, 10))
@@ -103,7 +110,7 @@ class Writer:
         except EngineError as error:
             if error.retryable or not self._is_engine_well():
                 raise
-            self._bisect(segment, list(read_messages(segment.path)), segment.id, str(error))
+            self._sort_out(segment, str(error))
         self._spool.retire(segment)
         counters.segments_inserted.labels(segment.signal).inc()
         counters.insert_seconds.labels(segment.signal).inc(time.perf_counter() - started)
@@ -117,6 +124,17 @@ class Writer:
             return False
         return True
 
+    def _sort_out(self, segment: Segment, reason: str) -> None:
+        """Insert what can be inserted of a refused segment and set the rest aside, unreadable bytes included."""
+        messages = list(read_messages(segment.path))
+        torn = torn_tail(segment.path)
+        if torn:
+            self._reject(segment.signal, torn, f"{segment.id}.torn", f"cut off or damaged on disk; {reason}")
+            if messages:
+                self._insert_part(segment, messages, f"{segment.id}.whole")
+        else:
+            self._bisect(segment, messages, segment.id, reason)
+
     def _bisect(self, segment: Segment, messages: list[bytes], token: str, reason: str) -> None:
         """Insert all messages but those that the engine refuses alone; these go to the rejected folder.
 
@@ -126,17 +144,20 @@ class Writer:
             self._reject(segment.signal, messages[0], token, reason)
             return
         middle = len(messages) // 2
-        for name, half in ((f"{token}.0", messages[:middle]), (f"{token}.1", messages[middle:])):
-            part = segment.path.with_suffix(".part")
-            write_messages(part, half)
-            try:
-                self._engine.insert_segment(segment.signal, part, name)
-            except EngineError as error:
-                if error.retryable:
-                    raise
-                self._bisect(segment, half, name, str(error))
-            finally:
-                part.unlink(missing_ok=True)
+        self._insert_part(segment, messages[:middle], f"{token}.0")
+        self._insert_part(segment, messages[middle:], f"{token}.1")
+
+    def _insert_part(self, segment: Segment, messages: list[bytes], token: str) -> None:
+        part = segment.path.with_suffix(".part")
+        write_messages(part, messages)
+        try:
+            self._engine.insert_segment(segment.signal, part, token)
+        except EngineError as error:
+            if error.retryable or not self._is_engine_well():
+                raise
+            self._bisect(segment, messages, token, str(error))
+        finally:
+            part.unlink(missing_ok=True)
 
     def _reject(self, signal: Signal, message: bytes, token: str, reason: str) -> None:
         folder = self._rejected / signal

@@ -113,4 +113,4 @@ def _older(view: View, shown: list[TraceSummary]) -> str:
     if view.request.query_params.get("order") == "slowest":
         return ""
     kept = {name: view.request.query_params.getlist(name) for name in view.request.query_params if name in CONDITIONS}
-    return view.link("/traces", **kept, before=shown[-1].start_ns)
+    return view.link("/traces", **kept, before=shown[-1].found_ns)

@@ -1,0 +1,160 @@
+"""`tocsin serve` as a process of its own, to be asked, killed and started again on the same data and ports."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx2
+import psutil
+
+ROOT = Path(__file__).parents[2]
+ADMIN_TOKEN = "automation-of-the-flow-tests"
+START_SECONDS = 60.0
+READ_STORE = """
+import json, sys
+from pathlib import Path
+from tocsin.storage.telemetry.chdb import ChdbEngine
+engine = ChdbEngine(Path(sys.argv[1]))
+print(json.dumps([engine.query(sql, {}, {}, 60).rows for sql in sys.argv[2:]]))
+engine.close()
+"""
+Value = TypeVar("Value")
+
+
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment without what would steer a server or an SDK, and with our tree to import from."""
+    foreign = ("TOCSIN_", "OTEL_", "MONITORING_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return (
+        kept
+        | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]), "TOCSIN_ADMIN_TOKEN": ADMIN_TOKEN}
+        | extra
+    )
+
+
+def eventually(ask: Callable[[], Value], seconds: float, what: str, pause_seconds: float = 0.1) -> Value:
+    """The first true answer of `ask`; an AssertionError with the last one when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while not (answer := ask()):
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s; the last answer was {answer!r}"
+        time.sleep(pause_seconds)
+    return answer
+
+
+class ServerProcess:
+    """One data folder and the server that runs on it, most of the time."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str] | None = None, options: Sequence[str] = ()) -> None:
+        self.data = folder / "data"
+        self.url = ""
+        self.grpc_port = 0
+        self.setup_link = ""
+        self._log = folder / "server.log"
+        self._printed = folder / "server.out"
+        self._environ = environment(environ or {})
+        self._options = list(options)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Run and wait until it is ready."""
+        self.launch()
+        eventually(self._is_ready, START_SECONDS, "the server starts", 0.02)
+
+    def launch(self) -> None:
+        """Run and return at once; after the first time on the same ports."""
+        port = self.url.rpartition(":")[2] or "0"
+        options = ["--data", str(self.data), "--port", port, "--grpc-port", str(self.grpc_port), *self._options]
+        self._printed.write_text("")
+        with self._printed.open("ab") as printed, self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tocsin", "serve", *options], stdout=printed, stderr=log, env=self._environ
+            )
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        self._running.send_signal(signal.SIGKILL)
+        self._running.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; answers the exit code."""
+        if self._running.poll() is None:
+            self._running.terminate()
+        return self._running.wait(30)
+
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._running.poll()
+
+    def is_alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def client(self, token: str = ADMIN_TOKEN, **options: Any) -> httpx2.Client:
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        return httpx2.Client(base_url=self.url, headers=headers, timeout=20, trust_env=False, **options)
+
+    def ask(self, path: str, **parameters: Any) -> Any:
+        """The JSON an administrator gets."""
+        with self.client() as client:
+            answer = client.get(path, params=parameters)
+        assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
+        return answer.json()
+
+    def drained(self, seconds: float = 30.0) -> None:
+        """Wait until the engine has everything that was acknowledged."""
+        eventually(lambda: self.ask("/api/v1/monitoring/status")["spool_bytes"] == 0, seconds, "the spool drains")
+
+    def command(self, *arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """`tocsin …` as somebody on this machine runs it."""
+        return subprocess.run(
+            [sys.executable, "-m", "tocsin", *arguments],
+            env=self._environ | (environ or {}),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=self.data.parent,
+        )
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def peak_bytes(self) -> int:
+        """The most memory it ever had resident."""
+        status = Path(f"/proc/{self._running.pid}/status").read_text()
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) * 1024
+
+    def process(self) -> psutil.Process:
+        return psutil.Process(self._running.pid)
+
+    @property
+    def _running(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None, "the server was not started"
+        return self._process
+
+    def _is_ready(self) -> bool:
+        assert self._running.poll() is None, f"the server ended with {self._running.returncode}:\n{self.log()[-3000:]}"
+        printed = self._printed.read_text()
+        found = re.search(r"is ready on (http://\S+) \(OTLP/gRPC on port (\d+)", printed)
+        if found is None:
+            return False
+        self.url, self.grpc_port = found[1], int(found[2])
+        link = re.search(r"\S+/setup/\S+", printed)
+        self.setup_link = link[0] if link else ""
+        return True
+
+
+def read_store(data: Path, *statements: str) -> list[list[list[Any]]]:
+    """Rows of each SELECT, straight from the telemetry store of a stopped server."""
+    command = [sys.executable, "-c", READ_STORE, str(data / "telemetry"), *statements]
+    read = subprocess.run(command, env=environment({}), capture_output=True, text=True, timeout=120)
+    assert read.returncode == 0, read.stderr
+    rows: list[list[list[Any]]] = json.loads(read.stdout)
+    return rows

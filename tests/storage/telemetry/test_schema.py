@@ -1,0 +1,153 @@
+"""Migrations and retention: applied once, resumable, and in step with the settings."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine_slot import EngineSlot
+from otlp import HOUR_NS, NOW_NS, span, trace_request
+from tocsin.model.tenant import PLATFORM
+from tocsin.storage.telemetry.chdb import ChdbEngine, ChdbSettings
+from tocsin.storage.telemetry.migrate import migrate
+from tocsin.storage.telemetry.retention import RetentionSettings, apply_retention
+from tocsin.storage.telemetry.store import TENANT_TABLES, TENANT_VIEWS, TelemetryStore
+
+HOURS = re.compile(r"toIntervalHour\((\d+)\)")
+
+
+@pytest.fixture
+def fresh(no_engine: EngineSlot, tmp_path: Path) -> Iterator[ChdbEngine]:
+    """An engine without any table."""
+    engine = ChdbEngine(tmp_path / "fresh", ChdbSettings(query_connections=1))
+    yield engine
+    engine.close()
+
+
+def definitions(engine: ChdbEngine) -> dict[str, str]:
+    sql = "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase()"
+    return dict(engine.query(sql, {}, {}, 10).rows)
+
+
+def test_migration_runs_each_file_once(fresh: ChdbEngine) -> None:
+    assert migrate(fresh) == ["0001_spans.sql", "0002_metric_points.sql", "0003_logs.sql"]
+    before = definitions(fresh)
+    assert migrate(fresh) == []
+    assert definitions(fresh) == before
+
+
+def test_migration_resumes_after_a_crash_between_any_two_statements(no_engine: EngineSlot, tmp_path: Path) -> None:
+    class Crash(Exception):
+        pass
+
+    class Dying:
+        """Dies when its statements are used up."""
+
+        def __init__(self, engine: ChdbEngine, statements: int) -> None:
+            self._engine = engine
+            self._left = statements
+
+        def execute(self, sql: str) -> None:
+            if not self._left:
+                raise Crash
+            self._left -= 1
+            self._engine.execute(sql)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._engine, name)
+
+    engine = ChdbEngine(tmp_path / "fresh", ChdbSettings(query_connections=1))
+    applied: list[str] = []
+    for statements in range(1, 5):  # each start gets a little further
+        for _ in range(2):
+            try:
+                applied += migrate(Dying(engine, statements))
+            except Crash:
+                pass
+    applied += migrate(engine)
+    assert {*TENANT_TABLES, "red_from_spans", "red_1m_from_10s", "red_1h_from_1m"} <= set(definitions(engine))
+    assert applied[-1] == "0003_logs.sql"
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("condition", "listed"),
+    [("engine != 'MaterializedView'", TENANT_TABLES), ("engine = 'MaterializedView'", TENANT_VIEWS)],
+)
+def test_everything_with_tenants_in_it_is_known_to_the_scope(
+    engine: ChdbEngine, condition: str, listed: tuple[str, ...]
+) -> None:
+    sql = (
+        "SELECT table FROM system.columns WHERE database = currentDatabase() AND name = 'tenant' "
+        f"AND table IN (SELECT name FROM system.tables WHERE {condition})"
+    )
+    assert {row[0] for row in engine.query(sql, {}, {}, 10).rows} == set(listed)
+
+
+def test_retention_becomes_the_tables_ttl(engine: ChdbEngine) -> None:
+    apply_retention(engine, RetentionSettings(traces_hours=100, logs_hours=200, metrics_hours=300, rates_hours=9000))
+    kept = {name: int(HOURS.findall(text)[-1]) for name, text in definitions(engine).items() if name in TENANT_TABLES}
+    assert kept == {
+        "spans": 100,
+        "exceptions": 100,
+        "logs": 200,
+        "metric_points": 300,
+        "red_10s": 48,
+        "red_1m_routes": 744,
+        "red_1m_tenants": 744,
+        "red_1h_routes": 9000,
+        "red_1h_tenants": 9000,
+        "red_1m": 744,
+        "red_1h": 9000,
+    }
+    apply_retention(engine, RetentionSettings(rates_hours=24))
+    found = definitions(engine)
+    assert [HOURS.findall(found[name]) for name in ("spans", "red_10s", "red_1h")] == [["720"], ["24"], ["24"]]
+
+
+def test_retention_that_holds_already_changes_nothing(engine: ChdbEngine) -> None:
+    apply_retention(engine, RetentionSettings(traces_hours=77))
+
+    class ReadOnly:
+        def execute(self, sql: str) -> None:
+            raise AssertionError(sql)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(engine, name)
+
+    apply_retention(ReadOnly(), RetentionSettings(traces_hours=77))
+    apply_retention(engine, RetentionSettings())
+
+
+@pytest.mark.parametrize("name", ["traces_hours", "logs_hours", "metrics_hours", "rates_hours"])
+def test_retention_below_an_hour_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} = 0.5 would delete what just arrived"):
+        RetentionSettings(**{name: 0.5})
+
+
+def test_telemetry_past_its_time_goes_and_the_rest_stays(store: TelemetryStore, engine: ChdbEngine, put: Any) -> None:
+    apply_retention(engine, RetentionSettings(traces_hours=72))
+    put(trace_request([span("old", start_ns=NOW_NS - 240 * HOUR_NS)]), trace_request([span("new")]))
+    engine.execute("OPTIMIZE TABLE spans FINAL")
+    assert store.read(PLATFORM, "SELECT name FROM spans").rows == [["new"]]
+    apply_retention(engine, RetentionSettings())
+
+
+def test_longer_retention_also_holds_for_what_is_there(store: TelemetryStore, engine: ChdbEngine, put: Any) -> None:
+    apply_retention(engine, RetentionSettings(traces_hours=72))
+    engine.execute("SYSTEM STOP TTL MERGES spans")
+    put(trace_request([span("old", start_ns=NOW_NS - 240 * HOUR_NS)]))
+    apply_retention(engine, RetentionSettings(traces_hours=2400))
+    pending = "SELECT count() FROM system.mutations WHERE NOT is_done"
+    deadline = time.monotonic() + 20
+    while engine.query(pending, {}, {}, 5).rows != [[0]]:
+        assert time.monotonic() < deadline
+    engine.execute("SYSTEM START TTL MERGES spans")
+    engine.execute("OPTIMIZE TABLE spans FINAL")
+    assert store.read(PLATFORM, "SELECT name FROM spans").rows == [["old"]]
+    apply_retention(engine, RetentionSettings())
