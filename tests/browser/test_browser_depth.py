@@ -129,3 +129,24 @@ def test_embedded_page_stays_live_without_the_shell(chromium: Browser, site: Ser
         with page.expect_request(lambda request: "hx-request" in request.headers, timeout=15_000) as asked:
             pass
         assert "embed=1" in asked.value.url
+
+
+def test_header_of_a_column_sorts_and_stays_sorted_when_the_page_refreshes(chromium: Browser, shop: Served) -> None:
+    with opened(chromium, shop) as page:
+        page.goto("/services?range=15m")
+        page.get_by_role("columnheader", name="Service").get_by_role("link").click()
+        page.wait_for_url("**sort=name.up**")
+        page.get_by_role("columnheader", name="Service").get_by_role("link").click()
+        page.wait_for_url("**sort=name**")
+        with page.expect_request(lambda request: "hx-request" in request.headers, timeout=15_000):
+            pass
+        expect(page.locator("tbody tr").first).to_contain_text("orders")
+
+
+def test_environment_is_switched_from_the_top(chromium: Browser, shop: Served) -> None:
+    with opened(chromium, shop) as page:
+        page.goto("/services")
+        page.get_by_label("Environment").click()
+        page.get_by_role("link", name="staging").click()
+        page.wait_for_url("**env=staging**")
+        expect(page.locator("tbody tr")).to_have_count(1)

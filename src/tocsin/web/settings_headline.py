@@ -48,11 +48,11 @@ def audit(recent: Sequence[AuditEntry], read_action: str) -> Headline:
         return Headline("quiet", (Part("Nobody changed or read anything in the last day."),))
     people = len({entry.actor_id for entry in reads})
     who = f"{format.count_word(people)} {'person' if people == 1 else 'people'} read telemetry" if reads else ""
-    said = [f"{format.plural(len(changes), 'change')}" if changes else "", who]
-    text = format.sentence(" and ".join(filter(None, said)))
+    made = f"{format.plural(len(changes), 'change')} made" if changes else ""
+    text = format.sentence(f"{who} in the last day{', ' + made if made else ''}" if who else f"{made} in the last day")
     everybody = sorted({entry.actor for entry in reads if entry.tenant is None})
     sub = (Part(f"{format.join(everybody)} looked at all tenants together."),) if everybody else ()
-    return Headline("ok", (Part(f"{text} in the last day."),), sub)
+    return Headline("ok", (Part(f"{text}."),), sub)
 
 
 def has_ended(token: ApiToken, now: datetime) -> bool:

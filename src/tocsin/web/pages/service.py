@@ -14,6 +14,7 @@ from tocsin.query import tenants as tenants_query
 from tocsin.web import charts, headline, tiles
 from tocsin.web.page import Page
 from tocsin.web.sdk_words import sdk_words
+from tocsin.web.sorting import ENDPOINT_COLUMNS, in_order, read_sorting
 from tocsin.web.view import View, view_of
 
 page = Page(id="service", title="Service", group="Explore", path="/services/{service}", order=2, parent="services")
@@ -24,7 +25,10 @@ ORDERS = {"harm": "harm", "rate": "requests", "errors": "errors", "p95": "slowne
 
 
 @router.get(page.path)
-def service(view: Annotated[View, Depends(view_of(page))], service: str, order: str = "harm") -> Response:
+def service(
+    view: Annotated[View, Depends(view_of(page))], service: str, order: str = "harm", sort: str = ""
+) -> Response:
+    sorting = read_sorting(sort, ENDPOINT_COLUMNS)
     if order not in ORDERS:
         raise HTTPException(400, f"cannot order endpoints by '{order[:40]}': pick one of {', '.join(ORDERS)}")
     asked = replace(view.filter, service=service)
@@ -53,7 +57,8 @@ def service(view: Annotated[View, Depends(view_of(page))], service: str, order: 
             traces=partial(view.traces_in, service=service),
             rest=view.rest("/series", service=service),
         ),
-        endpoints=endpoints,
+        endpoints=in_order(endpoints, sorting, ENDPOINT_COLUMNS),
+        sorting=sorting,
         order=order,
         orders=ORDERS,
         tenants=tenants_query.tenants(view.store, view.scope, asked, limit=12),

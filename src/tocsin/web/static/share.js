@@ -43,7 +43,7 @@ export async function snapshot(link, isDark, shownAt) {
   freezeCanvases(copy);
   strip(copy);
   const style = document.createElement("style");
-  style.textContent = `${await styles()}\n.shell { display: block; padding: 0; } .plot img { display: block; max-width: 100%; }`;
+  style.textContent = `${await styles()}\n.shell { display: block; padding: 0; } main { max-width: ${document.querySelector("main").offsetWidth}px; margin: 0 auto; } .plot img { display: block; max-width: 100%; }`;
   copy.querySelector("head").append(style);
   const note = document.createElement("p");
   note.className = "muted small";
