@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.web.choice import Choice, ChoiceError, choose
+from tocsin.query.timerange import TimeRangeError
+from tocsin.web.choice import Choice, choose
 
 NOW_NS = int(datetime(2026, 11, 21, 14, 10, tzinfo=UTC).timestamp()) * 10**9
 
@@ -60,7 +61,7 @@ def test_unix_seconds_are_understood() -> None:
     ],
 )
 def test_what_cannot_be_read_is_said(asked: dict[str, str]) -> None:
-    with pytest.raises(ChoiceError, match="cannot"):
+    with pytest.raises(TimeRangeError, match="cannot"):
         choose(asked, "", UTC)
 
 

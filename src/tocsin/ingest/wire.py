@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tocsin.storage.telemetry.spool import varint
+
 RETRY_INFO = b"type.googleapis.com/google.rpc.RetryInfo"
 
 
@@ -21,17 +23,8 @@ def status(code: int, message: str, retry_seconds: int | None = None) -> bytes:
 
 
 def _number(field: int, value: int) -> bytes:
-    return bytes([field << 3]) + _varint(value)
+    return bytes([field << 3]) + varint(value)
 
 
 def _bytes(field: int, value: bytes) -> bytes:
-    return bytes([field << 3 | 2]) + _varint(len(value)) + value
-
-
-def _varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
+    return bytes([field << 3 | 2]) + varint(len(value)) + value

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from urllib.parse import parse_qsl, urlencode
 
 from tocsin.model.window import Window
-
-RANGES = {"15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400, "7d": 604_800, "30d": 2_592_000}
-"""The ranges one can pick, in seconds."""
+from tocsin.query.timerange import RANGES, TimeRangeError, instant_ns
 
 SPOKEN = {
     "15m": "15 minutes",
@@ -30,10 +28,6 @@ REFRESH_SECONDS = {"15m": 3, "1h": 4, "6h": 10, "24h": 30, "7d": 60, "30d": 60}
 DEFAULT_RANGE = "1h"
 COOKIE = "tocsin_view"
 PARAMETERS = ("range", "start", "end", "tenant", "env")
-
-
-class ChoiceError(ValueError):
-    """A parameter of the URL is not what it should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,46 +72,31 @@ class Choice:
 
 
 def choose(query: Mapping[str, str], cookie: str, zone: tzinfo) -> Choice:
-    """The choice of a request; times without an offset are read in `zone`. Raises ChoiceError for what it cannot read
-    in the URL; a cookie it cannot read counts as none."""
+    """The choice of a request; times without an offset are read in `zone`.
+
+    Raises TimeRangeError for what it cannot read in the URL; a cookie it cannot read counts as none.
+    """
     if any(name in query for name in PARAMETERS):
         return _read(query, zone)
     try:
         return _read(dict(parse_qsl(cookie)), zone)
-    except ChoiceError:
+    except TimeRangeError:
         return Choice()
 
 
 def _read(said: Mapping[str, str], zone: tzinfo) -> Choice:
     tenant, environment = said.get("tenant") or None, said.get("env") or None
     if said.get("start") and said.get("end"):
-        start_ns, end_ns = _instant_ns(said["start"], zone), _instant_ns(said["end"], zone)
+        start_ns, end_ns = instant_ns(said["start"], zone), instant_ns(said["end"], zone)
         if end_ns <= start_ns:
-            raise ChoiceError("cannot show this time range: it ends before it starts; swap start and end")
+            raise TimeRangeError("cannot show this time range: it ends before it starts; swap start and end")
         return Choice(start_ns=start_ns, end_ns=end_ns, tenant=tenant, environment=environment)
     chosen = said.get("range") or DEFAULT_RANGE
     if chosen not in RANGES:
-        raise ChoiceError(f"cannot show range '{chosen[:40]}': it is not one of {', '.join(RANGES)}; pick one of these")
+        raise TimeRangeError(
+            f"cannot show range '{chosen[:40]}': it is not one of {', '.join(RANGES)}; pick one of these"
+        )
     return Choice(chosen, tenant=tenant, environment=environment)
-
-
-def _instant_ns(text: str, zone: tzinfo) -> int:
-    """Unix seconds or an ISO date and time, in nanoseconds."""
-    try:
-        return _in_reach_ns(float(text))
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ChoiceError(f"cannot read time '{text[:40]}': write it like 2026-11-21T14:02 or unix seconds") from error
-    return _in_reach_ns((moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC).timestamp())
-
-
-def _in_reach_ns(seconds: float) -> int:
-    if not 0 <= seconds < 9_000_000_000:  # beyond, nanoseconds overflow 64 bits
-        raise ChoiceError(f"cannot show time {seconds:g}: it is not between 1970 and 2255; check its unit (seconds)")
-    return int(seconds * 1e9)
 
 
 def _seconds(instant_ns: int) -> str:

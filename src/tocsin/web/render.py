@@ -10,8 +10,9 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from tocsin.query.timerange import RANGES
 from tocsin.web import assets, format
-from tocsin.web.choice import COOKIE, RANGES, SPOKEN
+from tocsin.web.choice import COOKIE, SPOKEN
 from tocsin.web.page import GROUPS, found, listed
 from tocsin.web.paths import inner_path, root_of
 from tocsin.web.white_label import EMBED, site_settings_of, theme_path

@@ -20,11 +20,12 @@ from tocsin.model.window import Window
 from tocsin.query import tenants as tenants_query
 from tocsin.query.filters import Filter
 from tocsin.query.tenants import HarmedTenant
+from tocsin.query.timerange import RANGES, TimeRangeError
 from tocsin.storage.telemetry.store import TelemetryStore
 from tocsin.web import choice as chosen
 from tocsin.web import format
 from tocsin.web.auth import current_principal
-from tocsin.web.choice import Choice, ChoiceError
+from tocsin.web.choice import Choice
 from tocsin.web.page import Page
 from tocsin.web.paths import inner_path, root_of
 from tocsin.web.read_audit import note_read
@@ -79,7 +80,7 @@ class View:
     @property
     def range_seconds(self) -> int:
         """The length of the chosen range that ends now."""
-        return chosen.RANGES[self.choice.range]
+        return RANGES[self.choice.range]
 
     @property
     def span_words(self) -> str:
@@ -235,7 +236,7 @@ def segment(text: str) -> str:
 def _allowed_choice(request: Request, principal: Principal, zone: tzinfo) -> Choice:
     try:
         choice = chosen.choose(request.query_params, request.cookies.get(chosen.COOKIE, ""), zone)
-    except ChoiceError as error:
+    except TimeRangeError as error:
         raise HTTPException(400, str(error)) from error
     if choice.tenant and not principal.scope.allows(choice.tenant):
         if "tenant" in request.query_params:

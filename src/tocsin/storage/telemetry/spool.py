@@ -219,7 +219,7 @@ class Spool:
                     self._commit(signal, entries)
 
     def _commit(self, signal: Signal, entries: list[_Entry]) -> None:
-        data = b"".join(part for _, message, _, _ in entries for part in (_varint(len(message)), message))
+        data = b"".join(part for _, message, _, _ in entries for part in (varint(len(message)), message))
         failure = None
         with self._files:
             try:
@@ -303,7 +303,7 @@ def torn_tail(path: Path) -> bytes:
 
 def write_messages(path: Path, messages: list[bytes]) -> None:
     """A segment file with these messages."""
-    path.write_bytes(b"".join(_varint(len(message)) + message for message in messages))
+    path.write_bytes(b"".join(varint(len(message)) + message for message in messages))
 
 
 def _boundaries(data: bytes) -> Iterator[tuple[int, int]]:
@@ -334,7 +334,8 @@ def _whole_bytes(data: bytes) -> int:
     return max((end for _, end in _boundaries(data)), default=0)
 
 
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
+    """A number as protobuf writes lengths and field keys."""
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)

@@ -13,9 +13,9 @@ from tocsin.model.window import Window
 from tocsin.query import active, errors, red, traces
 from tocsin.query import tenants as tenants_query
 from tocsin.query.filters import Filter
+from tocsin.query.timerange import RANGES
 from tocsin.query.traces import TraceQuery, TraceSummary
 from tocsin.web import charts, headline, ranks, tiles
-from tocsin.web.choice import RANGES
 from tocsin.web.page import Page
 from tocsin.web.view import View, view_of
 
