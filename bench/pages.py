@@ -38,8 +38,8 @@ INSERT INTO spans (start, duration_ns, trace_id, span_id, parent_span_id, tenant
     event_attributes, event_types)
 SELECT
     now64(9) - toIntervalMillisecond(toUInt64(({first} + number) / {total} * {days} * 86400000)) AS start,
-    toUInt64(exp(16 + randNormal(0, 1))), unhex(hex(generateUUIDv4())), substring(unhex(hex(generateUUIDv4())), 1, 8), '',
-    concat('tenant-', toString(intDiv(rand(1) % 10000, 100))), 'bench', 'bench', '1.0', 'opentelemetry',
+    toUInt64(exp(16 + randNormal(0, 1))), unhex(hex(generateUUIDv4())), substring(unhex(hex(generateUUIDv4())), 1, 8),
+    '',     concat('tenant-', toString(intDiv(rand(1) % 10000, 100))), 'bench', 'bench', '1.0', 'opentelemetry',
     concat('GET ', route), 2, 'GET', concat('/items/', toString(rand(2) % 40)) AS route,
     if(rand(3) % 100 = 0, 500, 200) AS status_code, if(status_code = 500, 2, 0),
     map('http.request.method', 'GET', 'http.route', route, 'http.response.status_code', toString(status_code)), 'ssi',

@@ -1,11 +1,13 @@
 """What monitoring costs a FastAPI request: Tocsin beside its peers, measured in pairs in one run.
 
-    python bench/sdk_overhead.py [--quick] [--routes 100] [--only in-process|uvicorn]
+    python -m bench.sdk_overhead [--quick] [--routes 100] [--only in-process|uvicorn]
+    python -m bench.sdk_overhead --stages [--routes 100] [--quick]
 
 In process, an app with and one without the candidate take turns in the same process; the difference of CPU time
 (all threads, so export is included, and every pass ends with a flush) is taken pass by pass, and the median is shown.
 Over uvicorn, all servers are up at once and are loaded one after the other, round after round; the share of the bare
-server's requests/s is taken round by round. Exports go to a sink in a process of its own.
+server's requests/s is taken round by round. Exports go to a sink in a process of its own. With
+--stages Tocsin alone is measured, stage by stage; see sdk_stages.py.
 """
 
 from __future__ import annotations
@@ -23,40 +25,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from bench.sdk_app import HEADERS, create_app, run_pass
+from bench.sdk_stages import report_stages
+
 CANDIDATES = ("bare", "tocsin", "prometheus", "opentelemetry")
-HEADERS = [
-    (b"host", b"shop.example.com"),
-    (b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/126.0 Safari/537.36"),
-    (b"accept", b"application/json"),
-    (b"accept-encoding", b"gzip, deflate, br"),
-    (b"x-tenant-id", b"acme"),
-    (b"connection", b"keep-alive"),
-    (b"cookie", b"session=7c9e6679f3a84b2e"),
-    (b"traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
-]
 
 
-# -- the apps
-
-
-def create_app(routes: int) -> Any:
-    from fastapi import APIRouter, FastAPI
-
-    app = FastAPI()
-    router = APIRouter(prefix="/api")
-
-    async def filler(item_id: int) -> dict[str, int]:
-        return {"item": item_id}
-
-    for number in range(routes):
-        router.add_api_route(f"/filler{number}/{{item_id}}", filler)
-
-    @router.get("/items/{item_id}")
-    async def read_item(item_id: int, q: str | None = None) -> dict[str, Any]:
-        return {"item_id": item_id, "q": q, "tags": ["a", "b"]}
-
-    app.include_router(router)
-    return app
+# -- the candidates
 
 
 def add_candidate(name: str, app: Any, endpoint: str) -> Callable[[], None]:
@@ -114,32 +89,6 @@ def _add_opentelemetry(app: Any, endpoint: str) -> Callable[[], None]:
 
 
 # -- in process
-
-
-async def run_pass(app: Any, requests: int) -> None:
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: dict[str, Any]) -> None:
-        pass
-
-    for number in range(requests):
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": "1.1",
-            "server": ("10.0.0.1", 8000),
-            "client": ("10.1.2.3", 54321),
-            "scheme": "http",
-            "method": "GET",
-            "root_path": "",
-            "path": f"/api/items/{number % 1000}",
-            "raw_path": f"/api/items/{number % 1000}".encode(),
-            "query_string": b"q=abc",
-            "headers": HEADERS,
-            "state": {},
-        }
-        await app(scope, receive, send)
 
 
 async def measure_in_process(name: str, routes: int, endpoint: str, passes: int, requests: int) -> dict[str, float]:
@@ -273,7 +222,9 @@ def free_port() -> int:
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, __file__, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "bench.sdk_overhead", *map(str, arguments)], stdout=subprocess.PIPE, text=True
+    )
 
 
 def wait_for(port: int) -> None:
@@ -363,17 +314,30 @@ def report(routes: int, endpoint: str, options: argparse.Namespace) -> None:
         print(f"bare request: {inside['bare']['bare_us']:.1f} µs CPU")
 
 
+def stages(routes: int, endpoint: str, quick: bool) -> None:
+    print(f"{routes:3} other routes: ", end="", flush=True)
+    child = start("--child", "stages", "--routes", routes, "--endpoint", endpoint, "--passes", 100 if quick else 400)
+    print(child.communicate()[0].strip(), flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer passes, for a first look")
     parser.add_argument("--routes", type=int, action="append", help="other routes of the app; default 5 and 100")
+    parser.add_argument("--stages", action="store_true", help="Tocsin alone, by stage; steady on a busy machine")
     parser.add_argument("--only", choices=("in-process", "uvicorn"))
     for name in ("--child", "--name", "--endpoint"):
         parser.add_argument(name, help=argparse.SUPPRESS)
     for name in ("--passes", "--requests", "--port"):
         parser.add_argument(name, type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.child == "sink":
+    if options.child == "stages":
+        bare, monitored = create_app(options.routes[0]), create_app(options.routes[0])
+        bare._telemetry.update(tracing=False)
+        add_candidate("tocsin", monitored, options.endpoint)
+        report_stages(bare, monitored, options.passes)
+        os._exit(0)
+    elif options.child == "sink":
         asyncio.run(run_sink(options.port))
     elif options.child == "serve":
         serve(options.name, options.routes[0], options.endpoint, options.port)
@@ -389,6 +353,9 @@ def main() -> None:
         try:
             wait_for(port)
             for routes in options.routes or (5, 100):
+                if options.stages:
+                    stages(routes, f"http://127.0.0.1:{port}", options.quick)
+                    continue
                 report(routes, f"http://127.0.0.1:{port}", options)
         finally:
             sink.terminate()

@@ -43,6 +43,7 @@ from tocsin.storage.telemetry.spool import Spool, SpoolSettings
 from tocsin.storage.telemetry.store import QuerySettings, TelemetryStore
 from tocsin.storage.telemetry.writer import Writer, WriterSettings
 from tocsin.web.application import build_site
+from tocsin.web.white_label import SiteSettings
 
 log = structlog.get_logger("tocsin.server")
 
@@ -90,6 +91,7 @@ SECTIONS: dict[str, type] = {
     "query": QuerySettings,
     "retention": RetentionSettings,
     "engine": ChdbSettings,
+    "site": SiteSettings,
 }
 
 
@@ -288,7 +290,8 @@ def embed(app: Any, *, path: str = "/monitoring", data: str | None = None, **opt
     overrides = {"server.data": data, "server.grpc_port": -1, "ingest.require_key": True}
     embedded = Embedded(configuration(overrides), path)
     app.mount(path, embedded)
-    instrument(app, transport=embedded.take, compression="none", **options)
+    excluded = (*options.pop("exclude", ()), path)
+    instrument(app, transport=embedded.take, compression="none", exclude=excluded, **options)
 
 
 def make_private(data: Path) -> None:

@@ -16,6 +16,7 @@ ENDPOINT = f"/services/reports/endpoint?method=POST&route={quote(EXPORT)}"
 PAGES = [
     "/",
     "/services",
+    "/map",
     "/services/reports",
     ENDPOINT,
     "/traces",
@@ -25,6 +26,7 @@ PAGES = [
     "/settings/keys",
     "/settings/users",
     "/settings/tokens",
+    "/settings/audit",
     "/search?q=nothing-like-this",
 ]
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"

@@ -163,19 +163,3 @@ def test_heatmap_counts_every_request_in_its_cell(store: TelemetryStore, put: An
 
 def test_heatmap_without_traffic_is_empty(store: TelemetryStore) -> None:
     assert not any(red.heatmap(store, ALL, HOUR).counts)
-
-
-@pytest.mark.parametrize(
-    ("hours_back", "step_seconds", "table"),
-    [
-        (1, 10, "red_10s"),
-        (1, 60, "red_1m"),
-        (1, 300, "red_1m"),
-        (1, 3600, "red_1h"),
-        (60, 10, "red_1m"),
-        (60, 30, "red_1m"),
-    ],
-)
-def test_rollup_is_the_coarsest_that_answers_and_still_reaches(hours_back: int, step_seconds: int, table: str) -> None:
-    window = Window(NOW_NS - hours_back * HOUR_NS, NOW_NS)
-    assert red.rollup(Filter(window), step_seconds, now=NOW_NS / 1e9) == f"{table} AS r"

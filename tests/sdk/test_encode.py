@@ -89,3 +89,8 @@ def test_instrumentation_scope_and_key_value_have_their_fields() -> None:
 @given(st.binary(max_size=60))
 def test_no_answer_of_a_server_can_raise(answer: bytes) -> None:
     assert rejected_items(answer) >= 0
+
+
+@given(st.integers(0, 1 << 40) | st.sampled_from([127, 128, 2047, 2048, 16383, 16384]))
+def test_lengths_are_read_back_whether_kept_or_worked_out(value: int) -> None:
+    assert next(fields(b"\x08" + varint(value))) == (1, value)

@@ -110,3 +110,42 @@ def test_secrets_in_the_query_are_replaced_however_they_are_written() -> None:
     TestClient(app).get("/?TOKEN=a&%74oken=b&token&x=token")
     _, (span,) = exported()
     assert attributes_of(span)["url.query"] == "TOKEN=REDACTED&%74oken=REDACTED&token&x=token"
+
+
+def test_what_only_few_requests_say_is_sent_with_them_and_not_with_the_next() -> None:
+    app = FastAPI()
+
+    @app.get("/{what}")
+    async def read(what: str) -> None:
+        span = trace.get_current_span()
+        if what == "name":
+            span.update_name("renamed")
+        elif what == "status":
+            span.set_status(trace.StatusCode.ERROR, "odd")
+        elif what == "event":
+            span.add_event("step")
+        elif what == "attribute":
+            span.set_attribute("part", 1)
+        elif what == "link":
+            span.add_link(trace.SpanContext(1, 2, True))
+
+    tocsin.instrument(app)
+    client = TestClient(app)
+    for what in ("plain", "name", "status", "event", "attribute", "link", "plain"):
+        client.get(f"/{what}")
+    _, (plain, name, status, event, attribute, link, again) = exported()
+    for span in (plain, again):
+        assert (span.name, span.status.code, len(span.events), len(span.links)) == ("GET /{what}", 0, 0, 0)
+        assert "part" not in attributes_of(span)
+    assert (name.name, status.status.code, status.status.message) == ("renamed", 2, "odd")
+    assert (event.events[0].name, attributes_of(attribute)["part"], len(link.links)) == ("step", 1, 1)
+
+
+def test_a_trace_state_in_several_headers_is_one() -> None:
+    app = FastAPI()
+    app.get("/")(lambda: "ok")
+    tocsin.instrument(app)
+    parent = ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+    TestClient(app).get("/", headers=[parent, ("tracestate", "a=1"), ("tracestate", "b=2")])
+    _, (span,) = exported()
+    assert span.trace_state == "a=1,b=2"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from typing import Any
@@ -17,6 +18,7 @@ from sdk.receiver import Receiver, eventually
 from tocsin.sdk import agent as agents
 from tocsin.sdk.agent import Agent
 from tocsin.sdk.export import Breaker
+from tocsin.sdk.overhead import MEASURE_EVERY
 from tocsin.sdk.transport import HttpTransport, Response, compressor
 
 
@@ -179,7 +181,8 @@ def test_requests_help_themselves_when_the_export_thread_is_stuck() -> None:
     template = agent._pending[-1] if agent._pending else None
     if template is not None:
         agent._pending.extend([template] * exchange_count)
-        client.get("/")
+        for _ in range(MEASURE_EVERY):
+            client.get("/")
         assert len(agent._pending) <= exchange_count
     stuck.set()
 
@@ -210,9 +213,8 @@ def test_flush_sends_what_is_there_and_shutdown_does_so_by_itself(receiver: Rece
 def test_a_closed_idle_connection_is_opened_again(receiver: Receiver) -> None:
     transport = HttpTransport(receiver.endpoint, "", 2.0)
     assert transport("traces", b"").status == 200
-    assert transport._connection is not None
-    assert transport._connection.sock is not None
-    transport._connection.sock.close()
+    assert transport._socket is not None
+    transport._socket.shutdown(socket.SHUT_RDWR)
     assert transport("traces", b"").status == 200
     transport.close()
 
@@ -224,20 +226,41 @@ def test_a_server_that_closes_each_connection_is_no_failure(receiver: Receiver) 
     transport.close()
 
 
-def test_an_answer_that_is_no_http_is_a_failure_not_an_exception() -> None:
-    import socket
-
+def told(*answers: bytes) -> list[Response]:
+    """What a transport makes of these answers, given one after the other on one connection that then closes."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
             connection, _ = server.accept()
             with connection:
-                connection.recv(1000)
-                connection.sendall(b"nonsense\r\n\r\n")
+                for content in answers:
+                    connection.recv(1000)
+                    connection.sendall(content)
 
         thread = threading.Thread(target=answer)
         thread.start()
         transport = HttpTransport(f"http://127.0.0.1:{server.getsockname()[1]}", "", 2.0)
-        response = transport("traces", b"x")
+        responses = [transport("traces", b"x") for _ in answers]
         thread.join()
+        transport.close()
+    return responses
+
+
+@pytest.mark.parametrize(
+    "answer", [b"nonsense\r\n\r\n", b"", b"HTTP/1.1 2x0\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n"]
+)
+def test_an_answer_that_is_no_http_is_a_failure_not_an_exception(answer: bytes) -> None:
+    (response,) = told(answer)
     assert (response.status, response.is_retryable) == (0, True)
+
+
+def test_answers_are_read_however_they_are_framed() -> None:
+    plain, chunked, empty, endless = told(
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+        b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n",
+    )
+    assert (plain.status, plain.body) == (200, b"abc")
+    assert (chunked.status, chunked.body, chunked.retry_after_seconds) == (429, b"abc", 7.0)
+    assert (empty.status, endless.status) == (204, 200)

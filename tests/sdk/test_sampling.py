@@ -14,7 +14,7 @@ class Clock:
 
 def draw(sampler: Sampler, tenant: str, count: int, seed: int = 7) -> int:
     lots = random.Random(seed)
-    return sum(sampler.keeps(lots.getrandbits(128), tenant) for _ in range(count))
+    return sum(sampler.keeps(lots.randbytes(16), tenant) for _ in range(count))
 
 
 def test_everything_is_kept_at_ratio_one() -> None:
@@ -27,7 +27,8 @@ def test_the_ratio_is_met() -> None:
 
 def test_two_processes_draw_the_same_lot_for_a_trace() -> None:
     first, second = Sampler(0.3, 0), Sampler(0.3, 0)
-    assert all(first.keeps(trace, "acme") == second.keeps(trace, "acme") for trace in range(0, 2**128, 2**128 // 999))
+    traces = [number.to_bytes(16, "big") for number in range(0, 2**128, 2**128 // 999)]
+    assert all(first.keeps(trace, "acme") == second.keeps(trace, "acme") for trace in traces)
 
 
 def test_a_small_tenant_keeps_its_minimum_beside_a_large_one() -> None:
@@ -41,7 +42,7 @@ def test_a_small_tenant_keeps_its_minimum_beside_a_large_one() -> None:
 
 def test_the_minimum_does_not_become_a_flood_of_tenants() -> None:
     sampler = Sampler(0.0, 1, Clock())
-    assert sum(sampler.keeps(1 << 55, f"tenant-{n}") for n in range(5000)) == 1000
+    assert sum(sampler.keeps((1 << 55).to_bytes(16, "big"), f"tenant-{n}") for n in range(5000)) == 1000
 
 
 def test_shedding_lowers_the_ratio_and_gives_it_back() -> None:

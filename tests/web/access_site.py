@@ -21,6 +21,7 @@ from tocsin.storage.control import AuthSettings, ControlStore
 from tocsin.storage.control.passwords import Passwords
 from tocsin.web.access import add_access
 from tocsin.web.auth import Anybody, Operator, Viewer
+from tocsin.web.white_label import SiteSettings
 
 PASSWORD = "correct horse battery"
 ADMIN_TOKEN = "automation-of-acme"
@@ -65,7 +66,9 @@ class Site:
 def open_site(folder: Path, environ: Mapping[str, str] | None = None) -> Site:
     """ada administers, otto operates, vera views, tom views acme only."""
     clock = TurnedClock()
-    config = load({"auth": AuthSettings}, None, environ or {"TOCSIN_ADMIN_TOKEN": ADMIN_TOKEN}, {})
+    config = load(
+        {"auth": AuthSettings, "site": SiteSettings}, None, environ or {"TOCSIN_ADMIN_TOKEN": ADMIN_TOKEN}, {}
+    )
     quick = Passwords(Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1))
     control = ControlStore.open(
         f"sqlite:///{folder}/control.db", auth=config[AuthSettings], passwords=quick, clock=clock

@@ -16,6 +16,7 @@ ENDPOINT = f"/services/reports/endpoint?method=POST&route={quote(EXPORT)}"
 TELEMETRY_PAGES = [
     "/",
     "/services",
+    "/map",
     "/services/reports",
     ENDPOINT,
     "/traces",
@@ -23,7 +24,7 @@ TELEMETRY_PAGES = [
     "/tenants",
     "/tenants/acme",
 ]
-SETTINGS_PAGES = ["/settings/keys", "/settings/users", "/settings/tokens"]
+SETTINGS_PAGES = ["/settings/keys", "/settings/users", "/settings/tokens", "/settings/audit"]
 LIVE_PAGES = [path for path in TELEMETRY_PAGES if not path.startswith("/traces/")]
 
 
@@ -81,6 +82,11 @@ def test_refresh_draws_the_same_as_the_page(site: Served, path: str) -> None:
     part = site.administrator.get(path, headers={"HX-Request": "true"}).text
     assert "<!doctype" not in part
     assert headline(part) == headline(whole)
+
+
+@pytest.mark.parametrize("path", ["/", "/services", "/map", "/traces", "/tenants"])
+def test_time_of_long_ago_is_an_empty_page(site: Served, path: str) -> None:
+    assert headline(page(site.administrator, f"{path}?start=1&end=2000"))
 
 
 def test_overview_names_the_hurt_tenant_and_what_fails(site: Served) -> None:

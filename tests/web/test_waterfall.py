@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from telemetry_rows import SAY, exception, span, trace
 
+from tocsin.query import trace_tree
 from tocsin.web import format, trace_headline, waterfall
 
 NB = format.NARROW
@@ -76,7 +77,7 @@ def test_kind_follows_the_attributes() -> None:
 
 
 def test_own_time_leaves_out_overlapping_children_once() -> None:
-    own = waterfall.self_time_ns(
+    own = trace_tree.self_time_ns(
         span("p", took_ms=100), [span("a", start_ms=10, took_ms=30), span("b", start_ms=20, took_ms=40)]
     )
     assert own == 50_000_000

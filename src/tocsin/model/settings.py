@@ -18,6 +18,7 @@ SDK_ENVIRONMENT = frozenset(
         "ENABLED",
         "ENDPOINT",
         "ENVIRONMENT",
+        "EXCLUDE",
         "INGEST_KEY",
         "OVERHEAD_BUDGET_US",
         "RELEASE",

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from tocsin.model.tenant import PLATFORM, Scope
+from tocsin.model.tenant import Scope
 from tocsin.query.filters import Filter
+from tocsin.query.rollups import Split, rollup, totals_rollup, watched_seconds
 from tocsin.query.sketch import bucket_bounds, parse_buckets, percentiles
 from tocsin.storage.telemetry.store import TelemetryStore
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
-FINEST_KEPT_SECONDS = 2 * 86_400 - 3600  # how far back the 10-second rollup reaches, with a margin
 
 # Over a rollup read as r; the sums bear the names of the columns they add up.
 SUMS = (
     "sum(r.requests) AS requests, sum(r.errors) AS errors, "
     "sumIf(r.requests, r.status_code BETWEEN 400 AND 499) AS client_errors, sum(r.seconds) AS seconds, "
-    "sumMap(r.buckets) AS buckets, sum(r.response_bytes) AS response_bytes"
+    "sumMap(r.buckets) AS buckets, sum(r.response_bytes) AS response_bytes, "
+    "sum(r.background_seconds) AS background_seconds"
 )
 
 
@@ -42,6 +42,12 @@ class Red:
     p99_seconds: float | None
     total_seconds: float  # time spent by all requests together
     response_bytes: int
+    background_seconds: float = 0.0  # work after the last byte of the answers, all requests together
+
+    @property
+    def mean_background_seconds(self) -> float | None:
+        """Background time of a request; None without traffic."""
+        return self.background_seconds / self.requests if self.requests else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,47 +100,23 @@ class Heatmap:
     counts: list[list[int]]
 
 
-def rollup(filter: Filter, step_seconds: int, now: float | None = None) -> str:
-    """The coarsest table, named r, that still answers steps of this size over this window."""
-    if step_seconds % 3600 == 0:
-        return "red_1h AS r"
-    reaches_back = (now or time.time()) - filter.window.start_ns / 1e9
-    return "red_1m AS r" if step_seconds % 60 == 0 or reaches_back > FINEST_KEPT_SECONDS else "red_10s AS r"
-
-
-def totals_rollup(filter: Filter) -> str:
-    """The table for one figure over the whole window: as fine as the window's edges need."""
-    if filter.window.seconds <= 2 * 3600:
-        return rollup(filter, 10)
-    return "red_1m AS r" if filter.window.seconds <= 3 * 86_400 else "red_1h AS r"
-
-
-def watched_seconds(store: TelemetryStore, filter: Filter) -> float:
-    """How much of the window lies after the first telemetry ever: what rates are averaged over.
-
-    A product watched for five minutes has its real rate on an hour's page, not a twelfth of it.
-    """
-    first = store.read(PLATFORM, f"SELECT toUnixTimestamp(min(r.time)) FROM {totals_rollup(filter)}").rows[0][0]
-    start = max(filter.window.start_ns / 1e9, first) if first else filter.window.start_ns / 1e9
-    return max(1.0, filter.window.end_ns / 1e9 - start)
-
-
 def totals(store: TelemetryStore, scope: Scope, filter: Filter) -> Red:
     """All traffic of the filter as one figure."""
-    sql = f"SELECT {SUMS} FROM {totals_rollup(filter)} WHERE {filter.conditions()}"
-    rows = store.read(filter.narrowed(scope), sql, **filter.parameters()).dicts()
+    narrowed = filter.narrowed(scope)
+    sql = f"SELECT {SUMS} FROM {totals_rollup(narrowed, filter, Split.NONE)} WHERE {filter.conditions()}"
+    rows = store.read(narrowed, sql, **filter.parameters()).dicts()
     return red_of(rows[0] if rows else {}, watched_seconds(store, filter))
 
 
 def series(store: TelemetryStore, scope: Scope, filter: Filter, points: int = 90) -> RedSeries:
     """The traffic of the filter in about `points` steps, steps without traffic included."""
     step = filter.step_seconds(points)
-    aligned = filter.aligned(step)
+    aligned, narrowed = filter.aligned(step), filter.narrowed(scope)
     sql = (
         f"SELECT toUnixTimestamp(toStartOfInterval(r.time, INTERVAL {step} SECOND)) AS at, {SUMS} "
-        f"FROM {rollup(aligned, step)} WHERE {aligned.conditions()} GROUP BY at"
+        f"FROM {rollup(narrowed, aligned, Split.NONE, step)} WHERE {aligned.conditions()} GROUP BY at"
     )
-    found = {row["at"]: row for row in store.read(filter.narrowed(scope), sql, **aligned.parameters()).dicts()}
+    found = {row["at"]: row for row in store.read(narrowed, sql, **aligned.parameters()).dicts()}
     times = step_times(aligned, step)
     figures = [red_of(found.get(at, {}), step) for at in times]
     return RedSeries(
@@ -151,11 +133,13 @@ def series(store: TelemetryStore, scope: Scope, filter: Filter, points: int = 90
 
 def services(store: TelemetryStore, scope: Scope, filter: Filter) -> list[ServiceRow]:
     """Every service with traffic in the window, busiest first."""
+    narrowed = filter.narrowed(scope)
+    source = f"FROM {totals_rollup(narrowed, filter, Split.NONE)} WHERE {filter.conditions()}"
     sql = (
         f"SELECT service, {SUMS}, toUnixTimestamp(max(r.time)) AS last_seen, "
         f"groupUniqArray(20)(r.release) AS releases, "
         f"groupUniqArray(20)(r.environment) AS environments, any(r.sdk) AS sdk "
-        f"FROM {totals_rollup(filter)} WHERE {filter.conditions()} GROUP BY service ORDER BY requests DESC LIMIT 500"
+        f"{source} GROUP BY service ORDER BY requests DESC LIMIT 500"
     )
     seconds = watched_seconds(store, filter)
     return [
@@ -167,7 +151,7 @@ def services(store: TelemetryStore, scope: Scope, filter: Filter) -> list[Servic
             environments=sorted(filter_empty(row["environments"])),
             sdk=row["sdk"],
         )
-        for row in store.read(filter.narrowed(scope), sql, **filter.parameters()).dicts()
+        for row in store.read(narrowed, sql, **filter.parameters()).dicts()
     ]
 
 
@@ -196,17 +180,18 @@ def endpoints(
     store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 50, order: str = EndpointOrder.HARM
 ) -> list[EndpointRow]:
     """The endpoints of the filter, worst first by `order`. Raises ValueError unless it is an EndpointOrder."""
-    source = f"FROM {totals_rollup(filter)} WHERE {filter.conditions()}"
+    narrowed = filter.narrowed(scope)
+    source = f"FROM {totals_rollup(narrowed, filter, Split.ROUTE)} WHERE {filter.conditions()}"
     sql = (
         f"SELECT service, method, route, {SUMS}, "
-        f"sum(r.seconds) / greatest((SELECT sum(r.seconds) {source}), 1e-9) AS share_of_time, "
-        f"topKWeightedIf(5)(r.tenant, r.errors, r.errors > 0 AND r.tenant != '') AS tenants_hurt "
+        f"sum(r.seconds) / greatest((SELECT sum(r.seconds) {source}), 1e-9) AS share_of_time "
         f"{source} GROUP BY service, method, route HAVING requests > 0 ORDER BY {ORDER_BY[EndpointOrder(order)]} DESC "
         f"LIMIT {{limit:UInt32}}"
     )
     wanted = 1000 if order == EndpointOrder.P95 else limit
-    answer = store.read(filter.narrowed(scope), sql, **filter.parameters(), limit=wanted).dicts()
+    answer = store.read(narrowed, sql, **filter.parameters(), limit=wanted).dicts()
     seconds = watched_seconds(store, filter)
+    hurt = _tenants_hurt(store, narrowed, filter)
     rows = [
         EndpointRow(
             service=row["service"],
@@ -214,7 +199,7 @@ def endpoints(
             route=row["route"],
             red=red_of(row, seconds),
             share_of_time=row["share_of_time"],
-            tenants_hurt=row["tenants_hurt"],
+            tenants_hurt=hurt.get((row["service"], row["method"], row["route"]), []),
         )
         for row in answer
     ]
@@ -223,24 +208,38 @@ def endpoints(
     return rows[:limit]
 
 
+def _tenants_hurt(store: TelemetryStore, scope: Scope, filter: Filter) -> dict[tuple[str, str, str], list[str]]:
+    """By endpoint, the five tenants with the most failed requests."""
+    sql = (
+        f"SELECT service, method, route, groupArray(5)(tenant) FROM ("
+        f"SELECT service, method, route, tenant, sum(r.errors) AS failed "
+        f"FROM {totals_rollup(scope, filter, Split.BOTH)} WHERE {filter.conditions()} "
+        f"AND r.errors > 0 AND tenant != '' GROUP BY service, method, route, tenant ORDER BY failed DESC) "
+        f"GROUP BY service, method, route"
+    )
+    rows = store.read(scope, sql, **filter.parameters()).rows
+    return {(service, method, route): tenants for service, method, route, tenants in rows}
+
+
 def statuses(store: TelemetryStore, scope: Scope, filter: Filter) -> list[StatusRow]:
     """Requests per status code, rising; 0 stands for requests that ended without one."""
+    narrowed = filter.narrowed(scope)
     sql = (
-        f"SELECT status_code, sum(r.requests) AS requests FROM {totals_rollup(filter)} WHERE {filter.conditions()} "
-        f"GROUP BY status_code HAVING requests > 0 ORDER BY status_code"
+        f"SELECT status_code, sum(r.requests) AS requests FROM {totals_rollup(narrowed, filter, Split.ROUTE)} "
+        f"WHERE {filter.conditions()} GROUP BY status_code HAVING requests > 0 ORDER BY status_code"
     )
-    return [StatusRow(*row) for row in store.read(filter.narrowed(scope), sql, **filter.parameters()).rows]
+    return [StatusRow(*row) for row in store.read(narrowed, sql, **filter.parameters()).rows]
 
 
 def heatmap(store: TelemetryStore, scope: Scope, filter: Filter, points: int = 60) -> Heatmap:
     """The distribution of durations over time, four buckets to a doubling."""
     step = filter.step_seconds(points)
-    aligned = filter.aligned(step)
+    aligned, narrowed = filter.aligned(step), filter.narrowed(scope)
     sql = (
         f"SELECT toUnixTimestamp(toStartOfInterval(r.time, INTERVAL {step} SECOND)) AS at, sumMap(r.buckets) "
-        f"FROM {rollup(aligned, step)} WHERE {aligned.conditions()} GROUP BY at"
+        f"FROM {rollup(narrowed, aligned, Split.NONE, step)} WHERE {aligned.conditions()} GROUP BY at"
     )
-    rows = store.read(filter.narrowed(scope), sql, **aligned.parameters()).rows
+    rows = store.read(narrowed, sql, **aligned.parameters()).rows
     found = {at: _coarse(parse_buckets(buckets)) for at, buckets in rows}
     times = step_times(aligned, step)
     cells = [cell for column in found.values() for cell in column]
@@ -283,6 +282,7 @@ def red_of(row: dict[str, Any], seconds: float) -> Red:
         p99_seconds=p99,
         total_seconds=total_seconds,
         response_bytes=int(row.get("response_bytes") or 0),
+        background_seconds=float(row.get("background_seconds") or 0.0),
     )
 
 

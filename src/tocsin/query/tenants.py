@@ -8,7 +8,8 @@ from typing import Any
 from tocsin.model.tenant import Scope
 from tocsin.model.window import Window
 from tocsin.query.filters import Filter
-from tocsin.query.red import SUMS, Red, red_of, rollup, totals_rollup, watched_seconds
+from tocsin.query.red import SUMS, Red, red_of
+from tocsin.query.rollups import Split, rollup, totals_rollup, watched_seconds
 from tocsin.storage.telemetry.store import TelemetryStore
 
 # A tenant is hurt when this part of its requests failed lately and it was at least this many. Two spells are looked
@@ -17,6 +18,7 @@ HARM_RATIO = 0.05
 HARM_ERRORS = 3
 LATEST_SECONDS = 30
 RECENT_SECONDS = 120
+USUAL_SECONDS = 6 * 3600
 # A failure is "usual" as long as it stays below this multiple of the tenant's ratio before.
 USUAL_FACTOR = 3.0
 # A run of failures goes on over as many requests without one.
@@ -34,11 +36,10 @@ class TenantRow:
 
 @dataclass(frozen=True, slots=True)
 class FailingRun:
-    """The failing steps of a tenant that reach the window's end, and its traffic in the window before them."""
+    """The failing steps of a tenant that reach the window's end, and its error ratio before them."""
 
     since_ns: int
-    requests_before: int
-    errors_before: int
+    usual_ratio: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,12 @@ class HarmedTenant:
 
 def tenants(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 200, cells: int = 30) -> list[TenantRow]:
     """Tenants with traffic, most failed requests first, then the busiest."""
-    sql = (
-        f"SELECT tenant, {SUMS}, toUnixTimestamp(max(r.time)) AS last_seen FROM {totals_rollup(filter)} "
-        f"WHERE {filter.conditions()} AND tenant != '' GROUP BY tenant HAVING requests > 0 "
-        f"ORDER BY errors DESC, requests DESC LIMIT {{limit:UInt32}}"
-    )
     narrowed = filter.narrowed(scope)
+    sql = (
+        f"SELECT tenant, {SUMS}, toUnixTimestamp(max(r.time)) AS last_seen "
+        f"FROM {totals_rollup(narrowed, filter, Split.TENANT)} WHERE {filter.conditions()} AND tenant != '' "
+        f"GROUP BY tenant HAVING requests > 0 ORDER BY errors DESC, requests DESC LIMIT {{limit:UInt32}}"
+    )
     rows = store.read(narrowed, sql, **filter.parameters(), limit=limit).dicts()
     seconds = watched_seconds(store, filter)
     reds = {row["tenant"]: red_of(row, seconds) for row in rows}
@@ -81,21 +82,23 @@ def harmed(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 20)
     """Tenants hurt at the end of the window, most failed requests first.
 
     Hurt means: of the requests of the last half minute, or of the last two minutes, at least 5 % and 3 failed, and
-    that is three times more than before the failures began, or half of all.
+    that is three times more than before the failures began, or half of all. "Before" reaches six hours back at most.
     """
     recent = replace(filter, window=_tail(filter.window, RECENT_SECONDS))
-    sql = (
-        f"SELECT tenant, {_split('requests')}, {_split('errors')} FROM {rollup(filter, 10)} "
-        f"WHERE {filter.conditions()} AND tenant != '' GROUP BY tenant "
-        f"HAVING {_harms('latest')} OR {_harms('recent')} ORDER BY errors_recent DESC LIMIT {{limit:UInt32}}"
-    )
-    latest = replace(filter, window=_tail(filter.window, LATEST_SECONDS))
-    moments = {"recent": recent.parameters()["start"], "latest": latest.parameters()["start"]}
+    latest = replace(filter, window=_tail(filter.window, LATEST_SECONDS)).parameters()["start"]
     narrowed = filter.narrowed(scope)
-    rows = store.read(narrowed, sql, **filter.parameters(), **moments, limit=limit).dicts()
-    names = [row["tenant"] for row in rows]
-    if not names:
+    sql = (
+        f"SELECT tenant, sum(r.requests) AS requests_recent, sum(r.errors) AS errors_recent, "
+        f"sumIf(r.requests, r.time >= {{latest:DateTime64(9)}}) AS requests_latest, "
+        f"sumIf(r.errors, r.time >= {{latest:DateTime64(9)}}) AS errors_latest "
+        f"FROM {rollup(narrowed, recent, Split.TENANT, 10)} WHERE {recent.conditions()} AND tenant != '' "
+        f"GROUP BY tenant HAVING {_harms('latest')} OR {_harms('recent')} "
+        f"ORDER BY errors_recent DESC LIMIT {{limit:UInt32}}"
+    )
+    rows = store.read(narrowed, sql, **recent.parameters(), latest=latest, limit=limit).dicts()
+    if not rows:
         return []
+    names = [row["tenant"] for row in rows]
     runs = _failing_runs(store, narrowed, filter, names)
     worst = _worst_endpoints(store, narrowed, recent, names)
     return [
@@ -107,39 +110,17 @@ def harmed(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 20)
             worst_endpoint=worst.get(row["tenant"]),
         )
         for row in rows
-        if _is_unusual(row, runs[row["tenant"]])
+        if _is_unusual(row, runs[row["tenant"]].usual_ratio)
     ]
-
-
-def _split(figure: str) -> str:
-    """A sum of the rollup over the latest half minute, the recent two minutes, and the time before these."""
-    return ", ".join(
-        (
-            f"sumIf(r.{figure}, r.time >= {{latest:DateTime64(9)}}) AS {figure}_latest",
-            f"sumIf(r.{figure}, r.time >= {{recent:DateTime64(9)}}) AS {figure}_recent",
-            f"sumIf(r.{figure}, r.time < {{recent:DateTime64(9)}}) AS {figure}_before",
-        )
-    )
 
 
 def _harms(part: str) -> str:
     return f"(errors_{part} >= {HARM_ERRORS} AND errors_{part} >= {HARM_RATIO} * requests_{part})"
 
 
-def _is_unusual(row: dict[str, Any], run: FailingRun) -> bool:
+def _is_unusual(row: dict[str, Any], usual_ratio: float) -> bool:
     ratio: float = max(row[f"errors_{part}"] / max(1, row[f"requests_{part}"]) for part in ("latest", "recent"))
-    return ratio >= 0.5 or ratio > USUAL_FACTOR * _usual_ratio(row, run)
-
-
-def _usual_ratio(row: dict[str, Any], run: FailingRun) -> float:
-    """The error ratio before the run; of all but its end for a run as long as the window; 0 if that says nothing."""
-    for errors, requests in (
-        (run.errors_before, run.requests_before),
-        (row["errors_before"], row["requests_before"]),
-    ):
-        if requests > QUIET_REQUESTS:
-            return float(errors / requests)
-    return 0.0
+    return ratio >= 0.5 or ratio > USUAL_FACTOR * usual_ratio
 
 
 def known_tenants(store: TelemetryStore, scope: Scope, limit: int = 1000) -> list[str]:
@@ -153,8 +134,9 @@ def known_environments(store: TelemetryStore, scope: Scope) -> list[str]:
 
 
 def _known(store: TelemetryStore, scope: Scope, column: str, limit: int) -> list[str]:
+    table = "red_1h_tenants" if column == "tenant" or not scope.is_platform else "red_1h_routes"
     sql = (
-        f"SELECT {column} FROM red_1h WHERE time >= now() - INTERVAL 30 DAY AND {column} != '' "
+        f"SELECT {column} FROM {table} WHERE time >= now() - INTERVAL 30 DAY AND {column} != '' "
         f"GROUP BY {column} ORDER BY sum(requests) DESC LIMIT {{limit:UInt32}}"
     )
     return sorted(row[0] for row in store.read(scope, sql, limit=limit).rows)
@@ -171,11 +153,12 @@ def _strips(
 ) -> dict[str, list[float | None]]:
     """Error ratio per cell; cell k covers the k-th of `cells` equal parts of the window."""
     width_ns = (filter.window.end_ns - filter.window.start_ns) // cells
-    step = 10 if width_ns < 60 * 10**9 else 60
+    step = next((step for step in (3600, 60) if width_ns >= step * 10**9), 10)
     sql = (
         f"SELECT tenant, intDiv(toUnixTimestamp(time) * 1000000000 - {{first:Int64}}, {{width:Int64}}) AS cell, "
-        f"sum(r.requests) AS requests, sum(r.errors) AS errors FROM {rollup(filter, step)} "
-        f"WHERE {filter.conditions()} AND tenant IN {{names:Array(String)}} GROUP BY tenant, cell"
+        f"sum(r.requests) AS requests, sum(r.errors) AS errors "
+        f"FROM {rollup(scope, filter, Split.TENANT, step)} WHERE {filter.conditions()} "
+        f"AND tenant IN {{names:Array(String)}} GROUP BY tenant, cell"
     )
     parameters = filter.parameters() | {"names": names, "first": filter.window.start_ns, "width": width_ns}
     strips: dict[str, list[float | None]] = {name: [None] * cells for name in names}
@@ -186,16 +169,20 @@ def _strips(
 
 
 def _failing_runs(store: TelemetryStore, scope: Scope, filter: Filter, names: list[str]) -> dict[str, FailingRun]:
+    filter = replace(filter, window=_tail(filter.window, USUAL_SECONDS))
+    step = 10 if filter.window.seconds <= 3600 else 60
+    filter = filter.aligned(step)
     sql = (
         f"SELECT tenant, groupArray((at, errors, requests)) FROM (SELECT tenant, toUnixTimestamp(r.time) AS at, "
-        f"sum(r.errors) AS errors, sum(r.requests) AS requests FROM {rollup(filter, 10)} WHERE {filter.conditions()} "
-        f"AND tenant IN {{names:Array(String)}} GROUP BY tenant, at ORDER BY at DESC) GROUP BY tenant"
+        f"sum(r.errors) AS errors, sum(r.requests) AS requests FROM {rollup(scope, filter, Split.TENANT, step)} "
+        f"WHERE {filter.conditions()} AND tenant IN {{names:Array(String)}} GROUP BY tenant, at) GROUP BY tenant"
     )
+    recent_start = filter.window.end_ns // 10**9 - RECENT_SECONDS
     rows = store.read(scope, sql, **filter.parameters(), names=names).rows
-    return {tenant: _run_of(sorted(steps, reverse=True)) for tenant, steps in rows}
+    return {tenant: _run_of(sorted(steps, reverse=True), recent_start) for tenant, steps in rows}
 
 
-def _run_of(steps: list[tuple[int, int, int]]) -> FailingRun:
+def _run_of(steps: list[tuple[int, int, int]], recent_start: int) -> FailingRun:
     """From the oldest failing step (at, errors, requests) that only short quiet spells part from the newest."""
     since, quiet = steps[0][0], 0
     for at, errors, requests in steps:
@@ -205,12 +192,16 @@ def _run_of(steps: list[tuple[int, int, int]]) -> FailingRun:
             quiet += requests
             if quiet > QUIET_REQUESTS:
                 break
-    before = [(errors, requests) for at, errors, requests in steps if at < since]
-    return FailingRun(
-        since_ns=since * 10**9,
-        requests_before=sum(requests for _, requests in before),
-        errors_before=sum(errors for errors, _ in before),
-    )
+    return FailingRun(since_ns=since * 10**9, usual_ratio=_usual_ratio(steps, since, recent_start))
+
+
+def _usual_ratio(steps: list[tuple[int, int, int]], since: int, recent_start: int) -> float:
+    """The error ratio before the run; of all but its end for a run as long as the window; 0 if that says nothing."""
+    for end in (since, recent_start):
+        requests = sum(count for at, _, count in steps if at < end)
+        if requests > QUIET_REQUESTS:
+            return sum(errors for at, errors, _ in steps if at < end) / requests
+    return 0.0
 
 
 def _worst_endpoints(
@@ -218,7 +209,7 @@ def _worst_endpoints(
 ) -> dict[str, tuple[str, str, str]]:
     sql = (
         f"SELECT tenant, argMax(endpoint, failed) FROM (SELECT tenant, (service, method, route) AS endpoint, "
-        f"sum(r.errors) AS failed FROM {rollup(filter, 10)} WHERE {filter.conditions()} "
+        f"sum(r.errors) AS failed FROM {rollup(scope, filter, Split.BOTH, 10)} WHERE {filter.conditions()} "
         f"AND tenant IN {{names:Array(String)}} GROUP BY tenant, endpoint HAVING failed > 0) GROUP BY tenant"
     )
     rows = store.read(scope, sql, **filter.parameters(), names=names).rows

@@ -39,6 +39,7 @@ class TraceQuery:
     attributes: tuple[tuple[str, str], ...] = ()
     limit: int = 50
     order: str = "newest"  # or "slowest"
+    caller: str | None = None  # the service whose span is the parent of the one that fits
     before_ns: int | None = None  # only spans that start earlier: the next page of a newest-first search
 
 
@@ -201,6 +202,10 @@ def _conditions(query: TraceQuery) -> tuple[str, dict[str, Value]]:
     for index, (key, value) in enumerate(query.attributes):
         names: dict[str, Value] = {f"key{index}": key, f"value{index}": value}
         require(f"({_attribute('attributes', index)} OR {_attribute('resource', index)})", **names)
+    if query.caller is not None:
+        above = "SELECT trace_id, span_id FROM spans WHERE service = {caller:String} AND "
+        since = "start >= {start:DateTime64(9)} AND start < {end:DateTime64(9)}"
+        require(f"(trace_id, parent_span_id) IN ({above}{since})", caller=query.caller)
     if query.before_ns is not None:
         require("start < {before:DateTime64(9)}", before=seconds_text(query.before_ns))
     return " AND ".join(parts), parameters

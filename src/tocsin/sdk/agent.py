@@ -20,15 +20,15 @@ from tocsin.sdk.digest import Digest
 from tocsin.sdk.encode import resource
 from tocsin.sdk.encode_metrics import Figure, MetricEncoder
 from tocsin.sdk.encode_spans import SpanEncoder
-from tocsin.sdk.exchange import Exchange
+from tocsin.sdk.exchange import Exchange, MeteredExchange
 from tocsin.sdk.export import Exporter
-from tocsin.sdk.overhead import OverheadMeter
+from tocsin.sdk.overhead import MEASURE_EVERY, OverheadMeter
 from tocsin.sdk.red import RedCollection, RedTable
 from tocsin.sdk.sampling import Sampler
 from tocsin.sdk.settings import Settings, host_name
 from tocsin.sdk.slow import SlowLog
 from tocsin.sdk.spans import ERROR, RecordingSpan
-from tocsin.sdk.tenant import Resolver, current_tenant, current_work, parse_resolvers
+from tocsin.sdk.tenant import Resolver, current_tenant, current_work, join_resolvers, parse_resolvers
 from tocsin.sdk.trace import TocsinTracerProvider
 from tocsin.sdk.version import VERSION
 
@@ -37,7 +37,7 @@ log = logging.getLogger("tocsin")
 # Tenants whose active requests are exported apart.
 _ACTIVE_TENANTS = 100
 # Ended requests that wait for the export thread before requests digest a portion themselves.
-_MOST_PENDING, _PORTION = 4096, 128
+_MOST_PENDING, _PORTION = 4096, 2 * MEASURE_EVERY
 # Share of the sampled traces that shedding leaves.
 _SHED_SHARE = 0.1
 
@@ -51,8 +51,10 @@ class Agent:
         if settings.tenant_trusted_only:
             self.resolvers = tuple(resolver for resolver in self.resolvers if resolver.is_trusted)
         # Those that look at headers only can be asked after the scope is gone, off the request's path.
-        self.header_resolvers = tuple(resolver for resolver in self.resolvers if not resolver.needs_scope)
-        self.resolves_by_scope = len(self.header_resolvers) < len(self.resolvers)
+        header_resolvers = tuple(resolver for resolver in self.resolvers if not resolver.needs_scope)
+        self.resolve_headers = join_resolvers(header_resolvers)
+        self.resolves_by_scope = len(header_resolvers) < len(self.resolvers)
+        self.slow_ns = settings.slow_seconds * 1e9
         self.red = RedTable(settings.red_keys)
         self.sampler = Sampler(settings.sample_ratio, settings.sample_minimum_per_second)
         self.slow = SlowLog(settings.slow_logs_per_second)
@@ -68,7 +70,8 @@ class Agent:
         self._pending: deque[Exchange] = deque()
         self._digest = Digest(self)
         self._digest_lock = threading.Lock()
-        self.next_request = itertools.count(1).__next__
+        # One request in some is measured by a kind of exchange that takes more clocks.
+        self.next_kind = itertools.cycle([Exchange] * (MEASURE_EVERY - 1) + [MeteredExchange]).__next__
         self.sheds_children = False
         self.sheds_traces = False
         self.instance_id = str(uuid.uuid4())
@@ -87,12 +90,16 @@ class Agent:
 
     def put(self, exchange: Exchange) -> None:
         """Takes a request whose last byte is out; it is counted within `batch_seconds`, and never lost."""
-        pending = self._pending
-        pending.append(exchange)
+        self._pending.append(exchange)
         if self.exporter.is_idle:
             self.exporter.wake()
-        if len(pending) > _MOST_PENDING:
-            # The export thread does not keep up, or waits for a hanging server: requests help themselves.
+
+    def relieve(self) -> None:
+        """Digests a portion when the export thread does not keep up, or waits for a hanging server.
+
+        Called by one request in MEASURE_EVERY, which is enough: a portion is more than what came since the last.
+        """
+        if len(self._pending) > _MOST_PENDING:
             self.digest(_PORTION)
 
     def head_decision(self, root: RecordingSpan) -> bool:
@@ -107,7 +114,7 @@ class Agent:
         if not root.tenant and not isinstance(root, Exchange):
             root.tenant = current_tenant() or ""
         root.identify()
-        root.reason = self.reason_to_keep(root, duration_ns / 1e9)
+        root.reason = self.reason_to_keep(root, duration_ns)
         if not root.reason:
             root.close()
         return bool(root.reason)
@@ -138,7 +145,7 @@ class Agent:
         provider = trace.get_tracer_provider()
         return (provider if coexist.is_foreign(provider) else self.provider).get_tracer("tocsin.app", VERSION)
 
-    def reason_to_keep(self, root: RecordingSpan, seconds: float) -> str:
+    def reason_to_keep(self, root: RecordingSpan, duration_ns: int) -> str:
         """Why this trace is kept, or ''."""
         if root.remote_sampled:
             return "parent"
@@ -146,7 +153,7 @@ class Agent:
             return "head"
         if root.status == ERROR:
             return "error"
-        if seconds >= self.settings.slow_seconds and not root.is_lasting:
+        if duration_ns >= self.slow_ns and not root.is_lasting:
             return "slow"
         return ""
 
@@ -157,10 +164,9 @@ class Agent:
         pending = self._pending
         with self._digest_lock:
             self._digest.review_unfinished()
-            for _ in range(len(pending) if most is None else most):
-                if not pending:
-                    return False
-                self._digest.take(pending.popleft())
+            take = self._digest.take
+            for _ in range(len(pending) if most is None else min(most, len(pending))):
+                take(pending.popleft())
         return bool(pending)
 
     def collect_red(self) -> RedCollection:

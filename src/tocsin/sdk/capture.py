@@ -133,7 +133,7 @@ def _name(span: RecordingSpan) -> str:
     return span.name or (span.default_name() if isinstance(span, Exchange) else "")
 
 
-def _captured(span: RecordingSpan, names: dict[int, str]) -> CapturedSpan:
+def _captured(span: RecordingSpan, names: dict[bytes, str]) -> CapturedSpan:
     root = span.root
     return CapturedSpan(
         name=_name(span),
@@ -142,9 +142,9 @@ def _captured(span: RecordingSpan, names: dict[int, str]) -> CapturedSpan:
         events=[CapturedEvent(event.name, event.facts(), event.time_ns) for event in span.events or ()],
         status={ERROR: "error", OK: "ok"}.get(span.status, "unset"),
         status_text=span.status_text,
-        trace_id=f"{span.trace_id:032x}",
-        span_id=f"{span.span_id:016x}",
-        parent_id=f"{span.parent_id:016x}" if span.parent_id else "",
+        trace_id=span.trace_id.hex(),
+        span_id=span.span_id.hex(),
+        parent_id=span.parent_id.hex(),
         parent=names.get(span.parent_id),
         tenant=root.tenant or None,
         start_ns=span.start_ns,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tocsin.sdk.exchange import Exchange
 from tocsin.sdk.guard import guarded_observer
-from tocsin.sdk.tenant import resolve_first
+from tocsin.sdk.tenant import NO_SCOPE
 
 if TYPE_CHECKING:
     from tocsin.sdk.agent import Agent
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # The pseudo-method of WebSockets: their minutes must not be mixed into the durations of GET.
 WEBSOCKET = "WS"
 # Less than this after the last byte is the framework returning, not background work.
-BACKGROUND_SECONDS = 0.005
+BACKGROUND_NS = 5_000_000
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
 
@@ -28,28 +28,29 @@ class Digest:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
+        self._resolve, self._record, self._put = agent.resolve_headers, agent.red.record, agent.exporter.put
         # Counted, but the app has not returned yet: background tasks are running.
         self._unfinished: list[Exchange] = []
 
     @guarded_observer
     def take(self, exchange: Exchange) -> None:
         """Counts one request whose last byte is out, and finishes it if the app has returned."""
-        agent = self._agent
-        exchange.headers = headers = dict(exchange.facts[4])
+        headers = exchange.header_map()
         tenant = exchange.tenant
-        if not tenant and agent.header_resolvers and not exchange.has_tenant:
-            tenant = exchange.tenant = resolve_first(agent.header_resolvers, {}, headers)
+        if not tenant and self._resolve is not None and not exchange.has_tenant:
+            tenant = exchange.tenant = self._resolve(NO_SCOPE, headers) or ""
         method = exchange.facts[1]
         if method not in _METHODS:
             method = WEBSOCKET if exchange.facts[0] == "websocket" else "_OTHER"
         error_type = exchange.error_type() if exchange.status else ""
         exchange.key = key = (method, exchange.route, exchange.http_status, tenant, error_type)
-        if exchange.request_bytes < 0 and b"content-length" in headers:
-            exchange.request_bytes = _announced_bytes(headers[b"content-length"])
-        seconds = exchange.ended_at - exchange.started_at
-        agent.red.record(key, seconds, exchange.request_bytes, exchange.response_bytes)
-        if exchange.finished_at:
-            self._finish(exchange)
+        request_bytes = exchange.request_bytes
+        if request_bytes < 0 and b"content-length" in headers:
+            request_bytes = exchange.request_bytes = _announced_bytes(headers[b"content-length"])
+        duration_ns = exchange.ended_ns - exchange.started_ns
+        self._record(key, duration_ns * 1e-9, request_bytes, exchange.response_bytes)
+        if exchange.finished_ns:
+            self._finish(exchange, duration_ns)
         else:
             self._unfinished.append(exchange)
 
@@ -59,50 +60,44 @@ class Digest:
             return
         waiting, self._unfinished = self._unfinished, []
         for exchange in waiting:
-            if exchange.finished_at:
-                self._finish(exchange)
+            if exchange.finished_ns:
+                self._finish(exchange, exchange.ended_ns - exchange.started_ns)
             else:
                 self._unfinished.append(exchange)
 
-    def _finish(self, exchange: Exchange) -> None:
+    def _finish(self, exchange: Exchange, duration_ns: int) -> None:
         agent = self._agent
-        seconds = exchange.ended_at - exchange.started_at
-        background = exchange.finished_at - exchange.ended_at
-        if background >= BACKGROUND_SECONDS and not exchange.has_failed:
-            agent.red.record_background(exchange.key, background)
-            _add(exchange, "tocsin.background.duration", background)
+        background_ns = exchange.finished_ns - exchange.ended_ns
+        if background_ns >= BACKGROUND_NS and not exchange.has_failed:
+            agent.red.record_background(exchange.key, background_ns * 1e-9)
+            exchange.set_attribute_late("tocsin.background.duration", background_ns * 1e-9)
         if exchange.disconnected:
-            _add(exchange, "tocsin.client.disconnected", True)
-        if seconds >= agent.settings.slow_seconds:
-            self._note_slow(exchange, seconds)
+            exchange.set_attribute_late("tocsin.client.disconnected", True)
+        if duration_ns >= agent.slow_ns:
+            self._note_slow(exchange, duration_ns * 1e-9)
         if not exchange.is_recorded:
             return
-        exchange.identify()
-        exchange.reason = agent.reason_to_keep(exchange, seconds)
-        children = exchange.close()
+        if not exchange.span_id:
+            exchange.identify()
+        exchange.reason = agent.reason_to_keep(exchange, duration_ns)
+        # In this order: a child that begins after it was counted finds its root done.
+        exchange.is_done = True
+        children = exchange.close() if exchange.span_count > 1 else None
         if exchange.reason:
-            agent.exporter.put(exchange)
+            self._put(exchange)
             if children:
                 agent.keep_all(children)
 
     def _note_slow(self, exchange: Exchange, seconds: float) -> None:
         """Streams of server-sent events and WebSockets last by design: they are never slow."""
-        key = exchange.key
-        exchange.is_lasting = key[0] == WEBSOCKET or any(
-            name.lower() == b"content-type" and value.startswith(b"text/event-stream")
-            for name, value in exchange.response_headers
-        )
+        exchange.is_lasting = exchange.is_lasting or exchange.key[0] == WEBSOCKET
         if not exchange.is_lasting:
             exchange.identify()
-            method, route, status, tenant, _ = key
+            method, route, status, tenant, _ = exchange.key
             facts = {"method": method, "route": route, "status": status, "tenant": tenant}
-            self._agent.slow.write(seconds, {**facts, "trace_id": f"{exchange.trace_id:032x}"})
+            self._agent.slow.write(seconds, {**facts, "trace_id": exchange.trace_id.hex()})
 
 
 def _announced_bytes(content_length: bytes) -> int:
     """The size of the body for apps that do not read it; -1 when nothing sensible is said."""
     return int(content_length) if content_length.isdigit() else -1
-
-
-def _add(exchange: Exchange, key: str, value: object) -> None:
-    exchange.attributes = {**(exchange.attributes or {}), key: value}

@@ -20,13 +20,15 @@ _FIXED64 = struct.Struct("<Q")
 _INT64_MIN, _INT64_MAX = -(1 << 63), (1 << 63) - 1
 _NESTED_LEVELS = 8
 
-_SMALL = tuple(bytes((value,)) for value in range(128))
-
 
 def varint(value: int) -> bytes:
     """A base-128 varint; negative int64 values take ten bytes."""
-    if 0 <= value < 128:
-        return _SMALL[value]
+    if 0 <= value < _KEPT_VARINTS:
+        return _VARINTS[value]
+    return _varint(value)
+
+
+def _varint(value: int) -> bytes:
     if value < 0:
         value += 1 << 64
     out = bytearray()
@@ -37,10 +39,14 @@ def varint(value: int) -> bytes:
     return bytes(out)
 
 
+# Lengths of spans and of most of their parts.
+_KEPT_VARINTS = 2048
+_VARINTS = tuple(map(_varint, range(_KEPT_VARINTS)))
+
+
 def delimited(tag: bytes, body: bytes) -> bytes:
     """A length-delimited field: tag, length, body."""
-    size = len(body)
-    return tag + (_SMALL[size] if size < 128 else varint(size)) + body
+    return tag + varint(len(body)) + body
 
 
 def text(value: str) -> bytes:

@@ -52,33 +52,25 @@ class SpanEncoder:
         self._attributes = AttributeCache(_ATTRIBUTE)
         self._event_attributes = AttributeCache(b"\x1a")
         self._link_attributes = AttributeCache(b"\x22")
-        self._statics: dict[tuple[Any, ...], bytes] = {}
-        self._connections: dict[tuple[Any, ...], bytes] = {}
-        self._sizes: dict[tuple[int, int], bytes] = {}
+        # Pieces of request spans: by endpoint and status, by client, by sizes.
+        self._shareds: dict[tuple[Any, ...], bytes] = {}
+        self._peers: dict[tuple[Any, ...], bytes] = {}
+        self._sizes: dict[tuple[Any, ...], bytes] = {}
         self._paths = TextCache("url.path")
         self._queries = TextCache("url.query")
-        self._agents = TextCache("user_agent.original")
         self._clock_offset_ns = 0
 
     def encode_request(self, spans: list[RecordingSpan]) -> bytes:
         """One ExportTraceServiceRequest with these spans, grouped by instrumentation scope."""
         self._clock_offset_ns = time.time_ns() - time.perf_counter_ns()
-        own: list[bytes] = []
-        by_library: dict[tuple[str, str] | None, list[bytes]] = {None: own}
+        by_library: dict[tuple[str, str] | None, list[bytes]] = {}
         for span in spans:
             body = self.encode_span(span)
-            size = len(body)
-            field = b"\x12" + (varint(size) if size > 127 else bytes((size,))) + body
-            if not body:
-                continue
-            if span.library is None:
-                own.append(field)
-            else:
-                by_library.setdefault(span.library, []).append(field)
+            if body:
+                by_library.setdefault(span.library, []).append(b"\x12" + varint(len(body)) + body)
         scopes = [
             (instrumentation_scope(*library) if library else self._own_scope, fields)
             for library, fields in by_library.items()
-            if fields
         ]
         return export_request(self.resource_field, scopes)
 
@@ -87,65 +79,59 @@ class SpanEncoder:
     def encode_span(self, span: RecordingSpan) -> bytes:
         """The content of one Span message."""
         if isinstance(span, Exchange):
-            start_ns = int(span.started_at * 1e9) + self._clock_offset_ns
-            end_ns = int(span.ended_at * 1e9) + self._clock_offset_ns
+            parts = self._request_parts(span)
+            has_more = not span.is_plain
         else:
-            start_ns, end_ns = span.start_ns, max(span.end_ns, span.start_ns)
-        parts = [
-            _IDS_AND_TIMES.pack(
-                _TRACE_ID, span.trace_id.to_bytes(16, "big"), _SPAN_ID, span.span_id.to_bytes(8, "big"),
-                _START, start_ns, _END, end_ns,
-            )
-        ]  # fmt: skip
-        if span.parent_id:
-            parts.append(_PARENT + span.parent_id.to_bytes(8, "big"))
-        if isinstance(span, Exchange):
-            self._add_request(span, parts)
-        else:
-            self._add_plain(span, parts)
-        if span.attributes or span.events or span.links or span.root.trace_state or span.dropped_attributes:
+            parts = self._inner_parts(span)
+            has_more = not span.is_plain or bool(span.root.trace_state or span.links)
+        if has_more:
             self._add_rare(span, parts)
         return b"".join(parts)
 
-    def _add_plain(self, span: RecordingSpan, parts: list[bytes]) -> None:
-        parts.append(delimited(b"\x2a", utf8(span.name)))
-        parts.append(_KIND[span.kind])
+    def _inner_parts(self, span: RecordingSpan) -> list[bytes]:
         root = span.root
+        parts = [
+            _ids_and_times(span, span.start_ns, max(span.end_ns, span.start_ns)),
+            delimited(b"\x2a", utf8(span.name)),
+            _KIND[span.kind],
+        ]
         if root.tenant:
             parts.append(self._attributes.encode("tocsin.tenant", root.tenant))
         if span is root and root.reason:
             parts.append(self._attributes.encode("tocsin.sample.reason", root.reason))
         if span.status:
             parts.append(_status(span.status, span.status_text))
+        return parts
 
-    def _add_request(self, span: Exchange, parts: list[bytes]) -> None:
-        kind, _, path, query, _, client, server, scheme, version = span.facts
-        if span.status or span.name:
-            parts.append(self._static(span))
-        else:
-            static = (span.key, span.reason)
-            parts.append(self._statics.get(static) or self._keep_static(static, span))
-        connection = (client, server, scheme, version, kind)
-        try:
-            parts.append(self._connections.get(connection) or self._keep_connection(connection))
-        except TypeError:  # ASGI allows lists, which cannot be looked up
-            parts.append(self._connection(*connection))
-        parts.append(self._paths.find(path) or self._paths.add(path, path))
-        if query:
-            parts.append(self._queries.find(query) or self._queries.add(query, self._visible_query(query)))
+    def _request_parts(self, span: Exchange) -> list[bytes]:
+        """A handful of looked-up pieces; only ids and times are written anew for each request."""
+        kind, _, path, query, client, server, scheme, version = span.facts
+        offset_ns = self._clock_offset_ns
         agent = span.header_map().get(b"user-agent")
-        if agent:
-            parts.append(self._agents.find(agent) or self._agents.add(agent, agent.decode("latin-1")))
+        shared = (span.key, span.reason)
+        shared_part = self._shareds.get(shared) if span.is_plain else self._shared(span)
+        peer = (client[0] if client else "", agent, server, scheme, version, kind)
         sizes = (span.response_bytes, span.request_bytes)
-        parts.append(self._sizes.get(sizes) or self._keep_sizes(sizes))
+        try:
+            peer_part = self._peers.get(peer) or self._keep(self._peers, peer, self._peer(*peer))
+        except TypeError:  # ASGI allows lists, which cannot be looked up
+            peer_part = self._peer(*peer)
+        return [
+            _ids_and_times(span, span.started_ns + offset_ns, span.ended_ns + offset_ns),
+            shared_part or self._keep(self._shareds, shared, self._shared(span)),
+            peer_part,
+            self._paths.find(path) or self._paths.add(path, path),
+            self._sizes.get(sizes) or self._keep(self._sizes, sizes, self._size(*sizes)),
+            (self._queries.find(query) or self._queries.add(query, self._visible_query(query))) if query else b"",
+        ]
 
-    def _keep_static(self, key: tuple[Any, ...], span: Exchange) -> bytes:
-        if len(self._statics) >= CACHE_ENTRIES:
-            self._statics.clear()
-        found = self._statics[key] = self._static(span)
-        return found
+    def _keep(self, cache: dict[tuple[Any, ...], bytes], key: tuple[Any, ...], part: bytes) -> bytes:
+        if len(cache) >= CACHE_ENTRIES:
+            cache.clear()
+        cache[key] = part
+        return part
 
-    def _static(self, span: Exchange) -> bytes:
+    def _shared(self, span: Exchange) -> bytes:
         """What spans of one endpoint, status and tenant share: name, kind, status and most attributes."""
         method, route, status, tenant, error_type = span.key
         facts: dict[str, Any] = {
@@ -161,32 +147,23 @@ class SpanEncoder:
             head += _status(span.status, span.status_text)
         return head + self._all_known(facts)
 
-    def _keep_connection(self, key: tuple[Any, ...]) -> bytes:
-        if len(self._connections) >= CACHE_ENTRIES:
-            self._connections.clear()
-        found = self._connections[key] = self._connection(*key)
-        return found
-
-    def _connection(self, client: Any, server: Any, scheme: Any, version: Any, kind: str) -> bytes:
-        """What the requests of one connection share."""
+    def _peer(self, client: str, agent: bytes | None, server: Any, scheme: Any, version: Any, kind: str) -> bytes:
+        """What the requests of one client share."""
         facts: dict[str, Any] = {
             "url.scheme": scheme or "http",
             "server.address": server[0] if server else "",
             "server.port": server[1] if server and server[1] is not None else "",
-            "client.address": client[0] if client else "",
+            "client.address": client,
+            "user_agent.original": agent.decode("latin-1") if agent else "",
             "network.protocol.version": version or "",
             "network.protocol.name": "websocket" if kind == "websocket" else "",
         }
         return self._all_known(facts)
 
-    def _keep_sizes(self, sizes: tuple[int, int]) -> bytes:
-        if len(self._sizes) >= CACHE_ENTRIES:
-            self._sizes.clear()
-        response_bytes, request_bytes = sizes
+    def _size(self, response_bytes: int, request_bytes: int) -> bytes:
         found = self._attributes.encode("http.response.body.size", response_bytes)
         if request_bytes >= 0:
             found += self._attributes.encode("http.request.body.size", request_bytes)
-        self._sizes[sizes] = found
         return found
 
     def _all_known(self, facts: dict[str, Any]) -> bytes:
@@ -226,6 +203,11 @@ class SpanEncoder:
             if link.attributes:
                 body += self._link_attributes.encode_all(link.attributes)
             parts.append(delimited(b"\x6a", body))
+
+
+def _ids_and_times(span: RecordingSpan, start_ns: int, end_ns: int) -> bytes:
+    packed = _IDS_AND_TIMES.pack(_TRACE_ID, span.trace_id, _SPAN_ID, span.span_id, _START, start_ns, _END, end_ns)
+    return packed + _PARENT + span.parent_id if span.parent_id else packed
 
 
 def _status(code: int, message: str) -> bytes:

@@ -9,19 +9,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from operator import itemgetter
-from time import perf_counter, time_ns
+from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any
 
 from tocsin.sdk.errors import qualified_name
-from tocsin.sdk.guard import guarded, guarded_observer
-from tocsin.sdk.propagation import new_bits, new_trace_id, parse_traceparent
+from tocsin.sdk.guard import guarded, guarded_observer, guarded_step, relayed
+from tocsin.sdk.propagation import new_span_id, new_trace_id, parse_traceparent
 from tocsin.sdk.route import route_template
 from tocsin.sdk.spans import ERROR, SERVER, RecordingSpan
-from tocsin.sdk.tenant import resolve_first
+from tocsin.sdk.tenant import NO_SCOPE, resolve_first
 
 if TYPE_CHECKING:
     from opentelemetry import trace
-    from opentelemetry.context import Context
 
     from tocsin.sdk.agent import Agent
     from tocsin.sdk.red import Key
@@ -36,8 +35,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 CLIENT_CLOSED = 499
 _STATUS_CHARACTERS = 256
 
-# Everything the encoder needs of a scope, copied out at once: the scope itself must not outlive the request.
-_FACT_NAMES = ("type", "method", "path", "query_string", "headers", "client", "server", "scheme", "http_version")
+# What the encoder needs of a scope, copied out at once: the scope itself must not outlive the request.
+_FACT_NAMES = ("type", "method", "path", "query_string", "client", "server", "scheme", "http_version")
 _facts_of = itemgetter(*_FACT_NAMES)
 
 
@@ -56,16 +55,14 @@ class Exchange(RecordingSpan):
     disconnected = False
     error: BaseException | None = None
     has_failed = False
-    # perf_counter seconds; 0 until it happens.
-    ended_at = 0.0
-    finished_at = 0.0
+    # perf_counter nanoseconds; 0 until it happens.
+    ended_ns = 0
+    finished_ns = 0
     # Known at the end.
     route = ""
     key: Key = ("", "", 0, "", "")
     facts: tuple[Any, ...] = ()
-    headers: Mapping[bytes, bytes] | None = None
-    # What the app runs in, as long as it does.
-    context: Context | None = None
+    headers: dict[bytes, bytes] | None = None
     # False when somebody else records the span of this request.
     is_recorded = True
     # Whether the app has said whose request it is; no resolver is asked then.
@@ -79,8 +76,8 @@ class Exchange(RecordingSpan):
         self.agent = agent
         self.scope: Scope | None = scope
         self._receive = receive
-        self._send = send
-        self.started_at = perf_counter()
+        self.relay = send
+        self.started_ns = perf_counter_ns()
 
     # -- what others ask for while the request runs
 
@@ -90,43 +87,42 @@ class Exchange(RecordingSpan):
             return
         headers = self.headers or self.header_map()
         traceparent = headers.get(b"traceparent")
-        remote = None
-        if traceparent is not None:
-            remote = parse_traceparent(traceparent, self._trace_state() if b"tracestate" in headers else b"")
+        remote = parse_traceparent(traceparent, headers.get(b"tracestate", b"")) if traceparent else None
         if remote is not None:
             self.trace_id, self.parent_id, self.remote_sampled, self.trace_state = remote
+            self.is_plain = self.is_plain and not self.trace_state
         elif self.local_parent is not None:
             context = self.local_parent.get_span_context()
-            self.trace_id, self.parent_id = context.trace_id, context.span_id
+            self.trace_id, self.parent_id = context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big")
             self.remote_sampled = context.trace_flags.sampled
         else:
             self.trace_id = new_trace_id()
-        self.span_id = new_bits(64) or 1
+        self.span_id = new_span_id()
 
     def header_map(self) -> Mapping[bytes, bytes]:
-        """The request's headers; of repeated ones the last."""
-        if self.headers is None:
-            self.headers = dict(self._raw_headers())
-        return self.headers
+        """The request's headers; of repeated ones the last, but the whole trace state.
 
-    def _raw_headers(self) -> Headers:
-        headers: Headers = self.facts[4] if self.facts else self.scope["headers"] if self.scope is not None else ()
+        One dictionary of bytes, instead of keeping the server's list: the garbage collector passes over it.
+        """
+        headers = self.headers
+        if headers is None:
+            pairs: Headers = self.scope["headers"]  # type: ignore[index]  # None only after they were read
+            headers = self.headers = dict(pairs)
+            if b"tracestate" in headers:
+                headers[b"tracestate"] = b",".join(value for name, value in pairs if name == b"tracestate")
         return headers
-
-    def _trace_state(self) -> bytes:
-        return b",".join(value for name, value in self._raw_headers() if name == b"tracestate")
 
     @property
     def start_ns(self) -> int:  # type: ignore[override]  # other spans know their wall time from the start
-        return time_ns() - int((perf_counter() - self.started_at) * 1e9)
+        return time_ns() - perf_counter_ns() + self.started_ns
 
     @property
     def end_ns(self) -> int:  # type: ignore[override]
         """Wall time of the last byte; 0 while the app may still say something, as in background tasks."""
-        return self.start_ns + int((self.ended_at - self.started_at) * 1e9) if self.finished_at else 0
+        return time_ns() - perf_counter_ns() + self.ended_ns if self.finished_ns else 0
 
     def is_recording(self) -> bool:
-        return not self.finished_at
+        return not self.finished_ns
 
     def end(self, end_time: int | None = None) -> None:
         """Nothing: a request ends with its last byte, whatever the app calls."""
@@ -137,8 +133,8 @@ class Exchange(RecordingSpan):
         if not self.tenant and not self.has_tenant and self.agent.resolvers:
             if self.scope is not None:
                 self.tenant = resolve_first(self.agent.resolvers, self.scope, self.header_map())
-            elif self.facts:
-                self.tenant = resolve_first(self.agent.header_resolvers, {}, self.header_map())
+            elif self.agent.resolve_headers is not None:
+                self.tenant = self.agent.resolve_headers(NO_SCOPE, self.header_map()) or ""
         return self.tenant
 
     def default_name(self) -> str:
@@ -146,31 +142,18 @@ class Exchange(RecordingSpan):
 
     # -- messages
 
-    def send(self, message: Message) -> Awaitable[None]:
-        """The app's `send`. A plain function: it hands on the server's own awaitable instead of wrapping it."""
-        self.observe(message)
-        if self._streams:
-            # The last byte of a stream is out when the server has taken it, which may wait for a slow client.
-            return self._send_streamed(message)
-        return self._send(message)
-
-    async def receive(self) -> Message:
-        """The app's `receive`; notices a client that goes away before the response is complete."""
-        message = await self._receive()
-        self._observe_received(message)
-        return message
-
-    @guarded_observer
-    def observe(self, message: Message) -> None:
+    def observe(self, message: Message) -> Send:
+        """Takes note of a message of the app; gives who takes it on."""
         kind = message["type"]
         if kind == "http.response.body":
             body = message.get("body")
             if body:
                 self.response_bytes += len(body)
-            if message.get("more_body"):
+            if not self._streams:
+                if not message.get("more_body"):
+                    self.close_response()
+                    return self.relay
                 self._streams = True
-            elif not self._streams:
-                self.close_response()
         elif kind == "http.response.start":
             self.http_status = status = message["status"]
             self.response_headers = message.get("headers", ())
@@ -180,19 +163,35 @@ class Exchange(RecordingSpan):
                 self._note_handled_error()
         else:
             self._observe_other(kind, message)
+        # The last byte of a stream is out when the server has taken it, which may wait for a slow client.
+        return self._send_streamed if self._streams else self.relay
+
+    # The app's `send`.
+    send = relayed(observe)
+
+    async def receive(self) -> Message:
+        """The app's `receive`; notices a client that goes away before the response is complete."""
+        message = await self._receive()
+        self._observe_received(message)
+        return message
 
     def close_response(self) -> None:
         """The last byte is out: the request is over for the client and counted. Happens once."""
-        if self.ended_at:
+        if self.ended_ns:
             return
-        self.ended_at = perf_counter()
-        agent, scope = self.agent, self.scope
+        self.ended_ns = perf_counter_ns()
+        agent = self.agent
+        scope: Scope = self.scope  # type: ignore[assignment]  # None only after the app has returned
         agent.live.discard(self)
-        self.route = route_template(scope)  # type: ignore[arg-type]  # None only after the app has returned
+        self.route = route_template(scope)
         try:
-            self.facts = _facts_of(scope)  # type: ignore[arg-type]
+            self.facts = _facts_of(scope)
         except KeyError:
-            self.facts = tuple(map(scope.get, _FACT_NAMES))  # type: ignore[union-attr]
+            self.facts = tuple(map(scope.get, _FACT_NAMES))
+        self.header_map()
+        if self._streams:
+            self.is_lasting = _is_event_stream(self.response_headers)
+        self.response_headers = ()
         if self.outer_span is not None:
             self._label_outer(self.outer_span)
         elif agent.resolves_by_scope:
@@ -203,7 +202,7 @@ class Exchange(RecordingSpan):
     def _observe_received(self, message: Message) -> None:
         kind = message["type"]
         if kind == "http.disconnect":
-            if not self.ended_at:
+            if not self.ended_ns:
                 self.disconnected = True
         elif kind == "http.request":
             # Kept below zero until complete: -1 - bytes so far.
@@ -225,7 +224,7 @@ class Exchange(RecordingSpan):
 
     async def _send_streamed(self, message: Message) -> None:
         try:
-            await self._send(message)
+            await self.relay(message)
         except OSError:
             self.disconnected = True  # servers with ASGI spec 2.4 say so by raising
             raise
@@ -252,7 +251,7 @@ class Exchange(RecordingSpan):
 
     def _note_handled_error(self) -> None:
         """An error handler is answering right now, with the exception still being handled further up."""
-        self.status = ERROR
+        self.status, self.is_plain = ERROR, False
         handled = sys.exc_info()[1]
         # Exceptions that carry a status, such as HTTPException, say nothing more than the status does.
         if isinstance(handled, Exception) and not hasattr(handled, "status_code"):
@@ -262,6 +261,7 @@ class Exchange(RecordingSpan):
         self.error = error
         if self.is_recorded:
             self.note_exception(error, escaped=escaped)
+        self.is_plain = False
         self.status, self.status_text = ERROR, f"{type(error).__name__}: {error}"[:_STATUS_CHARACTERS]
 
     @guarded_observer
@@ -270,28 +270,28 @@ class Exchange(RecordingSpan):
         self.has_failed = True
         if not isinstance(error, Exception):
             # Cancelled: servers do so when the client is gone or when they stop.
-            self.disconnected = self.disconnected or not self.ended_at
+            self.disconnected = self.disconnected or not self.ended_ns
         elif error is self.error or (self.disconnected and isinstance(error, OSError)):
             return  # noted when its error page went out, or no fault of the app
         elif type(error).__name__ == "WebSocketDisconnect":
             return
-        elif not self.ended_at:
+        elif not self.ended_ns:
             self._note_error(error, escaped=True)
         elif self.is_recorded:
             # After the last byte: the client saw no error, the trace is kept nevertheless.
             self.note_exception(error, escaped=True)
             self.status = ERROR
-            self.attributes = {**(self.attributes or {}), "tocsin.background.error": qualified_name(error)}
+            self.set_attribute_late("tocsin.background.error", qualified_name(error))
 
-    @guarded(None)
+    @guarded_step
     def finish(self) -> None:
         """The app has returned: nothing more will be said, and the scope is let go."""
-        if not self.ended_at:
+        if not self.ended_ns:
             self._close_incomplete()
-        self.scope = self.context = None
+        self.scope = None
         # The server's own pair would hold the scope; whoever still calls has no client any more.
-        self._receive, self._send = _receive_too_late, _send_too_late
-        self.finished_at = perf_counter()
+        self._receive, self.relay = _receive_too_late, _send_too_late
+        self.finished_ns = perf_counter_ns()
 
     def _close_incomplete(self) -> None:
         """The app is done and the response is not: an error, a disconnect, or a WebSocket at its natural end."""
@@ -301,7 +301,7 @@ class Exchange(RecordingSpan):
         elif not self.http_status:
             self.http_status = CLIENT_CLOSED if self.disconnected and self.error is None else 500
             if self.http_status == 500:
-                self.status = ERROR
+                self.status, self.is_plain = ERROR, False
         self.close_response()
 
     def _label_outer(self, span: trace.Span) -> None:
@@ -311,6 +311,10 @@ class Exchange(RecordingSpan):
             span.set_attribute("tocsin.tenant", tenant)
         if tenant and isinstance(span, RecordingSpan):
             span.root.tenant = tenant
+
+
+def _is_event_stream(headers: Headers) -> bool:
+    return any(name.lower() == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
 
 
 async def _receive_too_late() -> Message:
@@ -324,14 +328,19 @@ async def _send_too_late(message: Message) -> None:
 class MeteredExchange(Exchange):
     """An exchange that also adds up what observing it costs; one request in some is one."""
 
-    cost_seconds = 0.0
+    cost_ns = 0
 
-    def observe(self, message: Message) -> None:
-        began = perf_counter()
-        super().observe(message)
-        self.cost_seconds += perf_counter() - began
+    def observe(self, message: Message) -> Send:
+        began_ns = perf_counter_ns()
+        take = super().observe(message)
+        self.cost_ns += perf_counter_ns() - began_ns
+        return take
 
+    send = relayed(observe)
+
+    @guarded_step
     def finish(self) -> None:
-        began = perf_counter()
+        began_ns = perf_counter_ns()
         super().finish()
-        self.agent.meter.add("request", self.cost_seconds + perf_counter() - began)
+        self.agent.meter.add("request", (self.cost_ns + perf_counter_ns() - began_ns) / 1e9)
+        self.agent.relieve()

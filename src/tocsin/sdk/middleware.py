@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from opentelemetry import context as otel_context
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach, get_current
 
 from tocsin.sdk import coexist
 from tocsin.sdk.agent import Agent, agent_for
-from tocsin.sdk.exchange import Exchange, Message, MeteredExchange, Receive, Send
-from tocsin.sdk.guard import guarded, guarded_observer
-from tocsin.sdk.overhead import MEASURE_EVERY
+from tocsin.sdk.exchange import Exchange, Message, Receive, Send
+from tocsin.sdk.guard import guarded
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.tenant import current_work
 from tocsin.sdk.trace import SPAN_KEY
@@ -22,6 +20,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # Marks a scope that is already being recorded, for middleware added twice and for instrumented sub-apps.
 MARK = "tocsin"
+_RECORDED = frozenset({"http", "websocket"})
 
 
 class MonitoringMiddleware:
@@ -35,26 +34,36 @@ class MonitoringMiddleware:
         self.app = app
         self.settings = settings or Settings.load(**arguments)
         self.agent: Agent | None = agent_for(self.settings) if self.settings.enabled else None
+        self._excluded = tuple(self.settings.exclude)
         self._is_prepared = False
         self._stands_down = False
         self._is_current = True
-        self._is_alone = True
+        # Nobody else records requests: known once we have looked around.
+        self._is_alone = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         agent = self.agent
-        kind = scope["type"]
-        if agent is None or MARK in scope or (kind != "http" and kind != "websocket"):
-            if kind == "lifespan" and agent is not None:
+        if agent is None or MARK in scope or scope["type"] not in _RECORDED:
+            if agent is not None and scope["type"] == "lifespan":
                 send = self._lifespan_send(agent, scope, send)
             await self.app(scope, receive, send)
             return
-        # One request in some is measured by a kind of exchange that takes more clocks.
-        is_plain = agent.next_request() % MEASURE_EVERY
-        exchange = (Exchange if is_plain else MeteredExchange)(agent, scope, receive, send)
-        self._begin(exchange)
+        if self._excluded and scope["path"].startswith(self._excluded):
+            scope.setdefault(coexist.NATIVE, None)  # nor may a mounted FastAPI app record it by itself
+            await self.app(scope, receive, send)
+            return
+        exchange = agent.next_kind()(agent, scope, receive, send)
+        scope[MARK] = True
+        agent.live.add(exchange)
+        around = get_current()
+        if around or not self._is_alone or coexist.NATIVE in scope:
+            context = self._begin_among_others(exchange, scope, around)
+        else:
+            # Mounted FastAPI apps would begin a native span of their own; None is FastAPI's word for "do not".
+            scope[coexist.NATIVE] = None
+            context = Context({SPAN_KEY: exchange})
         work = current_work.set(exchange)
-        context = exchange.context
-        token = otel_context.attach(context) if context is not None else None
+        token = attach(context)
         try:
             await self.app(scope, exchange.receive, exchange.send)
         except BaseException as error:
@@ -62,35 +71,22 @@ class MonitoringMiddleware:
             raise
         finally:
             exchange.finish()
-            if token is not None:
-                otel_context.detach(token)
+            detach(token)
             current_work.reset(work)
 
-    @guarded_observer
-    def _begin(self, exchange: Exchange) -> None:
-        agent, scope = exchange.agent, exchange.scope
-        assert scope is not None
+    @guarded(Context())
+    def _begin_among_others(self, exchange: Exchange, scope: Scope, around: Context) -> Context:
+        """The OpenTelemetry context of a request when there may be something around us that records its span, too."""
         if not self._is_prepared:
-            self._prepare(agent, scope)
-        scope[MARK] = True
-        agent.live.add(exchange)
-        around = otel_context.get_current()
-        if around or not self._is_alone or coexist.NATIVE in scope:
-            self._begin_among_others(exchange, scope, around)
-        else:
-            exchange.context = Context({SPAN_KEY: exchange})
-            # Mounted FastAPI apps would begin a native span of their own; None is FastAPI's word for "do not".
-            scope[coexist.NATIVE] = None
-
-    def _begin_among_others(self, exchange: Exchange, scope: Scope, around: Context) -> None:
-        """Finds out who records the request's span when there is something around us."""
+            self._prepare(exchange.agent, scope)
         exchange.outer_span = coexist.recorded_outside(scope, around)
         exchange.is_recorded = exchange.outer_span is None and not self._stands_down
         if exchange.is_recorded:
             exchange.local_parent = coexist.local_parent(around)
             scope.setdefault(coexist.NATIVE, None)
             if self._is_current:
-                exchange.context = Context({**around, SPAN_KEY: exchange})
+                return Context({**around, SPAN_KEY: exchange})
+        return around
 
     def _prepare(self, agent: Agent, scope: Scope) -> None:
         """Looks around once, at the first request: by then everybody else has been set up."""
@@ -158,8 +154,8 @@ def _outermost(build: Callable[[], App], settings: Settings) -> Callable[[], App
             super().__init__(MonitoringMiddleware(stack.app, settings=settings), stack.handler, stack.debug)
             self._monitored = MonitoringMiddleware(stack, settings=settings)
 
-        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-            await self._monitored(scope, receive, send)
+        def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
+            return self._monitored(scope, receive, send)
 
     def build_middleware_stack() -> App:
         stack = build()

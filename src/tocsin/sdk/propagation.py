@@ -1,18 +1,24 @@
-"""W3C Trace Context: reading `traceparent` and `tracestate`, and making ids."""
+"""W3C Trace Context: reading `traceparent` and `tracestate`, and making ids.
+
+Ids are bytes, as OTLP carries them: 16 for a trace, 8 for a span, none for "no parent".
+"""
 
 from __future__ import annotations
 
 import os
 import random
+from binascii import unhexlify
 
-_HEX = b"0123456789abcdef"
-_DASH = ord("-")
+_NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
+# What a header may begin with (version ff is forbidden) and end with (bit 0 of the flags is "sampled").
+_VERSIONS = frozenset(b"%02x-" % version for version in range(255))
+_IS_SAMPLED = {b"%02x" % flags: flags & 1 == 1 for flags in range(256)}
 _TRACESTATE_CHARACTERS = 8192
 _TRACESTATE_MEMBERS = 32
 
 
 # (trace id, span id, is sampled, trace state): a plain tuple, one is built for each request.
-RemoteParent = tuple[int, int, bool, str]
+RemoteParent = tuple[bytes, bytes, bool, str]
 
 
 def parse_traceparent(value: bytes, trace_state: bytes = b"") -> RemoteParent | None:
@@ -20,26 +26,25 @@ def parse_traceparent(value: bytes, trace_state: bytes = b"") -> RemoteParent | 
 
     Source: W3C Trace Context §3.2; a higher version may carry more after the flags.
     """
-    # Deleting every hexadecimal digit must leave the dashes: one call instead of a look at each byte.
-    if len(value) != 55 or value.translate(None, _HEX) != b"---":
+    if len(value) != 55:
         value = _version_00_part(value)
-    if not value or value[2] != _DASH or value[35] != _DASH or value[52] != _DASH or value[:2] == b"ff":
+    is_sampled = _IS_SAMPLED.get(value[53:])
+    if is_sampled is None or value[:3] not in _VERSIONS or value[35:53:17] != b"--" or value != value.lower():
         return None
-    trace_id, span_id = int(value[3:35], 16), int(value[36:52], 16)
-    if not trace_id or not span_id:
+    try:
+        trace_id, span_id = unhexlify(value[3:35]), unhexlify(value[36:52])
+    except ValueError:
         return None
-    state = _trace_state(trace_state) if trace_state else ""
-    return trace_id, span_id, int(value[53:55], 16) & 1 == 1, state
+    if trace_id == _NO_TRACE or span_id == _NO_SPAN:
+        return None
+    return trace_id, span_id, is_sampled, _trace_state(trace_state) if trace_state else ""
 
 
 def _version_00_part(value: bytes) -> bytes:
-    """The first 55 bytes of a padded or future header if they are well-formed, else nothing."""
+    """The first 55 bytes of a padded or future header, or nothing."""
     value = value.strip()
-    head = value[:55]
-    if len(head) != 55 or head.translate(None, _HEX) != b"---":
-        return b""
     # Only versions to come may carry more, after another dash.
-    return head if len(value) == 55 or (head[:2] != b"00" and value[55:56] == b"-") else b""
+    return value[:55] if len(value) == 55 or (value[:2] != b"00" and value[55:56] == b"-") else b""
 
 
 def _trace_state(header: bytes) -> str:
@@ -52,21 +57,21 @@ def _trace_state(header: bytes) -> str:
         return ""
 
 
-def format_traceparent(trace_id: int, span_id: int, is_sampled: bool) -> str:
-    return f"00-{trace_id:032x}-{span_id:016x}-{'01' if is_sampled else '00'}"
+def format_traceparent(trace_id: bytes, span_id: bytes, is_sampled: bool) -> str:
+    return f"00-{trace_id.hex()}-{span_id.hex()}-{'01' if is_sampled else '00'}"
 
 
 # os.urandom releases the GIL and then has to win it back; a generator seeded from it once does not.
 _random = random.Random()
-new_bits = _random.getrandbits
+_new_bits = _random.getrandbits
 
 
-def new_trace_id() -> int:
-    return new_bits(128) or 1
+def new_trace_id() -> bytes:
+    return (_new_bits(128) or 1).to_bytes(16, "big")
 
 
-def new_span_id() -> int:
-    return new_bits(64) or 1
+def new_span_id() -> bytes:
+    return (_new_bits(64) or 1).to_bytes(8, "big")
 
 
 def _reseed() -> None:

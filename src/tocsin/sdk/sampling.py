@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 
 # 56 random bits, as W3C Trace Context level 2 promises: every service draws the same lot for a trace.
-_LOT = (1 << 56) - 1
+_LOT_BYTES = 7
+_LOTS = 1 << 56
 # Tenants that get their minimum in one second; more would make the minimum a flood.
 _TENANTS_PER_SECOND = 1000
 
@@ -26,9 +27,9 @@ class Sampler:
     def shed_to(self, share: float) -> None:
         """Keeps only this share (0–1) of what the configured ratio would keep."""
         self.ratio = self._ratio * share
-        self._bound = int(self.ratio * (_LOT + 1))
+        self._bound = int(self.ratio * _LOTS)
 
-    def keeps(self, trace_id: int, tenant: str) -> bool:
+    def keeps(self, trace_id: bytes, tenant: str) -> bool:
         """Whether head sampling keeps this trace of this tenant."""
         if self.ratio >= 1.0:
             return True
@@ -36,7 +37,8 @@ class Sampler:
         if second != self._second:
             self._second, self._kept = second, {}
         count = self._kept.get(tenant, 0)
-        if trace_id & _LOT >= self._bound and (count >= self._minimum or len(self._kept) >= _TENANTS_PER_SECOND):
+        lot = int.from_bytes(trace_id[-_LOT_BYTES:], "big")
+        if lot >= self._bound and (count >= self._minimum or len(self._kept) >= _TENANTS_PER_SECOND):
             return False
         self._kept[tenant] = count + 1
         return True

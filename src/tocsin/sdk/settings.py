@@ -42,6 +42,8 @@ class Settings:
     tenant_trusted_only: bool = False
     # False turns everything off; the app then runs as if the SDK were not there.
     enabled: bool = True
+    # Beginnings of paths that are passed on unwatched, such as `/healthz`; set it for probes that only make noise.
+    exclude: tuple[str, ...] = ()
     # 0–1, the share of requests whose trace is kept; lower it above some hundred requests/s. Numbers stay exact.
     sample_ratio: float = 1.0
     # Traces a tenant keeps per second and process whatever the ratio; raise it to see more of small tenants.
@@ -131,6 +133,10 @@ def _text(_key: str, value: str) -> str:
     return value.strip()
 
 
+def _paths(_key: str, value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
 def _number(key: str, value: str) -> float:
     try:
         return float(value)
@@ -160,6 +166,7 @@ _ENVIRONMENT: tuple[tuple[str, tuple[str, ...], Callable[[str, str], Any]], ...]
     ("environment", ("TOCSIN_ENVIRONMENT",), _text),
     ("release", ("TOCSIN_RELEASE",), _text),
     ("tenant", ("TOCSIN_TENANT",), _text),
+    ("exclude", ("TOCSIN_EXCLUDE",), _paths),
     ("sample_ratio", ("TOCSIN_SAMPLE_RATIO", "METRICS_SAMPLING_RATE"), _number),
     ("slow_seconds", ("TOCSIN_SLOW_SECONDS",), _number),
     ("overhead_budget_us", ("TOCSIN_OVERHEAD_BUDGET_US",), _number),

@@ -72,9 +72,9 @@ class RecordingSpan(trace.Span):
     """
 
     # Defaults live on the class: most spans never differ, and a store for each would cost every request.
-    trace_id = 0
-    span_id = 0
-    parent_id = 0
+    trace_id = b""
+    span_id = b""
+    parent_id = b""
     end_ns = 0
     status = UNSET
     status_text = ""
@@ -85,6 +85,8 @@ class RecordingSpan(trace.Span):
     head: bool | None = None
     is_done = False
     is_lasting = False
+    # Until something is said that only few spans have: a name, a status, attributes, events, links, a trace state.
+    is_plain = True
     span_count = 1
     dropped_attributes = 0
     dropped_events = 0
@@ -99,7 +101,7 @@ class RecordingSpan(trace.Span):
     _context: trace.SpanContext | None = None
 
     def __init__(
-        self, agent: Agent, name: str, kind: int, trace_id: int, span_id: int, parent_id: int, start_ns: int
+        self, agent: Agent, name: str, kind: int, trace_id: bytes, span_id: bytes, parent_id: bytes, start_ns: int
     ) -> None:
         self.agent = agent
         self.name = name
@@ -134,6 +136,7 @@ class RecordingSpan(trace.Span):
             return
         attributes = self.attributes
         if attributes is None:
+            self.is_plain = False
             attributes = self.attributes = {}
         if key not in attributes and len(attributes) >= self.agent.settings.attributes_per_span:
             self.dropped_attributes += 1
@@ -153,10 +156,12 @@ class RecordingSpan(trace.Span):
     @guarded(None)
     def add_link(self, context: trace.SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
         if not self.end_ns and len(self.links or ()) < self.agent.settings.attributes_per_span:
+            self.is_plain = False
             self.links = [*(self.links or ()), trace.Link(context, attributes)]
 
     def update_name(self, name: str) -> None:
         if not self.end_ns:
+            self.is_plain = False
             self.name = name
 
     @guarded(None)
@@ -167,6 +172,7 @@ class RecordingSpan(trace.Span):
         text = status.description if isinstance(status, Status) else description
         # OpenTelemetry: Ok is final, Unset is ignored.
         if self.status != OK and code is not StatusCode.UNSET:
+            self.is_plain = False
             self.status = _STATUS[code]
             self.status_text = text or "" if code is StatusCode.ERROR else ""
 
@@ -208,6 +214,7 @@ class RecordingSpan(trace.Span):
 
     def set_attribute_late(self, key: str, value: Any) -> None:
         """An attribute that becomes known after the end, before the span is handed over."""
+        self.is_plain = False
         self.attributes = {**(self.attributes or {}), key: value}
 
     def sampled_flag(self) -> bool:
@@ -222,7 +229,8 @@ class RecordingSpan(trace.Span):
     def _make_context(self) -> trace.SpanContext:
         state = trace.TraceState.from_header([self.root.trace_state]) if self.root.trace_state else None
         flags = _SAMPLED if self.sampled_flag() else _UNSAMPLED
-        return trace.SpanContext(self.trace_id, self.span_id, False, flags, state)
+        trace_id, span_id = int.from_bytes(self.trace_id, "big"), int.from_bytes(self.span_id, "big")
+        return trace.SpanContext(trace_id, span_id, False, flags, state)
 
     def _append_event(
         self,
@@ -234,6 +242,7 @@ class RecordingSpan(trace.Span):
     ) -> None:
         events = self.events
         if events is None:
+            self.is_plain = False
             events = self.events = []
         if len(events) >= self.agent.settings.attributes_per_span:
             self.dropped_events += 1

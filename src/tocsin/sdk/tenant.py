@@ -24,6 +24,9 @@ Headers = Mapping[bytes, bytes]
 # (scope, headers) -> tenant as `clean` makes it, or nothing.
 Resolve = Callable[[Scope, Headers], "str | None"]
 
+# For resolvers that look at headers only.
+NO_SCOPE: Scope = {}
+
 _TENANT_CHARACTERS = 128
 _TOKENS_KEPT = 1024
 _VALUES_KEPT = 4096
@@ -125,6 +128,13 @@ def resolve_first(resolvers: tuple[Resolver, ...], scope: Scope, headers: Header
         if found:
             return found
     return ""
+
+
+def join_resolvers(resolvers: tuple[Resolver, ...]) -> Resolve | None:
+    """One function that asks them in turn; the only one itself, None when there are none."""
+    if len(resolvers) <= 1:
+        return resolvers[0].resolve if resolvers else None
+    return functools.partial(resolve_first, resolvers)
 
 
 def _parse_resolver(part: str) -> Resolver:

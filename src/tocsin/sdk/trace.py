@@ -134,9 +134,10 @@ def start_child(agent: Agent, parent: trace.Span, name: str, kind: int, start_ns
         return span
     context = parent.get_span_context()
     if not context.is_valid:
-        span = RecordingSpan(agent, name, kind, new_trace_id(), new_span_id(), 0, start_ns)
+        span = RecordingSpan(agent, name, kind, new_trace_id(), new_span_id(), b"", start_ns)
     else:
-        span = RecordingSpan(agent, name, kind, context.trace_id, new_span_id(), context.span_id, start_ns)
+        trace_id, parent_id = context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big")
+        span = RecordingSpan(agent, name, kind, trace_id, new_span_id(), parent_id, start_ns)
         span.remote_sampled = context.trace_flags.sampled
         span.trace_state = context.trace_state.to_header() if context.trace_state else ""
     span.tenant = current_tenant() or ""

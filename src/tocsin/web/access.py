@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from tocsin.web import settings_actions, sign_in
 from tocsin.web.api import audit, keys, tokens, users
 from tocsin.web.body_limit import BodyLimit
+from tocsin.web.read_audit import ReadAudit
 from tocsin.web.security_headers import SecurityHeaders
 
 
@@ -14,5 +15,6 @@ def add_access(app: FastAPI) -> None:
     """Include the routes of sign-in, settings forms and REST access management, and the guarding middleware."""
     for router in (sign_in.router, settings_actions.router, users.router, keys.router, tokens.router, audit.router):
         app.include_router(router)
+    app.state.read_audit = ReadAudit()
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders)

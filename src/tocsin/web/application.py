@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from tocsin.storage.telemetry.engine import EngineError
 from tocsin.web.access import add_access
-from tocsin.web.api import doctor, monitoring, services, tenants, traces
+from tocsin.web.api import doctor, figures, map, monitoring, services, tenants, traces
 from tocsin.web.api.asked import answer_engine_error
 from tocsin.web.site import add_pages
 
@@ -31,7 +31,7 @@ def build_site(state: Any) -> FastAPI:
         redoc_url=None,
     )
     app.state.tocsin = state
-    for module in (services, traces, tenants, monitoring, doctor):
+    for module in (services, figures, map, traces, tenants, monitoring, doctor):
         app.include_router(module.router)
     app.add_exception_handler(EngineError, answer_engine_error)
     add_access(app)

@@ -7,7 +7,7 @@ themselves. A point is None where there was no traffic.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,8 @@ class Band:
 @dataclass(frozen=True, slots=True)
 class Chart:
     """A time chart. `unit` is what its header says; `format` tells the script how to write a value: rate, seconds,
-    count or percent."""
+    count or percent. `href` leads to traces, to which the script adds the start and end of the point that is clicked.
+    `rest` is the REST call that gives the same data."""
 
     id: str
     title: str
@@ -58,6 +59,8 @@ class Chart:
     window: Window
     markers: Sequence[Marker] = ()
     band: Band | None = None
+    href: str = ""
+    rest: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -70,6 +73,7 @@ class Chart:
             "start": self.window.start_ns / 1e9,
             "end": self.window.end_ns / 1e9,
             "times": list(self.times),
+            "href": self.href,
             "lines": [_line(line) for line in self.lines],
             "markers": [{"at": marker.at, "label": marker.label, "href": marker.href} for marker in self.markers],
             "band": None if self.band is None else {"low": _short(self.band.low), "high": _short(self.band.high)},
@@ -84,6 +88,7 @@ class HeatmapChart:
     heatmap: Heatmap
     window: Window
     href: str
+    rest: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -102,27 +107,40 @@ class HeatmapChart:
         }
 
 
-def red_charts(series: RedSeries, window: Window, beside: RedSeries | None = None, name: str = "") -> list[Chart]:
-    """Requests, errors and response time; with `beside`, what it is measured against (the platform) as dashed lines."""
+def red_charts(
+    series: RedSeries,
+    window: Window,
+    beside: RedSeries | None = None,
+    name: str = "",
+    traces: Callable[..., str] | None = None,
+    rest: str = "",
+) -> list[Chart]:
+    """Requests, errors and response time; with `beside`, what it is measured against (the platform) as dashed lines.
+
+    `traces` gives the address of a search with these parameters: a point of the errors opens the failing traces of its
+    step, one of the response time the slowest.
+    """
     times = series.times
+    opens = traces or (lambda **_: "")
     requests = [Line(name or "requests", settle(series.request_rate, series, window), "c1", is_filled=True)]
     errors = [
         Line("5xx and exceptions", settle(series.error_rate, series, window), "bad", is_filled=True),
         Line("4xx", settle(series.client_error_rate, series, window), "c3"),
     ]
-    waits = [
-        Line("p50", series.p50_seconds, "c2"),
-        Line("p95", series.p95_seconds, "c1"),
-        Line("p99", series.p99_seconds, "c4"),
-    ]
-    if beside is not None:
-        waits = [Line("p95", series.p95_seconds, "c1"), Line("p50", series.p50_seconds, "c2")]
-        waits.append(Line("platform p95", beside.p95_seconds, "c6", is_dashed=True))
+    waits = _waits(series, beside)
+    failing, slowest = opens(status="error"), opens(order="slowest")
     return [
-        Chart("requests", "Requests", "per second", "rate", times, requests, window),
-        Chart("errors", "Errors", "per second", "rate", times, errors, window),
-        Chart("duration", "Response time", "", "seconds", times, waits, window),
+        Chart("requests", "Requests", "per second", "rate", times, requests, window, href=opens(), rest=rest),
+        Chart("errors", "Errors", "per second", "rate", times, errors, window, href=failing, rest=rest),
+        Chart("duration", "Response time", "", "seconds", times, waits, window, href=slowest, rest=rest),
     ]
+
+
+def _waits(series: RedSeries, beside: RedSeries | None) -> list[Line]:
+    p50, p95 = Line("p50", series.p50_seconds, "c2"), Line("p95", series.p95_seconds, "c1")
+    if beside is not None:
+        return [p95, p50, Line("platform p95", beside.p95_seconds, "c6", is_dashed=True)]
+    return [p50, p95, Line("p99", series.p99_seconds, "c4")]
 
 
 def active_chart(active: ActiveRequests, window: Window) -> Chart:

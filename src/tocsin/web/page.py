@@ -21,7 +21,9 @@ class Page:
 
     `group` is a heading of the navigation ('' stands above all headings), `order` the place within it. `role` is the
     least that may open the page. `key` is the letter that opens it after `g`. `parent` is the id of the page that stays
-    marked in the navigation while this one, a detail, is open; pages with a parent are not listed.
+    marked in the navigation while this one, a detail, is open; pages with a parent are not listed. `notes_reads`:
+    opening it counts as reading the telemetry of the chosen tenant; False where there is none, or where the page notes
+    it itself once it knows whose it is.
     """
 
     id: str
@@ -32,6 +34,7 @@ class Page:
     role: Role = Role.TENANT_VIEWER
     key: str = ""
     parent: str = ""
+    notes_reads: bool = True
 
     @property
     def is_listed(self) -> bool:

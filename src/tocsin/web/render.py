@@ -14,6 +14,7 @@ from tocsin.web import assets, format
 from tocsin.web.choice import COOKIE, RANGES, SPOKEN
 from tocsin.web.page import GROUPS, found, listed
 from tocsin.web.paths import inner_path, root_of
+from tocsin.web.white_label import EMBED, site_settings_of, theme_path
 
 HEADERS = {"Vary": "Cookie, HX-Request"}
 """The same address answers with a whole page or with its live part."""
@@ -35,7 +36,7 @@ def render(request: Request, template_name: str, status_code: int = 200, **conte
 
 def _shell(request: Request, context: dict[str, Any]) -> dict[str, Any]:
     """What base.html reads, apart from what the caller gave."""
-    root = root_of(request)
+    root, site = root_of(request), site_settings_of(request)
     theme = request.cookies.get(THEME_COOKIE, "")
     principal = context.get("principal") or getattr(request.state, "principal", None)
     shell: dict[str, Any] = {
@@ -48,6 +49,10 @@ def _shell(request: Request, context: dict[str, Any]) -> dict[str, Any]:
         "root": root,
         "static": lambda name: root + assets.static_path(name),
         "origin": str(request.base_url).rstrip("/"),
+        "site": site,
+        "theme_css": root + theme_path(site) if site.accent else "",
+        "is_embedded": request.query_params.get(EMBED) == "1",
+        "host": f"{request.url.scheme}://{request.url.netloc}",
     }
     return {name: value for name, value in shell.items() if name not in context}
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tocsin.web.white_label import EMBED, site_settings_of
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -42,10 +45,22 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _complete(MutableHeaders(scope=message), is_secure=scope.get("scheme") == "https")
+                headers = MutableHeaders(scope=message)
+                _complete(headers, is_secure=scope.get("scheme") == "https")
+                _let_embed(headers, HTTPConnection(scope))
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+def _let_embed(headers: MutableHeaders, request: HTTPConnection) -> None:
+    """Opens an embedded page, and only that, to the frames of the sites in the settings."""
+    if request.query_params.get(EMBED) != "1":
+        return
+    if ancestors := site_settings_of(request).frame_ancestors:
+        allowed = f"frame-ancestors {' '.join(ancestors)}"
+        headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY.replace("frame-ancestors 'none'", allowed)
+        del headers["X-Frame-Options"]
 
 
 def _complete(headers: MutableHeaders, *, is_secure: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from tocsin.model.control import ApiToken, IngestKey, User
+from tocsin.model.control import ApiToken, AuditEntry, IngestKey, User
 from tocsin.web import format
 from tocsin.web.words import Headline, Part
 
@@ -38,6 +38,21 @@ def users(rows: Sequence[User]) -> Headline:
     names = format.join([row.name or row.email for row in waiting])
     sub = f"{names} {verb} not set a password yet; a new link can be made below."
     return Headline("ok", (Part(f"{people}."),), (Part(sub),))
+
+
+def audit(recent: Sequence[AuditEntry], read_action: str) -> Headline:
+    """`recent` are the entries of the last day, the newest first."""
+    reads = [entry for entry in recent if entry.action == read_action]
+    changes = [entry for entry in recent if entry.action != read_action]
+    if not recent:
+        return Headline("quiet", (Part("Nobody changed or read anything in the last day."),))
+    people = len({entry.actor_id for entry in reads})
+    who = f"{format.count_word(people)} {'person' if people == 1 else 'people'} read telemetry" if reads else ""
+    made = f"{format.plural(len(changes), 'change')} made" if changes else ""
+    text = format.sentence(f"{who} in the last day{', ' + made if made else ''}" if who else f"{made} in the last day")
+    everybody = sorted({entry.actor for entry in reads if entry.tenant is None})
+    sub = (Part(f"{format.join(everybody)} looked at all tenants together."),) if everybody else ()
+    return Headline("ok", (Part(f"{text}."),), sub)
 
 
 def has_ended(token: ApiToken, now: datetime) -> bool:

@@ -6,7 +6,7 @@ from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from tocsin.web import assets
+from tocsin.web import assets, white_label
 from tocsin.web.auth import principal_of
 from tocsin.web.csrf import csrf_token
 from tocsin.web.page import found
@@ -25,6 +25,7 @@ TITLES = {
 
 def add_pages(app: FastAPI) -> None:
     """Mount static files, every page of `tocsin.web.pages` and the error pages."""
+    app.include_router(white_label.router, include_in_schema=False)
     app.mount("/static", assets.static_app(), name="static")
     for _, router in found():
         app.include_router(router, include_in_schema=False)

@@ -27,12 +27,14 @@ from tocsin.web.auth import current_principal
 from tocsin.web.choice import Choice, ChoiceError
 from tocsin.web.page import Page
 from tocsin.web.paths import inner_path, root_of
+from tocsin.web.read_audit import note_read
 from tocsin.web.render import render
+from tocsin.web.white_label import EMBED
 from tocsin.web.words import Speech
 
 ZONE_COOKIE = "tocsin_zone"
 LIVE_COOKIE = "tocsin_live"
-NOT_KEPT = {*chosen.PARAMETERS, "before"}
+NOT_KEPT = {*chosen.PARAMETERS, "before", EMBED}
 """What `here` says anew or leaves out: a page of older rows does not survive a change of the question."""
 
 
@@ -75,6 +77,11 @@ class View:
         return self.choice.refresh_seconds > 0 and self.request.cookies.get(LIVE_COOKIE) != "off"
 
     @property
+    def range_seconds(self) -> int:
+        """The length of the chosen range that ends now."""
+        return chosen.RANGES[self.choice.range]
+
+    @property
     def span_words(self) -> str:
         """The chosen time in words that follow 'in': 'the last hour', 'this time'."""
         return "this time" if self.choice.is_absolute else f"the last {chosen.SPOKEN[self.choice.range]}"
@@ -95,6 +102,17 @@ class View:
         leaves one out."""
         return self.address(path, {**self.choice.parameters(), **parameters})
 
+    def traces_in(self, **narrowed: object) -> str:
+        """The search for traces without its time, which a chart adds for the point that is clicked."""
+        return self.link("/traces", **narrowed, range=None, start=None, end=None)
+
+    def rest(self, path: str, **parameters: object) -> str:
+        """The REST call, below /api/v1, that answers for what the reader chose, with a tenant or others given."""
+        said = dict(self.choice.parameters())
+        if "env" in said:
+            said["environment"] = said.pop("env")
+        return self.address(f"/api/v1{path}", {**said, **parameters})
+
     def here(self, **changes: object) -> str:
         """This very page with some parameters changed, also in the URL's path when the page is about a tenant."""
         path = self.path
@@ -110,6 +128,8 @@ class View:
         return self.address(path, {**self.choice.parameters(), **kept, **changes})
 
     def address(self, path: str, parameters: dict[str, Any]) -> str:
+        if self.request.query_params.get(EMBED) == "1" and not path.startswith("/api/"):
+            parameters = {**parameters, EMBED: "1"}
         given = {name: value for name, value in parameters.items() if value is not None and value != ""}
         return f"{self.root}{path}" + (f"?{urlencode(given, doseq=True)}" if given else "")
 
@@ -191,7 +211,10 @@ def view_of(page: Page) -> Callable[..., View]:
         if not principal.has(page.role):
             raise HTTPException(403, f"{page.title} is open to the role {page.role.value} and above.")
         zone = zone_of(request)
-        return View(request, page, principal, _allowed_choice(request, principal, zone), zone, time.time_ns())
+        made = View(request, page, principal, _allowed_choice(request, principal, zone), zone, time.time_ns())
+        if page.notes_reads:
+            note_read(request, principal, made.shown_tenant, page.id)
+        return made
 
     return view
 

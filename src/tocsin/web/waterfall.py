@@ -7,10 +7,11 @@ every span exactly one row.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tocsin.query.trace_tree import children_of, self_time_ns
 from tocsin.query.traces import SpanRecord, Trace
 
 FOLD_FROM = 4
@@ -60,7 +61,7 @@ class Share:
 
 def rows(trace: Trace) -> list[Row]:
     """Every span in tree order, parents before children, neighbours by start; at most MOST_ROWS."""
-    children = _children(trace.spans)
+    children = children_of(trace.spans)
     made: list[Row] = []
     stack = [(item, 0, "", False) for item in reversed(_items(children[""], children))]
     while stack and len(made) < MOST_ROWS:
@@ -84,7 +85,7 @@ def time_by_name(trace: Trace) -> list[Share]:
 
 
 def _shares(trace: Trace, name_of: Callable[[SpanRecord], str]) -> list[Share]:
-    children = _children(trace.spans)
+    children = children_of(trace.spans)
     spent: dict[str, int] = defaultdict(int)
     calls: dict[str, int] = defaultdict(int)
     for span in trace.spans:
@@ -93,18 +94,6 @@ def _shares(trace: Trace, name_of: Callable[[SpanRecord], str]) -> list[Share]:
     total = sum(spent.values()) or 1
     shares = [Share(name, own / total, calls[name]) for name, own in spent.items()]
     return sorted(shares, key=lambda share: -share.ratio)
-
-
-def self_time_ns(span: SpanRecord, children: Sequence[SpanRecord]) -> int:
-    """What of a span's time none of its children covers."""
-    end_ns = span.start_ns + span.duration_ns
-    covered, reached = 0, span.start_ns
-    for child in sorted(children, key=lambda each: each.start_ns):
-        start, stop = max(child.start_ns, reached), min(child.start_ns + child.duration_ns, end_ns)
-        if stop > start:
-            covered += stop - start
-            reached = stop
-    return max(span.duration_ns - covered, 0)
 
 
 def kind_of(span: SpanRecord) -> str:
@@ -131,30 +120,6 @@ def error_origin(trace: Trace) -> SpanRecord | None:
 def exception_of(span: SpanRecord) -> dict[str, Any] | None:
     """The attributes of the last exception a span recorded."""
     return next((event.attributes for event in reversed(span.events) if event.name == "exception"), None)
-
-
-def _children(spans: Sequence[SpanRecord]) -> defaultdict[str, list[SpanRecord]]:
-    """Children by parent id in order of start; under '' those to start from: without a known parent, or in a cycle."""
-    known = {span.span_id for span in spans}
-    found: defaultdict[str, list[SpanRecord]] = defaultdict(list)
-    for span in sorted(spans, key=lambda each: (each.start_ns, -each.duration_ns)):
-        is_child = span.parent_span_id in known and span.parent_span_id != span.span_id
-        found[span.parent_span_id if is_child else ""].append(span)
-    reached = set(_reached(found[""], found))
-    for span in spans:
-        if span.span_id not in reached:  # only a cycle hides a span from every root: cut it here
-            found[span.parent_span_id].remove(span)
-            found[""].append(span)
-            reached.update(_reached([span], found))
-    return found
-
-
-def _reached(roots: Sequence[SpanRecord], children: defaultdict[str, list[SpanRecord]]) -> Iterator[str]:
-    stack = list(roots)
-    while stack:
-        span = stack.pop()
-        yield span.span_id
-        stack.extend(children.get(span.span_id, ()))
 
 
 def _items(siblings: Sequence[SpanRecord], children: defaultdict[str, list[SpanRecord]]) -> list[list[SpanRecord]]:

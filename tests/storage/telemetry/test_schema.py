@@ -98,6 +98,10 @@ def test_retention_becomes_the_tables_ttl(engine: ChdbEngine) -> None:
         "logs": 200,
         "metric_points": 300,
         "red_10s": 48,
+        "red_1m_routes": 744,
+        "red_1m_tenants": 744,
+        "red_1h_routes": 9000,
+        "red_1h_tenants": 9000,
         "red_1m": 744,
         "red_1h": 9000,
     }

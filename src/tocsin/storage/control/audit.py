@@ -1,4 +1,4 @@
-"""The audit log: who changed what, written in the same transaction as the change."""
+"""The audit log: who changed what, written in the same transaction as the change, and who read whose telemetry."""
 
 from __future__ import annotations
 
@@ -39,10 +39,17 @@ def record(
 
 
 class Audit:
-    """Reads the log; nothing edits it."""
+    """Reads the log and adds what happened outside the control store; nothing edits it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def note(
+        self, actor: Principal, action: str, object: str, detail: Mapping[str, Any], tenant: str | None = None
+    ) -> None:
+        """Adds an entry in a transaction of its own; `detail` must be JSON and hold no secret."""
+        with self._database.write() as session:
+            record(session, self._database.now(), actor, action, object, detail, tenant)
 
     def entries(
         self, *, limit: int = 100, before_id: int | None = None, action: str | None = None, object: str | None = None

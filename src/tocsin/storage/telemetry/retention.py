@@ -33,6 +33,7 @@ class RetentionSettings:
 # The finer rollups serve recent windows only and are rebuilt by nobody: their reach is part of how queries choose.
 RED_10S_HOURS = 48
 RED_1M_HOURS = 31 * 24
+RED_SPLITS = ("", "_routes", "_tenants")
 
 
 def apply_retention(engine: Engine, settings: RetentionSettings) -> None:
@@ -46,8 +47,8 @@ def apply_retention(engine: Engine, settings: RetentionSettings) -> None:
         "logs": ("time", settings.logs_hours),
         "metric_points": ("time", settings.metrics_hours),
         "red_10s": ("time", min(RED_10S_HOURS, settings.rates_hours)),
-        "red_1m": ("time", min(RED_1M_HOURS, settings.rates_hours)),
-        "red_1h": ("time", settings.rates_hours),
+        **{f"red_1m{split}": ("time", min(RED_1M_HOURS, settings.rates_hours)) for split in RED_SPLITS},
+        **{f"red_1h{split}": ("time", settings.rates_hours) for split in RED_SPLITS},
     }
     for table, (column, kept) in hours.items():
         clause = f"toDateTime({column}) + toIntervalHour({round(kept)})"

@@ -11,10 +11,15 @@ from tocsin.storage.telemetry.chdb import DATABASE
 from tocsin.storage.telemetry.engine import Engine, Rows, Value
 
 # Every table with rows of tenants. A table that is missing here cannot be read in a narrowed scope at all.
-TENANT_TABLES = ("spans", "exceptions", "red_10s", "red_1m", "red_1h", "metric_points", "logs")
+TENANT_TABLES = (
+    "spans", "exceptions", "red_10s", "red_1m", "red_1m_routes", "red_1m_tenants", "red_1h", "red_1h_routes",
+    "red_1h_tenants", "metric_points", "logs",
+)  # fmt: skip
 # The views that fill the rollups can be read like tables, past the filters of the tables behind them.
 TENANT_VIEWS = (
-    "red_from_spans", "red_from_metric_points", "red_1m_from_10s", "red_1h_from_1m", "exceptions_from_spans"
+    "red_from_spans", "red_from_metric_points", "exceptions_from_spans",
+    "red_1m_from_10s", "red_1m_routes_from_10s", "red_1m_tenants_from_10s",
+    "red_1h_from_1m", "red_1h_routes_from_1m", "red_1h_tenants_from_1m",
 )  # fmt: skip
 
 
@@ -62,8 +67,12 @@ class TelemetryStore:
 
 def _tenant_filters(tenants: frozenset[str]) -> str:
     names = ", ".join(_quoted(tenant) for tenant in sorted(tenants))
+    # The rollups that leave the tenant out add up everybody: only the whole platform may read them.
     condition = f"tenant IN ({names})" if tenants else "0"
-    filters = (f"{_quoted(f'{DATABASE}.{name}')}: {_quoted(condition)}" for name in TENANT_TABLES + TENANT_VIEWS)
+    filters = (
+        f"{_quoted(f'{DATABASE}.{name}')}: {_quoted('0' if '_routes' in name else condition)}"
+        for name in TENANT_TABLES + TENANT_VIEWS
+    )
     return "{" + ", ".join(filters) + "}"
 
 

@@ -6,15 +6,20 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, HTTPException, Query
 from pydantic import BaseModel, Field
 
-from tocsin.query import red
-from tocsin.web.api.asked import READING, Asked, Store
-from tocsin.web.api.contract import BEARER, Shown
+from tocsin.query import red, sdk
+from tocsin.web.api.asked import READING, Asked, Store, note_asked
+from tocsin.web.api.contract import BEARER, MISSING, Shown
 from tocsin.web.auth import Anybody
 
-router = APIRouter(prefix="/api/v1/services", tags=["telemetry"], dependencies=[Depends(BEARER)], responses=READING)
+router = APIRouter(
+    prefix="/api/v1/services",
+    tags=["telemetry"],
+    dependencies=[Depends(BEARER), Depends(note_asked)],
+    responses=READING,
+)
 
 
 class RedAnswer(Shown):
@@ -33,6 +38,8 @@ class RedAnswer(Shown):
     p99_seconds: float | None
     total_seconds: float = Field(description="Time spent by all requests together")
     response_bytes: int
+    background_seconds: float = Field(description="Work after the answers' last byte, all requests together")
+    mean_background_seconds: float | None = Field(description="The same per request")
 
 
 class ServiceAnswer(Shown):
@@ -85,6 +92,24 @@ def list_services(store: Store, principal: Anybody, asked: Asked) -> ServiceList
             for row in rows
         ]
     )
+
+
+class SdkAnswer(Shown):
+    """What the monitoring costs a service."""
+
+    processes: int
+    overhead_seconds: float | None = Field(description="Per request")
+    by_instrument: dict[str, float]
+    shed_level: int = Field(description="0: nothing shed")
+    dropped: int = Field(description="Items its processes had to drop in the time asked for")
+
+
+@router.get("/{service}/sdk", summary="What the monitoring costs a service", responses=MISSING)
+def read_sdk_cost(store: Store, principal: Anybody, asked: Asked, service: str) -> SdkAnswer:
+    cost = sdk.sdk_cost(store, principal.scope, replace(asked, service=service))
+    if cost is None:
+        raise HTTPException(404, f"cannot tell what monitoring costs '{service}': no Tocsin SDK reports it to you")
+    return SdkAnswer.model_validate(cost)
 
 
 @router.get("/{service}/endpoints", summary="List the endpoints of a service")

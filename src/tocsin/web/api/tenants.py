@@ -9,12 +9,15 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
 from tocsin.query import tenants
-from tocsin.web.api.asked import READING, Asked, Store
+from tocsin.web.api.asked import READING, Store, note_asked
 from tocsin.web.api.contract import BEARER
+from tocsin.web.api.figures import Narrowed
 from tocsin.web.api.services import RedAnswer
 from tocsin.web.auth import Anybody
 
-router = APIRouter(prefix="/api/v1/tenants", tags=["telemetry"], dependencies=[Depends(BEARER)], responses=READING)
+router = APIRouter(
+    prefix="/api/v1/tenants", tags=["telemetry"], dependencies=[Depends(BEARER), Depends(note_asked)], responses=READING
+)
 
 
 class TenantAnswer(BaseModel):
@@ -36,7 +39,7 @@ class TenantList(BaseModel):
 def list_tenants(
     store: Store,
     principal: Anybody,
-    asked: Asked,
+    asked: Narrowed,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 200,
 ) -> TenantList:
     rows = tenants.tenants(store, principal.scope, asked, limit=limit)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel, Field
 
-from tocsin.query import traces
+from tocsin.query import compare, traces
 from tocsin.query.otlp import trace_document
-from tocsin.query.traces import MAX_LIMIT, TraceQuery, TraceQueryError, TraceSummary
-from tocsin.web.api.asked import READING, Asked, Store
-from tocsin.web.api.contract import BEARER, MISSING
+from tocsin.query.traces import MAX_LIMIT, Trace, TraceQuery, TraceQueryError, TraceSummary
+from tocsin.web.api.asked import READING, Asked, Noted, Store
+from tocsin.web.api.contract import BEARER, MISSING, Shown
 from tocsin.web.auth import Anybody
+from tocsin.web.read_audit import note_trace
 
 router = APIRouter(prefix="/api/v1/traces", tags=["telemetry"], dependencies=[Depends(BEARER)], responses=READING)
 
@@ -44,12 +45,36 @@ class TraceList(BaseModel):
     traces: list[TraceAnswer]
 
 
+class StepAnswer(Shown):
+    """All calls of one name at one place of the tree; a step that is only in one trace has 0 calls in the other."""
+
+    path: list[str] = Field(description="Names of the spans from the root down")
+    service: str
+    own_calls: int
+    normal_calls: int
+    own_ns: int
+    normal_ns: int
+    own_self_ns: int = Field(description="Without what its calls cover")
+    normal_self_ns: int
+
+
+class Comparison(BaseModel):
+    """A trace beside a normal one."""
+
+    trace_id: str
+    normal_trace_id: str
+    more_ms: float = Field(description="How much longer the trace took")
+    steps: list[StepAnswer]
+
+
 @router.get("", summary="Search traces")
 def search_traces(
+    _: Noted,
     store: Store,
     principal: Anybody,
     asked: Asked,
     service: str | None = None,
+    caller: Annotated[str | None, Query(description="The service that called; with service the one it called")] = None,
     route: str | None = None,
     operation: Annotated[str | None, Query(description="A span's name")] = None,
     status: Annotated[str | None, Query(description="error, ok, a code such as 500 or a class such as 4xx")] = None,
@@ -65,6 +90,7 @@ def search_traces(
         environment=asked.environment,
         tenant=asked.tenant,
         service=service,
+        caller=caller or None,
         route=route,
         operation=operation,
         status=status,
@@ -82,15 +108,36 @@ def search_traces(
 
 
 @router.get("/{trace_id}", summary="Read a trace as OTLP/JSON", responses=MISSING)
-def read_trace(store: Store, principal: Anybody, trace_id: str) -> dict[str, Any]:
+def read_trace(request: Request, store: Store, principal: Anybody, trace_id: str) -> dict[str, Any]:
     """TracesData with every span of the trace that you may see."""
+    return trace_document(_found(request, store, principal, trace_id))
+
+
+@router.get("/{trace_id}/comparison", summary="Compare a trace with a normal one", responses=MISSING)
+def compare_trace(request: Request, store: Store, principal: Anybody, asked: Asked, trace_id: str) -> Comparison:
+    """Beside the trace of median duration among those of the same operation that succeeded in the time asked for."""
+    own = _found(request, store, principal, trace_id)
+    normal = compare.normal_for(store, principal.scope, own, asked.window)
+    if normal is None:
+        raise HTTPException(404, f"cannot compare trace {trace_id}: no other {own.root.name} succeeded in this time")
+    steps = compare.compare(own, normal)
+    return Comparison(
+        trace_id=own.trace_id,
+        normal_trace_id=normal.trace_id,
+        more_ms=(own.duration_ns - normal.duration_ns) / 1e6,
+        steps=[StepAnswer.model_validate(step) for step in steps],
+    )
+
+
+def _found(request: Request, store: Store, principal: Anybody, trace_id: str) -> Trace:
     try:
         trace = traces.get(store, principal.scope, trace_id)
     except TraceQueryError as error:
         raise HTTPException(400, str(error)) from error
     if trace is None:
         raise HTTPException(404, f"cannot find trace {trace_id}: it is unknown, too old, or outside your scope")
-    return trace_document(trace)
+    note_trace(request, principal, trace)
+    return trace
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -27,6 +28,7 @@ TRACES = 8
 
 @router.get(page.path)
 def endpoint(view: Annotated[View, Depends(view_of(page))], service: str, method: str, route: str) -> Response:
+    named = {"service": service, "method": method, "route": route}
     asked = replace(view.filter, service=service, method=method, route=route)
     name = endpoint_name(method, route)
     now = red.totals(view.store, view.scope, asked)
@@ -41,14 +43,22 @@ def endpoint(view: Annotated[View, Depends(view_of(page))], service: str, method
         service=service,
         method=method,
         route=route,
+        now=now,
         headline=headline.endpoint(view.speech, name, now, before, hurt, groups),
         tiles=tiles.red_tiles(now, before, series, view.window, view.before_words),
-        charts=charts.red_charts(series, view.window),
+        charts=charts.red_charts(
+            series,
+            view.window,
+            traces=partial(view.traces_in, service=service, operation=search),
+            rest=view.rest("/series", **named),
+        ),
         heatmap=charts.HeatmapChart(
             red.heatmap(view.store, view.scope, asked),
             view.window,
-            view.link("/traces", service=service, operation=search, range=None, start=None, end=None),
+            view.traces_in(service=service, operation=search),
+            view.rest("/heatmap", **named),
         ),
+        named=named,
         statuses=[(row, row.requests / now.requests) for row in statuses] if now.requests else [],
         tenants=tenants_query.tenants(view.store, view.scope, asked, limit=12),
         slowest=_traces(view, asked, "", "slowest"),

@@ -13,7 +13,16 @@ from tocsin.web.page import Page
 from tocsin.web.state import control_of
 from tocsin.web.view import View, view_of
 
-page = Page(id="keys", title="Ingest keys", group="Settings", path="/settings/keys", order=1, role=Role.ADMIN, key="k")
+page = Page(
+    id="keys",
+    title="Ingest keys",
+    group="Settings",
+    path="/settings/keys",
+    order=1,
+    role=Role.ADMIN,
+    key="k",
+    notes_reads=False,
+)
 router = APIRouter()
 
 

@@ -11,6 +11,7 @@ from tocsin.query import active, errors, red
 from tocsin.query import tenants as tenants_query
 from tocsin.web import charts, headline, tiles
 from tocsin.web.page import Page
+from tocsin.web.sorting import ENDPOINT_COLUMNS, in_order, read_sorting
 from tocsin.web.view import View, view_of
 
 page = Page(id="overview", title="Overview", group="", path="/", order=1, key="o")
@@ -22,7 +23,8 @@ ERRORS = 5
 
 
 @router.get(page.path)
-def overview(view: Annotated[View, Depends(view_of(page))]) -> Response:
+def overview(view: Annotated[View, Depends(view_of(page))], sort: str = "") -> Response:
+    sorting = read_sorting(sort, ENDPOINT_COLUMNS)
     if not view.has_data:
         return view.render(headline=headline.nothing_yet(), is_new=True)
     now = red.totals(view.store, view.scope, view.filter)
@@ -42,8 +44,9 @@ def overview(view: Annotated[View, Depends(view_of(page))]) -> Response:
             tiles.active_tile(in_flight),
             tiles.tenants_tile(tenants, len(harmed), view.link("/tenants")),
         ],
-        charts=charts.red_charts(series, view.window),
-        endpoints=endpoints,
+        charts=charts.red_charts(series, view.window, traces=view.traces_in, rest=view.rest("/series")),
+        endpoints=in_order(endpoints, sorting, ENDPOINT_COLUMNS),
+        sorting=sorting,
         tenants=tenants[:TENANTS],
         groups=groups,
     )

@@ -15,7 +15,7 @@ from tocsin.web.page import Page, listed
 from tocsin.web.view import View, view_of
 from tocsin.web.words import endpoint_link, endpoint_name, service_link, tenant_link, trace_link
 
-page = Page(id="search", title="Search", group="", path="/search", order=9, parent="overview")
+page = Page(id="search", title="Search", group="", path="/search", order=9, parent="overview", notes_reads=False)
 router = APIRouter()
 
 MOST = 12

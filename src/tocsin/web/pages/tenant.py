@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException
@@ -12,9 +13,8 @@ from tocsin.model.window import Window
 from tocsin.query import active, errors, red, traces
 from tocsin.query import tenants as tenants_query
 from tocsin.query.filters import Filter
-from tocsin.query.tenants import TenantRow
 from tocsin.query.traces import TraceQuery, TraceSummary
-from tocsin.web import charts, headline, tiles
+from tocsin.web import charts, headline, ranks, tiles
 from tocsin.web.choice import RANGES
 from tocsin.web.page import Page
 from tocsin.web.view import View, view_of
@@ -35,6 +35,7 @@ def tenant(view: Annotated[View, Depends(view_of(page))], tenant: str) -> Respon
     # A tenant viewer compares with nobody: what the platform does is not theirs to see.
     platform = red.totals(view.store, view.scope, everybody) if view.scope.is_platform else None
     beside = red.series(view.store, view.scope, everybody) if platform else None
+    rows = tenants_query.tenants(view.store, view.scope, everybody if platform else asked)
     groups = errors.error_groups(view.store, view.scope, asked, limit=8)
     return view.render(
         page_title=tenant,
@@ -46,8 +47,16 @@ def tenant(view: Annotated[View, Depends(view_of(page))], tenant: str) -> Respon
         ],
         own=own,
         platform=platform,
-        row=_row(view, everybody if platform else asked, tenant),
-        charts=charts.red_charts(series, view.window, beside, tenant),
+        row=next((row for row in rows if row.tenant == tenant), None),
+        places=[text for text in (ranks.waits_words(rows, tenant), ranks.failures_words(rows, tenant)) if text],
+        charts=charts.red_charts(
+            series,
+            view.window,
+            beside,
+            tenant,
+            traces=partial(view.traces_in, tenant=tenant),
+            rest=view.rest("/series", tenant=tenant),
+        ),
         endpoints=red.endpoints(view.store, view.scope, asked, limit=12),
         failing=_failing(view, asked),
         groups=groups,
@@ -61,12 +70,6 @@ def _must_exist(view: View, tenant: str) -> None:
     # The list of known tenants is cut where there are very many, so one that is missing there is asked for itself.
     if tenant not in view.tenants and not red.totals(view.store, view.scope, month).requests:
         raise HTTPException(404, f"There is no tenant {tenant}, or it is not yours to see.")
-
-
-def _row(view: View, asked: Filter, tenant: str) -> TenantRow | None:
-    """The tenant's row among those asked for, which carries its place and its cells."""
-    rows = tenants_query.tenants(view.store, view.scope, asked)
-    return next((row for row in rows if row.tenant == tenant), None)
 
 
 def _failing(view: View, asked: Filter) -> list[TraceSummary]:

@@ -14,7 +14,15 @@ from tocsin.web.page import Page
 from tocsin.web.state import control_of
 from tocsin.web.view import View, view_of
 
-page = Page(id="tokens", title="API tokens", group="Settings", path="/settings/tokens", order=3, role=Role.ADMIN)
+page = Page(
+    id="tokens",
+    title="API tokens",
+    group="Settings",
+    path="/settings/tokens",
+    order=3,
+    role=Role.ADMIN,
+    notes_reads=False,
+)
 router = APIRouter()
 
 

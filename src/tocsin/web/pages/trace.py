@@ -4,28 +4,37 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import APIRouter, Depends, HTTPException, Query
 from starlette.responses import Response
 
 from tocsin.query import traces
 from tocsin.query.traces import SpanRecord, Trace, TraceQueryError
 from tocsin.web import trace_headline, waterfall
+from tocsin.web.flame import flame
 from tocsin.web.page import Page
+from tocsin.web.read_audit import note_trace
 from tocsin.web.view import View, view_of
 
-page = Page(id="trace", title="Trace", group="Explore", path="/traces/{trace_id}", order=5, parent="traces")
+page = Page(
+    id="trace", title="Trace", group="Explore", path="/traces/{trace_id}", order=5, parent="traces", notes_reads=False
+)
 router = APIRouter()
 
 
 @router.get(page.path)
-def trace(view: Annotated[View, Depends(view_of(page))], trace_id: str, span: str = "") -> Response:
+def trace(
+    view: Annotated[View, Depends(view_of(page))],
+    trace_id: str,
+    span: str = "",
+    shape: Annotated[str, Query(alias="as")] = "waterfall",
+) -> Response:
     """The whole page, or, asked for as a fragment, the panel of one span."""
-    found = _get(view, trace_id)
+    found = get_trace(view, trace_id)
     cause = trace_headline.cause(found)
     chosen = _chosen(found, span, cause)
     if view.is_fragment:
         return view.render(trace=found, span=chosen, kind=waterfall.kind_of(chosen))
-    rows = waterfall.rows(found)
+    rows = waterfall.rows(found) if shape != "flame" else []
     return view.render(
         page_title=found.root.name,
         headline=trace_headline.trace(view.speech, found),
@@ -33,7 +42,9 @@ def trace(view: Annotated[View, Depends(view_of(page))], trace_id: str, span: st
         where=trace_headline.where_time_went(found),
         trace=found,
         rows=rows,
-        left_out=len(found.spans) - sum(1 for row in rows if row.repeats == 1),
+        left_out=len(found.spans) - sum(1 for row in rows if row.repeats == 1) if rows else 0,
+        boxes=flame(found) if shape == "flame" else [],
+        shape=shape,
         shares=waterfall.time_by_kind(found),
         kind_words=waterfall.KIND_WORDS,
         span=chosen,
@@ -42,13 +53,15 @@ def trace(view: Annotated[View, Depends(view_of(page))], trace_id: str, span: st
     )
 
 
-def _get(view: View, trace_id: str) -> Trace:
+def get_trace(view: View, trace_id: str) -> Trace:
+    """The trace, or 404 when it is unknown, too old or out of the reader's sight."""
     try:
         found = traces.get(view.store, view.scope, trace_id.lower())
     except TraceQueryError as error:
         raise HTTPException(404, str(error)) from error
     if found is None or not found.spans:
         raise HTTPException(404, "There is no such trace, or it is older than traces are kept, or not yours to see.")
+    note_trace(view.request, view.principal, found)
     return found
 
 

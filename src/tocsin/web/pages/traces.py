@@ -20,7 +20,7 @@ router = APIRouter()
 
 PAGE_ROWS = 50
 STATUSES = {"": "any", "error": "failed", "ok": "well", "5xx": "5xx", "4xx": "4xx"}
-CONDITIONS = ("service", "route", "operation", "status", "min_duration_ms", "max_duration_ms", "attribute")
+CONDITIONS = ("service", "caller", "route", "operation", "status", "min_duration_ms", "max_duration_ms", "attribute")
 
 
 @router.get(page.path)
@@ -71,6 +71,7 @@ def _query(view: View, asked: QueryParams) -> TraceQuery:
         attributes=tuple(_attribute(text) for text in asked.getlist("attribute") if text),
         limit=PAGE_ROWS + 1,
         order=order,
+        caller=asked.get("caller") or None,
         before_ns=_whole(asked, "before"),
     )
 

@@ -13,7 +13,16 @@ from tocsin.web.page import Page
 from tocsin.web.state import control_of
 from tocsin.web.view import View, view_of
 
-page = Page(id="users", title="Users", group="Settings", path="/settings/users", order=2, role=Role.ADMIN, key="u")
+page = Page(
+    id="users",
+    title="Users",
+    group="Settings",
+    path="/settings/users",
+    order=2,
+    role=Role.ADMIN,
+    key="u",
+    notes_reads=False,
+)
 router = APIRouter()
 
 

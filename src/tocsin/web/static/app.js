@@ -178,10 +178,18 @@ const help = one("#help");
 let pendingG = 0;
 const jump = (key) => { const link = one(`.side [data-key="${CSS.escape(key)}"]`); if (link) location.href = link.href; return Boolean(link); };
 const openRange = () => { const menu = one('[data-menu="range"]'); if (menu) { menu.open = true; (menu.querySelector(".pop a[aria-current]") ?? menu.querySelector(".pop a"))?.focus(); } };
+const sharing = () => import("./share.js");
+const rangeOf = (button) => Number(button.closest("[data-share]").dataset.share);
 const ACTIONS = {
   theme: toggleTheme, live: toggleLive, help: () => help?.showModal(),
   nav: () => openNav(!one("#nav").classList.contains("open")),
   copy: (button) => copy(button),
+  share: async (button) => { copyText((await sharing()).frozenLink(rangeOf(button), last)); closeMenus(); },
+  download: async (button) => {
+    const { download, frozenLink, snapshot } = await sharing();
+    closeMenus();
+    download(await snapshot(frozenLink(rangeOf(button), last), isDark(), last));
+  },
 };
 const KEYS = {
   "/": () => { search?.focus(); search?.select(); },
@@ -220,9 +228,17 @@ document.addEventListener("click", (event) => {
 
 // Copy
 const toast = (text) => { const box = one("#toast"); box.textContent = text; setTimeout(() => (box.textContent = ""), 1800); };
-const copy = async (button) => {
-  const source = button.dataset.copy ?? button.closest(".code").querySelector("pre").textContent;
-  await navigator.clipboard.writeText(source.trim());
+const copy = (button) => copyText((button.dataset.copy ?? button.closest(".code").querySelector("pre").textContent).trim());
+const copyText = async (text) => {
+  // Without https a page has no clipboard; a chosen field can still be copied.
+  if (navigator.clipboard) await navigator.clipboard.writeText(text);
+  else {
+    const field = Object.assign(document.createElement("textarea"), { value: text });
+    document.body.append(field);
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+  }
   toast("Copied");
 };
 document.addEventListener("submit", (event) => {

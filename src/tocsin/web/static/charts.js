@@ -122,12 +122,29 @@ function zoom(plot) {
   location.href = zoomed(plot.posToVal(left, "x"), plot.posToVal(left + width, "x"));
 }
 
+// A point opens the traces of its step; a drag has its own meaning and is told by the way the pointer went.
+function openOnClick(figure, plot) {
+  let pressed = 0;
+  plot.over.addEventListener("mousedown", (event) => (pressed = event.clientX), true);
+  plot.over.addEventListener("click", (event) => {
+    const { times, href } = mounted.get(figure).data;
+    const { idx } = plot.cursor;
+    if (!href || idx == null || Math.abs(event.clientX - pressed) > 4) return;
+    const url = new URL(href, location.href);
+    url.searchParams.set("start", times[idx]);
+    url.searchParams.set("end", times[idx] + (times[1] - times[0] || 60));
+    location.href = url.href;
+  });
+  plot.over.classList.toggle("opens", Boolean(mounted.get(figure).data.href));
+}
+
 function mount(figure) {
   const { text, data } = read(figure);
   const box = figure.querySelector(".plot");
   box.replaceChildren();
   const plot = new uPlot(options(figure, data, box), columns(data), box);
   mounted.set(figure, { plot, text, data, box, tip: tip(figure), shape: shapeOf(data) });
+  openOnClick(figure, plot);
   box.addEventListener("mouseleave", () => mounted.get(figure)?.tip.hide());
   sizes.observe(box);
 }

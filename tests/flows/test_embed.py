@@ -1,0 +1,69 @@
+"""`tocsin.embed`: the whole server inside the product's own process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from server_process import eventually
+
+APP = """
+from fastapi import FastAPI
+import tocsin
+
+app = FastAPI()
+
+@app.get("/orders/{number}")
+def order(number: int):
+    return {"number": 10 / number}
+
+tocsin.embed(app, data=DATA, service="shop", tenant="header:X-Tenant-ID")
+"""
+ADMIN = {"authorization": "Bearer embedded"}
+
+
+@pytest.fixture
+def product(tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "shop.py").write_text(APP.replace("DATA", repr(str(tmp_path / "data"))))
+    command = [sys.executable, "-c", "import uvicorn; uvicorn.run('shop:app', port=0)"]
+    environment = {
+        **os.environ,
+        "TOCSIN_ADMIN_TOKEN": "embedded",
+        "PYTHONPATH": f"{tmp_path}:{os.pathsep.join(sys.path)}",
+    }
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    assert process.stderr is not None
+    line = next(line for line in process.stderr if "running on http://" in line)
+    yield line.partition("running on ")[2].split()[0]
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode in (0, -15)
+
+
+def test_embedded_server_shows_the_product_and_not_itself(product: str) -> None:
+    for number, tenant in ((1, "acme"), (0, "globex")):
+        httpx2.get(f"{product}/orders/{number}", headers={"X-Tenant-ID": tenant})
+
+    def seen() -> set[tuple[str, str]]:
+        found = httpx2.get(f"{product}/monitoring/api/v1/traces", headers=ADMIN).json()["traces"]
+        return {(trace["tenant"], trace["name"]) for trace in found}
+
+    eventually(lambda: len(seen()) >= 2, 20, "both requests are stored")
+    assert seen() == {("acme", "GET /orders/{number}"), ("globex", "GET /orders/{number}")}
+
+
+def test_embedded_server_takes_no_telemetry_from_outside_without_a_key(product: str) -> None:
+    answer = httpx2.post(f"{product}/monitoring/v1/traces", json={"resourceSpans": []})
+
+    assert answer.status_code == 401
+
+
+def test_embedded_pages_lead_to_sign_in_below_their_path(product: str) -> None:
+    answer = httpx2.get(f"{product}/monitoring/", headers={"accept": "text/html"})
+
+    assert answer.headers["location"].startswith("/monitoring/sign-in")
