@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from demo.processes import follow_parent
-from demo.run import DEFAULT_PORT, DEFAULT_SERVER_PORT, OwnServer, RunSettings, run_demo
+from demo.run import DEFAULT_GRPC_PORT, DEFAULT_PORT, DEFAULT_SERVER_PORT, OwnServer, RunSettings, run_demo
 
 DEFAULT_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
 
@@ -38,7 +38,7 @@ def _up(chosen: argparse.Namespace) -> int:
         RunSettings(
             port=chosen.product_port,
             rate=chosen.rate,
-            server=OwnServer(chosen.data, chosen.port),
+            server=OwnServer(chosen.data, chosen.port, chosen.grpc_port),
             data_folder=chosen.data / "product",
         )
     )
@@ -143,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     up = commands.add_parser("up", help="a Tocsin server, and everything of `run` reporting to it")
     up.add_argument("--port", type=int, default=DEFAULT_SERVER_PORT, help="of the server; 0 is any free port")
+    up.add_argument("--grpc-port", type=int, default=DEFAULT_GRPC_PORT, help="of its OTLP/gRPC; 0 is any free port")
     up.add_argument("--product-port", type=int, default=DEFAULT_PORT, help="of the product; 0 is any free port")
     up.add_argument("--rate", type=float, default=25.0, help="requests a second, average over a day")
     up.add_argument("--data", type=Path, default=Path("tocsin-data-demo"), help="folder to keep everything in")

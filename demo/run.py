@@ -18,7 +18,7 @@ from demo.tenants import TENANTS
 
 DEFAULT_PORT = 8000
 DEFAULT_SERVER_PORT = 4318
-GRPC_PORT = 4317
+DEFAULT_GRPC_PORT = 4317
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class OwnServer:
     """Where it keeps its state; an earlier demo's goes on."""
     port: int = DEFAULT_SERVER_PORT
     """0 is any free one, and so is the wanted one when it is taken."""
+    grpc_port: int = DEFAULT_GRPC_PORT
+    """Of OTLP/gRPC; 0 as above."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,8 @@ class _Watcher:
 
 
 def _start_server(settings: OwnServer, children: list[Child]) -> _Watcher:
-    port, grpc_port = choose_port(settings.port), choose_port(GRPC_PORT)
-    for wanted, chosen in ((settings.port, port), (GRPC_PORT, grpc_port)):
+    port, grpc_port = choose_port(settings.port), choose_port(settings.grpc_port)
+    for wanted, chosen in ((settings.port, port), (settings.grpc_port, grpc_port)):
         if chosen != wanted:
             _say("tocsin", f"port {wanted} is taken, choosing a free one")
     arguments = ["--data", str(settings.data_folder), "--port", str(port), "--grpc-port", str(grpc_port)]

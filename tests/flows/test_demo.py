@@ -53,7 +53,7 @@ class Demo:
 
 def start_demo(folder: Path, name: str) -> Demo:
     output = folder / f"{name}.out"
-    options = ["--data", str(folder / "data"), "--port", "0", "--product-port", "0"]
+    options = ["--data", str(folder / "data"), "--port", "0", "--grpc-port", "0", "--product-port", "0"]
     with output.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "demo", "up", *options], stdout=file, stderr=file, env=environment({}), cwd=ROOT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -68,8 +69,7 @@ class ChdbEngine:
     """
 
     def __init__(self, folder: Path, settings: ChdbSettings | None = None) -> None:
-        import chdb  # 1.5 s and 200 MB: only a process that opens a store pays for it
-
+        connect = _connect_function()
         self._settings = settings or ChdbSettings()
         folder.mkdir(parents=True, exist_ok=True)
         configuration = folder / "engine.xml"
@@ -79,7 +79,6 @@ class ChdbEngine:
         self._schemas.mkdir(exist_ok=True)
         for signal in Signal:
             (self._schemas / f"{signal}.proto").write_text(schema(signal))
-        connect: Any = chdb.connect
         self._connect: Callable[[], Any] = lambda: _open(connect, address)
         self._inserter = self._connect()
         self._insert_lock = threading.Lock()
@@ -167,6 +166,21 @@ class ChdbEngine:
         connection = self._connect()
         connection.query(f"USE {DATABASE}")
         return connection
+
+
+def _connect_function() -> Any:
+    """chdb's way to open a connection: 1.5 s and 200 MB, so only a process that opens a store pays for it."""
+    # It loads pyarrow as well, 30 MB for answers as data frames, which nobody here asks for, and does without if it
+    # is missing.
+    is_hidden = "pyarrow" not in sys.modules
+    if is_hidden:
+        sys.modules["pyarrow"] = None  # type: ignore[assignment]  # how Python marks a module as missing
+    try:
+        from chdb.state import connect
+    finally:
+        if is_hidden:
+            del sys.modules["pyarrow"]
+    return connect
 
 
 def _open(connect: Any, address: str) -> Any:
