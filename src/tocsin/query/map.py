@@ -16,6 +16,7 @@ from tocsin.model.window import Window
 from tocsin.query import red
 from tocsin.query.filters import Filter
 from tocsin.query.red import ServiceRow
+from tocsin.query.rollups import watched_seconds
 from tocsin.query.sketch import parse_buckets, percentiles
 from tocsin.storage.telemetry.store import TelemetryStore
 
@@ -84,7 +85,7 @@ def service_map(store: TelemetryStore, scope: Scope, filter: Filter, most_spans:
     departed = store.read(asked.narrowed(scope), _departures(looked), **looked.parameters()).dicts()
     found = _merged(arrived, departed)
     scales, kept_ratio = _scales(store, scope, looked)
-    seconds = red.watched_seconds(store, looked)
+    seconds = watched_seconds(store, looked)
     calls = [_call(caller, callee, each, scales, seconds) for (caller, callee), each in found.items()]
     return ServiceMap(
         services=red.services(store, scope, asked),
