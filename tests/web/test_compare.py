@@ -101,6 +101,11 @@ def test_one_step_with_extra_calls_is_named_once() -> None:
     assert where_it_went(compare(own, normal), 40_000_000).endswith("more in SELECT, 40 extra calls of it")
 
 
+def test_time_of_the_root_is_called_the_handlers_own() -> None:
+    own, normal = trace(named("r", "root", took_ms=50)), trace(named("r", "root", took_ms=10))
+    assert where_it_went(compare(own, normal), 40_000_000) == "40\u202fms more in the handler itself"
+
+
 def _selects(count: int) -> list[SpanRecord]:
     return [named(f"s{place}", "SELECT", "r", place, 1) for place in range(count)]
 

@@ -43,7 +43,7 @@ def where_it_went(steps: Sequence[Step], more_ns: int) -> str:
     slower = sorted(steps, key=lambda step: -step.more_self_ns)[:2]
     for step in slower:
         if step.more_self_ns >= WORTH_SAYING * more_ns:
-            said.append(f"{_took(step.more_self_ns)} more in {step.name}")
+            said.append(f"{_took(step.more_self_ns)} more in {step.name if step.depth else 'the handler itself'}")
     most = max(steps, key=lambda step: step.more_calls, default=None)
     if most is not None and most.more_calls >= EXTRA_CALLS:
         is_named = any(most.name in each for each in said)
