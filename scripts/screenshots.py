@@ -23,7 +23,7 @@ CHROMIUM = (
     "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-QUIET_SECONDS, FAILING_SECONDS = 240, 90
+QUIET_SECONDS, FAILING_SECONDS = 180, 60
 
 
 def main() -> None:
