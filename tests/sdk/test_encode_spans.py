@@ -149,3 +149,24 @@ def test_a_trace_state_in_several_headers_is_one() -> None:
     TestClient(app).get("/", headers=[parent, ("tracestate", "a=1"), ("tracestate", "b=2")])
     _, (span,) = exported()
     assert span.trace_state == "a=1,b=2"
+
+
+def test_a_request_says_the_same_with_and_without_spans_below_it() -> None:
+    app = FastAPI()
+
+    @app.get("/items/{item_id}")
+    def read(item_id: str, deep: bool = False) -> None:
+        if deep:
+            with tocsin.span("work"):
+                pass
+
+    tocsin.instrument(app, tenant="header:X-Org")
+    client = TestClient(app)
+    for query in ("deep=0", "deep=1"):
+        client.get(f"/items/1?{query}", headers={"X-Org": "acme"})
+    _, spans = exported()
+    plain, deep = (span for span in spans if span.kind == 2)
+    seen, expected = attributes_of(plain), attributes_of(deep)
+    assert (seen.pop("url.query"), expected.pop("url.query")) == ("deep=0", "deep=1")
+    assert (plain.name, len(plain.trace_id), len(plain.span_id)) == (deep.name, 16, 8)
+    assert seen == expected

@@ -19,7 +19,7 @@ from tocsin.sdk import coexist, guard
 from tocsin.sdk.digest import Digest
 from tocsin.sdk.encode import resource
 from tocsin.sdk.encode_metrics import Figure, MetricEncoder
-from tocsin.sdk.encode_spans import SpanEncoder
+from tocsin.sdk.encode_spans import Queued, SpanEncoder
 from tocsin.sdk.exchange import Exchange, MeteredExchange
 from tocsin.sdk.export import Exporter
 from tocsin.sdk.overhead import MEASURE_EVERY, OverheadMeter
@@ -164,9 +164,8 @@ class Agent:
         pending = self._pending
         with self._digest_lock:
             self._digest.review_unfinished()
-            take = self._digest.take
-            for _ in range(len(pending) if most is None else min(most, len(pending))):
-                take(pending.popleft())
+            count = len(pending) if most is None else min(most, len(pending))
+            self._digest.take([pending.popleft() for _ in range(count)])
         return bool(pending)
 
     def collect_red(self) -> RedCollection:
@@ -197,7 +196,7 @@ class Agent:
             self._encoders = SpanEncoder(field, VERSION, self.settings.redact), MetricEncoder(field, VERSION)
         return self._encoders
 
-    def _encode_spans(self, spans: list[RecordingSpan]) -> bytes:
+    def _encode_spans(self, spans: list[Queued]) -> bytes:
         started = time.thread_time()
         body = self._open_encoders()[0].encode_request(spans)
         self.meter.add("export", (time.thread_time() - started) / len(spans))

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tocsin.sdk import agent as agents
-from tocsin.sdk.decode import span_attributes
-from tocsin.sdk.encode_spans import SpanEncoder
-from tocsin.sdk.exchange import Exchange
+from tocsin.sdk.decode import MessageReader
+from tocsin.sdk.encode_spans import Queued, SpanEncoder
 from tocsin.sdk.export import exports_paused
 from tocsin.sdk.red import RedKey
 from tocsin.sdk.settings import Settings
-from tocsin.sdk.spans import ERROR, OK, RecordingSpan
+from tocsin.sdk.spans import ERROR, OK
 
 _KINDS = ("", "internal", "server", "client", "producer", "consumer")
 
@@ -73,15 +72,16 @@ class Capture:
     """What was recorded since `capture_spans()` began."""
 
     def __init__(self) -> None:
-        self._spans: list[RecordingSpan] = []
+        self._spans: list[CapturedSpan] = []
         self._rows: dict[tuple[str, str, int, str, str], CapturedRequests] = {}
 
     @property
     def spans(self) -> list[CapturedSpan]:
         """Every kept span, in the order of their start."""
         self._drain()
-        names = {span.span_id: _name(span) for span in self._spans}
-        return [_captured(span, names) for span in sorted(self._spans, key=lambda span: span.start_ns)]
+        names = {span.span_id: span.name for span in self._spans}
+        named = (replace(span, parent=names.get(span.parent_id)) for span in self._spans)
+        return sorted(named, key=lambda span: span.start_ns)
 
     @property
     def requests(self) -> list[CapturedRequests]:
@@ -111,7 +111,7 @@ class Capture:
         for agent in agents.all_agents():
             agent.digest()
             while agent.exporter.queue:
-                self._spans.append(agent.exporter.queue.popleft())
+                self._spans.append(_captured(agent.exporter.queue.popleft()))
 
 
 @contextmanager
@@ -129,34 +129,38 @@ def capture_spans() -> Iterator[Capture]:
         yield capture
 
 
-def _name(span: RecordingSpan) -> str:
-    return span.name or (span.default_name() if isinstance(span, Exchange) else "")
-
-
-def _captured(span: RecordingSpan, names: dict[bytes, str]) -> CapturedSpan:
-    root = span.root
-    return CapturedSpan(
-        name=_name(span),
-        kind=_KINDS[span.kind],
-        attributes=attributes_of(span),
-        events=[CapturedEvent(event.name, event.facts(), event.time_ns) for event in span.events or ()],
-        status={ERROR: "error", OK: "ok"}.get(span.status, "unset"),
-        status_text=span.status_text,
-        trace_id=span.trace_id.hex(),
-        span_id=span.span_id.hex(),
-        parent_id=span.parent_id.hex(),
-        parent=names.get(span.parent_id),
-        tenant=root.tenant or None,
-        start_ns=span.start_ns,
-        end_ns=span.end_ns,
-        scope=span.library[0] if span.library else "tocsin",
-    )
-
-
-def attributes_of(span: RecordingSpan) -> dict[str, Any]:
-    """The attributes as they are sent, read back from the very encoder that sends them."""
+def _captured(span: Queued) -> CapturedSpan:
+    """What would have been sent, read back from the very bytes."""
+    if isinstance(span, bytes):
+        return _read_back(span, "tocsin")
     encoder = SpanEncoder(b"", "", span.agent.settings.redact)
-    return span_attributes(encoder.encode_span(span))
+    encoder.set_clock()
+    return _read_back(encoder.encode_span(span), span.library[0] if span.library else "tocsin")
+
+
+def _read_back(encoded: bytes, scope: str) -> CapturedSpan:
+    seen = MessageReader(encoded)
+    status = MessageReader(b"".join(seen.all(15)))
+    attributes = seen.attributes(9)
+    return CapturedSpan(
+        name=seen.text(5),
+        kind=_KINDS[seen.number(6)],
+        attributes=attributes,
+        events=[
+            CapturedEvent(event.text(2), event.attributes(3), event.number(1))
+            for event in map(MessageReader, seen.all(11))
+        ],
+        status={ERROR: "error", OK: "ok"}.get(status.number(3), "unset"),
+        status_text=status.text(2),
+        trace_id=seen.hex(1),
+        span_id=seen.hex(2),
+        parent_id=seen.hex(4),
+        parent=None,
+        tenant=attributes.get("tocsin.tenant"),
+        start_ns=seen.number(7),
+        end_ns=seen.number(8),
+        scope=scope,
+    )
 
 
 def _captured_row(key: RedKey, row: Any, seen: CapturedRequests | None) -> CapturedRequests:

@@ -18,9 +18,29 @@ def rejected_items(answer: bytes) -> int:
     return 0
 
 
-def span_attributes(span: bytes) -> dict[str, Any]:
-    """The attributes of an encoded Span."""
-    return dict(_key_value(value) for number, value in fields(span) if number == 9 and isinstance(value, bytes))
+class MessageReader:
+    """The fields of one message by number; what is absent reads as protobuf says: 0, '' or nothing."""
+
+    def __init__(self, message: bytes) -> None:
+        self._fields = list(fields(message))
+
+    def all(self, number: int) -> list[bytes]:
+        """Every value that is bytes, in order."""
+        return [value for found, value in self._fields if found == number and isinstance(value, bytes)]
+
+    def number(self, number: int) -> int:
+        """A varint or fixed64."""
+        value = dict(self._fields).get(number, 0)
+        return int.from_bytes(value, "little") if isinstance(value, bytes) else value
+
+    def text(self, number: int) -> str:
+        return b"".join(self.all(number)).decode()
+
+    def hex(self, number: int) -> str:
+        return b"".join(self.all(number)).hex()
+
+    def attributes(self, number: int) -> dict[str, Any]:
+        return dict(map(_key_value, self.all(number)))
 
 
 def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:

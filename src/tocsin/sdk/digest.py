@@ -6,10 +6,12 @@ in a loop.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from tocsin.sdk.encode_requests import RequestEncoder
 from tocsin.sdk.exchange import Exchange
-from tocsin.sdk.guard import guarded_observer
+from tocsin.sdk.guard import guarded_function
 from tocsin.sdk.tenant import NO_SCOPE
 
 if TYPE_CHECKING:
@@ -29,30 +31,55 @@ class Digest:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._resolve, self._record, self._put = agent.resolve_headers, agent.red.record, agent.exporter.put
+        self._encoder = RequestEncoder(agent.settings.redact)
         # Counted, but the app has not returned yet: background tasks are running.
         self._unfinished: list[Exchange] = []
 
-    @guarded_observer
-    def take(self, exchange: Exchange) -> None:
-        """Counts one request whose last byte is out, and finishes it if the app has returned."""
-        headers = exchange.header_map()
-        tenant = exchange.tenant
-        if not tenant and self._resolve is not None and not exchange.has_tenant:
-            tenant = exchange.tenant = self._resolve(NO_SCOPE, headers) or ""
-        method = exchange.facts[1]
-        if method not in _METHODS:
-            method = WEBSOCKET if exchange.facts[0] == "websocket" else "_OTHER"
-        error_type = exchange.error_type() if exchange.status else ""
-        exchange.key = key = (method, exchange.route, exchange.http_status, tenant, error_type)
-        request_bytes = exchange.request_bytes
-        if request_bytes < 0 and b"content-length" in headers:
-            request_bytes = exchange.request_bytes = _announced_bytes(headers[b"content-length"])
-        duration_ns = exchange.ended_ns - exchange.started_ns
-        self._record(key, duration_ns * 1e-9, request_bytes, exchange.response_bytes)
-        if exchange.finished_ns:
-            self._finish(exchange, duration_ns)
-        else:
-            self._unfinished.append(exchange)
+    def take(self, exchanges: list[Exchange]) -> None:
+        """Counts requests whose last byte is out, and finishes those whose app has returned."""
+        self._encoder.set_clock()
+        waiting = iter(exchanges)
+        while not self._take_each(waiting):
+            pass  # one failed, which costs itself only
+
+    @guarded_function(False)
+    def _take_each(self, exchanges: Iterator[Exchange]) -> bool:
+        """True at the end, False where one failed. One long loop, because every request passes here."""
+        resolve, record, encode, put = self._resolve, self._record, self._encoder.encode, self._put
+        slow_ns, reason_to_keep = self._agent.slow_ns, self._agent.reason_to_keep
+        for exchange in exchanges:
+            headers = exchange.headers or exchange.header_map()
+            tenant = exchange.tenant
+            if not tenant and resolve is not None and not exchange.has_tenant:
+                tenant = exchange.tenant = resolve(NO_SCOPE, headers) or ""
+            method = exchange.facts[1]
+            if method not in _METHODS:
+                method = WEBSOCKET if exchange.facts[0] == "websocket" else "_OTHER"
+            error_type = exchange.error_type() if exchange.status else ""
+            exchange.key = key = (method, exchange.route, exchange.http_status, tenant, error_type)
+            request_bytes = exchange.request_bytes
+            if request_bytes < 0 and b"content-length" in headers:
+                request_bytes = exchange.request_bytes = _announced_bytes(headers[b"content-length"])
+            ended_ns, finished_ns = exchange.ended_ns, exchange.finished_ns
+            duration_ns = ended_ns - exchange.started_ns
+            record(key, duration_ns * 1e-9, request_bytes, exchange.response_bytes)
+            if not finished_ns:
+                self._unfinished.append(exchange)
+                continue
+            if not exchange.span_id:
+                exchange.identify()
+            is_lengthy = duration_ns >= slow_ns or finished_ns - ended_ns >= BACKGROUND_NS
+            if is_lengthy or not exchange.is_plain:
+                self._finish(exchange, duration_ns)
+                continue
+            # Most requests end here: their span is never more than its bytes.
+            exchange.reason = reason = "parent" if exchange.remote_sampled else reason_to_keep(exchange, duration_ns)
+            exchange.is_done = True
+            if reason:
+                put(encode(exchange))
+            if exchange.span_count > 1:
+                self._close(exchange)
+        return True
 
     def review_unfinished(self) -> None:
         """Finishes those whose background work has ended meanwhile."""
@@ -80,13 +107,17 @@ class Digest:
         if not exchange.span_id:
             exchange.identify()
         exchange.reason = agent.reason_to_keep(exchange, duration_ns)
-        # In this order: a child that begins after it was counted finds its root done.
         exchange.is_done = True
-        children = exchange.close() if exchange.span_count > 1 else None
         if exchange.reason:
             self._put(exchange)
-            if children:
-                agent.keep_all(children)
+        if exchange.span_count > 1:
+            self._close(exchange)
+
+    def _close(self, exchange: Exchange) -> None:
+        """Keeps or forgets the children of a request that is done already: later ones find out by themselves."""
+        children = exchange.close()
+        if children and exchange.reason:
+            self._agent.keep_all(children)
 
     def _note_slow(self, exchange: Exchange, seconds: float) -> None:
         """Streams of server-sent events and WebSockets last by design: they are never slow."""

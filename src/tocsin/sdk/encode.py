@@ -138,8 +138,10 @@ def instrumentation_scope(name: str, version: str) -> bytes:
 def export_request(resource_field: bytes, scopes: Iterable[tuple[bytes, Sequence[bytes]]]) -> bytes:
     """An ExportTraceServiceRequest or ExportMetricsServiceRequest of one resource.
 
-    scopes: (instrumentation scope field, [encoded span or metric fields, each with tag 2]).
+    scopes: (instrumentation scope field, [encoded span or metric fields, each with tag 2, in any pieces]).
     """
+    # Lengths first, so that everything is copied once.
     parts = [resource_field]
-    parts += [delimited(b"\x12", scope + b"".join(items)) for scope, items in scopes]
-    return delimited(b"\x0a", b"".join(parts))
+    for scope, items in scopes:
+        parts += (b"\x12", varint(len(scope) + sum(map(len, items))), scope, *items)
+    return b"".join((b"\x0a", varint(sum(map(len, parts))), *parts))

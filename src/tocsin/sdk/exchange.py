@@ -16,7 +16,7 @@ from tocsin.sdk.errors import qualified_name
 from tocsin.sdk.guard import guarded, guarded_observer, guarded_step, relayed
 from tocsin.sdk.propagation import new_span_id, new_trace_id, parse_traceparent
 from tocsin.sdk.route import route_template
-from tocsin.sdk.spans import ERROR, SERVER, RecordingSpan
+from tocsin.sdk.spans import ERROR, SERVER, UNSET, RecordingSpan
 from tocsin.sdk.tenant import NO_SCOPE, resolve_first
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 # Said when the client went away before there was a status; nginx uses the same number.
 CLIENT_CLOSED = 499
 _STATUS_CHARACTERS = 256
+_NO_KEY = ("", "", 0, "", "")
 
 # What the encoder needs of a scope, copied out at once: the scope itself must not outlive the request.
 _FACT_NAMES = ("type", "method", "path", "query_string", "client", "server", "scheme", "http_version")
@@ -46,30 +47,19 @@ class Exchange(RecordingSpan):
     is_request = True
     name = ""
     kind = SERVER
-    # The response.
-    http_status = 0
-    response_bytes = 0
-    response_headers: Headers = ()
-    # -1: unknown until the content-length is read or the last part of the body is here.
-    request_bytes = -1
+    # What every request has, in slots: a default of the class costs more to read than a slot to set, and this many
+    # attributes would else become a dictionary of their own.
+    __slots__ = (
+        "_receive", "_streams", "agent", "ended_ns", "facts", "finished_ns", "has_tenant", "headers", "http_status",
+        "is_done", "is_plain", "is_recorded", "key", "outer_span", "parent_id", "reason", "relay", "remote_sampled",
+        "request_bytes", "response_bytes", "response_headers", "route", "scope", "span_count", "span_id",
+        "started_ns", "status", "tenant", "trace_id",
+    )  # fmt: skip
+    # What only few have.
     disconnected = False
     error: BaseException | None = None
     has_failed = False
-    # perf_counter nanoseconds; 0 until it happens.
-    ended_ns = 0
-    finished_ns = 0
-    # Known at the end.
-    route = ""
-    key: Key = ("", "", 0, "", "")
-    facts: tuple[Any, ...] = ()
-    headers: dict[bytes, bytes] | None = None
-    # False when somebody else records the span of this request.
-    is_recorded = True
-    # Whether the app has said whose request it is; no resolver is asked then.
-    has_tenant = False
-    outer_span: trace.Span | None = None
     local_parent: trace.Span | None = None
-    _streams = False
     _expects_trailers = False
 
     def __init__(self, agent: Agent, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,6 +67,27 @@ class Exchange(RecordingSpan):
         self.scope: Scope | None = scope
         self._receive = receive
         self.relay = send
+        self.headers: dict[bytes, bytes] | None = None
+        self.http_status = self.response_bytes = 0
+        # -1: unknown until the content-length is read or the last part of the body is here.
+        self.request_bytes = -1
+        self.response_headers: Headers = ()
+        # Known at the end.
+        self.route = ""
+        self.key: Key = _NO_KEY
+        self.facts: tuple[Any, ...] = ()
+        self.tenant = self.reason = ""
+        # Whether the app has said whose request it is; no resolver is asked then.
+        self.has_tenant = self._streams = self.is_done = False
+        # False when somebody else records the span of this request.
+        self.is_recorded = self.is_plain = True
+        self.outer_span: trace.Span | None = None
+        self.status = UNSET
+        self.span_count = 1
+        self.trace_id = self.span_id = self.parent_id = b""
+        self.remote_sampled: bool | None = None
+        # perf_counter nanoseconds; 0 until it happens.
+        self.ended_ns = self.finished_ns = 0
         self.started_ns = perf_counter_ns()
 
     # -- what others ask for while the request runs
@@ -89,8 +100,9 @@ class Exchange(RecordingSpan):
         traceparent = headers.get(b"traceparent")
         remote = parse_traceparent(traceparent, headers.get(b"tracestate", b"")) if traceparent else None
         if remote is not None:
-            self.trace_id, self.parent_id, self.remote_sampled, self.trace_state = remote
-            self.is_plain = self.is_plain and not self.trace_state
+            self.trace_id, self.parent_id, self.remote_sampled, trace_state = remote
+            if trace_state:
+                self.trace_state, self.is_plain = trace_state, False
         elif self.local_parent is not None:
             context = self.local_parent.get_span_context()
             self.trace_id, self.parent_id = context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big")
@@ -203,7 +215,7 @@ class Exchange(RecordingSpan):
         kind = message["type"]
         if kind == "http.disconnect":
             if not self.ended_ns:
-                self.disconnected = True
+                self.disconnected, self.is_plain = True, False
         elif kind == "http.request":
             # Kept below zero until complete: -1 - bytes so far.
             self.request_bytes -= len(message.get("body", b""))
@@ -226,7 +238,7 @@ class Exchange(RecordingSpan):
         try:
             await self.relay(message)
         except OSError:
-            self.disconnected = True  # servers with ASGI spec 2.4 say so by raising
+            self.disconnected, self.is_plain = True, False  # servers with ASGI spec 2.4 say so by raising
             raise
         self._after_streamed(message)
 
@@ -267,7 +279,7 @@ class Exchange(RecordingSpan):
     @guarded_observer
     def fail(self, error: BaseException) -> None:
         """An exception is leaving the app. It goes on untouched; only a real error is recorded."""
-        self.has_failed = True
+        self.has_failed, self.is_plain = True, False
         if not isinstance(error, Exception):
             # Cancelled: servers do so when the client is gone or when they stop.
             self.disconnected = self.disconnected or not self.ended_ns

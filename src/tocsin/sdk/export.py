@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from tocsin.sdk.decode import rejected_items
+from tocsin.sdk.encode_spans import Queued
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.settings import Settings
-from tocsin.sdk.spans import RecordingSpan
 from tocsin.sdk.transport import HttpTransport, Response, Transport, compressor
 
 log = logging.getLogger("tocsin")
@@ -103,7 +103,7 @@ class Exporter:
         self,
         settings: Settings,
         digest: Callable[[int], bool],
-        encode_spans: Callable[[list[RecordingSpan]], bytes],
+        encode_spans: Callable[[list[Queued]], bytes],
         encode_metrics: Callable[[], tuple[bytes, int] | None],
     ) -> None:
         self._settings = settings
@@ -117,7 +117,7 @@ class Exporter:
 
     def _atfork(self) -> None:
         """A fresh start with nothing queued; the parent's queue is the parent's to send."""
-        self.queue: deque[RecordingSpan] = deque()
+        self.queue: deque[Queued] = deque()
         self._limit = self._settings.queue_spans
         self._payloads: deque[Payload] = deque()
         self._payload_bytes = 0
@@ -137,7 +137,7 @@ class Exporter:
 
     # -- called by requests
 
-    def put(self, span: RecordingSpan) -> None:
+    def put(self, span: Queued) -> None:
         """Takes one span, or counts it when the queue is full."""
         if len(self.queue) >= self._limit:
             self.dropped["traces", "queue_full"] += 1

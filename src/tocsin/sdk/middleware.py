@@ -81,6 +81,7 @@ class MonitoringMiddleware:
             self._prepare(exchange.agent, scope)
         exchange.outer_span = coexist.recorded_outside(scope, around)
         exchange.is_recorded = exchange.outer_span is None and not self._stands_down
+        exchange.is_plain = exchange.is_recorded
         if exchange.is_recorded:
             exchange.local_parent = coexist.local_parent(around)
             scope.setdefault(coexist.NATIVE, None)

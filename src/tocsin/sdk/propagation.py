@@ -10,9 +10,8 @@ import random
 from binascii import unhexlify
 
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
-# What a header may begin with (version ff is forbidden) and end with (bit 0 of the flags is "sampled").
-_VERSIONS = frozenset(b"%02x-" % version for version in range(255))
-_IS_SAMPLED = {b"%02x" % flags: flags & 1 == 1 for flags in range(256)}
+_FORBIDDEN_VERSION = 0xFF
+_DASH = ord("-")
 _TRACESTATE_CHARACTERS = 8192
 _TRACESTATE_MEMBERS = 32
 
@@ -28,16 +27,17 @@ def parse_traceparent(value: bytes, trace_state: bytes = b"") -> RemoteParent | 
     """
     if len(value) != 55:
         value = _version_00_part(value)
-    is_sampled = _IS_SAMPLED.get(value[53:])
-    if is_sampled is None or value[:3] not in _VERSIONS or value[35:53:17] != b"--" or value != value.lower():
-        return None
     try:
-        trace_id, span_id = unhexlify(value[3:35]), unhexlify(value[36:52])
+        # Four fields in one go: version, trace, parent, flags. Upper case is forbidden, so are dashes elsewhere.
+        raw = unhexlify(value.replace(b"-", b""))
     except ValueError:
         return None
-    if trace_id == _NO_TRACE or span_id == _NO_SPAN:
+    if len(raw) != 26 or value[2] != _DASH or value[35] != _DASH or value[52] != _DASH or value != value.lower():
         return None
-    return trace_id, span_id, is_sampled, _trace_state(trace_state) if trace_state else ""
+    trace_id, span_id = raw[1:17], raw[17:25]
+    if trace_id == _NO_TRACE or span_id == _NO_SPAN or raw[0] == _FORBIDDEN_VERSION:
+        return None
+    return trace_id, span_id, raw[25] & 1 == 1, _trace_state(trace_state) if trace_state else ""
 
 
 def _version_00_part(value: bytes) -> bytes:
@@ -71,10 +71,25 @@ def new_trace_id() -> bytes:
 
 
 def new_span_id() -> bytes:
-    return (_new_bits(64) or 1).to_bytes(8, "big")
+    try:
+        return _span_ids.pop()
+    except IndexError:
+        return _make_span_ids()
+
+
+# Made in portions, which costs a fifth each. Popping is atomic, so threads need no lock.
+_PORTION = 128
+_span_ids: list[bytes] = []
+
+
+def _make_span_ids() -> bytes:
+    raw = _new_bits(64 * _PORTION).to_bytes(8 * _PORTION, "big")
+    _span_ids.extend(raw[start : start + 8] for start in range(8, len(raw), 8) if raw[start : start + 8] != _NO_SPAN)
+    return raw[:8] if raw[:8] != _NO_SPAN else _make_span_ids()
 
 
 def _reseed() -> None:
+    _span_ids.clear()
     _random.seed(os.urandom(16))
 
 

@@ -70,18 +70,10 @@ class RedTable:
         self._start_ns = time.time_ns()
         self.folded = self._total = self._failed = 0
 
-    def record(
-        self,
-        key: Key,
-        seconds: float,
-        request_bytes: int,
-        response_bytes: int,
-    ) -> None:
+    def record(self, key: Key, seconds: float, request_bytes: int, response_bytes: int) -> None:
         """Counts one request. request_bytes is -1 when unknown; see RedKey for the key's parts."""
         index = floor(log2(seconds if seconds > _SHORTEST_SECONDS else _SHORTEST_SECONDS) * _PER_OCTAVE)
-        row = self._rows.get(key)
-        if row is None:
-            row = self._open(key)
+        row = self._rows.get(key) or self._open(key)
         row.seconds += seconds
         row.response_bytes += response_bytes
         if request_bytes >= 0:
