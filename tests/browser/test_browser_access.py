@@ -30,13 +30,23 @@ class Fresh:
     setup: str
 
 
-@pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fresh]:
-    folder = tmp_path_factory.mktemp("fresh")
+@contextmanager
+def unused(folder: Path) -> Iterator[Fresh]:
+    """Such a server."""
     with served(folder, with_telemetry=False) as site:
         found = re.search(r"/setup/tcs_set_[\w-]+", (folder / "server.log").read_text())
         assert found
         yield Fresh(site.url, found[0])
+
+
+@pytest.fixture(scope="module")
+def settled(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fresh]:
+    """The same, after ada used the link."""
+    with unused(tmp_path_factory.mktemp("settled")) as server:
+        with stranger(chromium, server) as page:
+            page.goto(server.setup)
+            set_up(page)
+        yield server
 
 
 @contextmanager
@@ -56,29 +66,33 @@ def look(page: Page, name: str, width: int, theme: str) -> None:
         page.screenshot(path=PICTURES / f"{name}-{width}-{theme}.png", full_page=True)
 
 
+def set_up(page: Page) -> None:
+    page.get_by_label("E-mail").fill("ada@acme.example")
+    page.get_by_label("Name").fill("Ada")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Set password and sign in").click()
+    expect(page.locator("h1")).to_contain_text("Nothing has arrived yet")
+
+
 def sign_in(page: Page, password: str = PASSWORD) -> None:
     page.get_by_label("E-mail").fill("ada@acme.example")
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
 
 
-def test_first_administrator_sets_a_password_with_the_link_and_is_in(chromium: Browser, fresh: Fresh) -> None:
-    with stranger(chromium, fresh) as page:
+def test_first_administrator_sets_a_password_with_the_link_and_is_in(chromium: Browser, tmp_path: Path) -> None:
+    with unused(tmp_path) as fresh, stranger(chromium, fresh) as page:
         page.goto(fresh.setup)
         expect(page.locator("h1")).to_have_text("Create the first administrator")
         look(page, "setup", 1440, "light")
-        page.get_by_label("E-mail").fill("ada@acme.example")
-        page.get_by_label("Name").fill("Ada")
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Set password and sign in").click()
-        expect(page.locator("h1")).to_contain_text("Nothing has arrived yet")
+        set_up(page)
         expect(page.locator(".who")).to_contain_text("ada@acme.example")
 
 
 @pytest.mark.parametrize(("width", "theme"), SCREENS)
-def test_used_link_says_that_it_does_not_work(chromium: Browser, fresh: Fresh, width: int, theme: str) -> None:
-    with stranger(chromium, fresh, width, theme) as page:
-        page.goto(fresh.setup)
+def test_used_link_says_that_it_does_not_work(chromium: Browser, settled: Fresh, width: int, theme: str) -> None:
+    with stranger(chromium, settled, width, theme) as page:
+        page.goto(settled.setup)
         expect(page.locator("h1")).to_have_text("This link does not work")
         look(page, "setup-used", width, theme)
         page.get_by_role("link", name="Sign in").click()
@@ -87,9 +101,9 @@ def test_used_link_says_that_it_does_not_work(chromium: Browser, fresh: Fresh, w
 
 @pytest.mark.parametrize(("width", "theme"), SCREENS)
 def test_wrong_password_is_told_and_the_right_one_leads_where_one_was_going(
-    chromium: Browser, fresh: Fresh, width: int, theme: str
+    chromium: Browser, settled: Fresh, width: int, theme: str
 ) -> None:
-    with stranger(chromium, fresh, width, theme) as page:
+    with stranger(chromium, settled, width, theme) as page:
         page.goto("/settings/users")
         page.wait_for_url("**/sign-in?next=**")
         sign_in(page, "not the password")
@@ -101,8 +115,8 @@ def test_wrong_password_is_told_and_the_right_one_leads_where_one_was_going(
 
 
 @pytest.mark.parametrize(("width", "theme"), SCREENS)
-def test_secret_is_shown_once_and_copied(chromium: Browser, fresh: Fresh, width: int, theme: str) -> None:
-    with stranger(chromium, fresh, width, theme) as page:
+def test_secret_is_shown_once_and_copied(chromium: Browser, settled: Fresh, width: int, theme: str) -> None:
+    with stranger(chromium, settled, width, theme) as page:
         page.goto("/settings/keys")
         sign_in(page)
         page.get_by_label("Name").fill(f"reports {width}")
@@ -119,8 +133,8 @@ def test_secret_is_shown_once_and_copied(chromium: Browser, fresh: Fresh, width:
 
 
 @pytest.mark.parametrize(("width", "theme"), SCREENS)
-def test_missing_page_offers_ways_on(chromium: Browser, fresh: Fresh, width: int, theme: str) -> None:
-    with stranger(chromium, fresh, width, theme) as page:
+def test_missing_page_offers_ways_on(chromium: Browser, settled: Fresh, width: int, theme: str) -> None:
+    with stranger(chromium, settled, width, theme) as page:
         page.goto("/")
         sign_in(page)
         page.goto("/nowhere")
@@ -133,8 +147,8 @@ def test_missing_page_offers_ways_on(chromium: Browser, fresh: Fresh, width: int
         expect(page.locator("h1")).to_contain_text("Nothing has arrived yet")
 
 
-def test_signing_out_ends_the_session(chromium: Browser, fresh: Fresh) -> None:
-    with stranger(chromium, fresh) as page:
+def test_signing_out_ends_the_session(chromium: Browser, settled: Fresh) -> None:
+    with stranger(chromium, settled) as page:
         page.goto("/")
         sign_in(page)
         page.get_by_role("button", name="Sign out").click()

@@ -115,6 +115,7 @@ def test_pages_and_rest_are_noted_with_the_tenant_that_was_read(shop: Served) ->
     assert shop.administrator.get("/tenants/globex").status_code == 200
     assert shop.administrator.get("/api/v1/series").status_code == 200
     assert shop.tom.get("/").status_code == 200
+    assert shop.tom.get("/api/v1/series?tenant=globex").status_code == 200  # with nothing in it
     automation = "TOCSIN_ADMIN_TOKEN"
     eventually(shop, {(automation, "globex"), (automation, None), ("token tom", "acme")})
     assert ("token tom", None) not in reads(shop)

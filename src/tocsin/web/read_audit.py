@@ -82,7 +82,12 @@ class ReadAudit:
 
 
 def note_read(request: Request, principal: Principal, tenant: str | None, kind: str) -> None:
-    """Notes a read of one tenant's telemetry, or of all that the reader may see."""
+    """Notes a read of one tenant's telemetry, or of all that the reader may see.
+
+    What lies outside the reader's scope is not noted, because nothing of it is answered.
+    """
+    if tenant is not None and not principal.scope.allows(tenant):
+        return
     visible = sorted(principal.scope.tenants or ()) if tenant is None else [tenant]
     for name in visible or [ALL]:
         request.app.state.read_audit.note(control_of(request), principal, name, kind)
