@@ -42,9 +42,15 @@ def send(client: httpx2.Client) -> None:
     _post(client, "/v1/metrics", _sdk_metrics(now_ns))
     _post(client, "/v1/traces", _traces(now_ns))
     deadline = time.monotonic() + START_SECONDS
-    while client.get(f"/api/v1/traces/{SLOW}").status_code != 200:
+    # The rollups follow the spans: the last of them say that everything is there.
+    while not {"front", "orders"} <= _services(client) or client.get(f"/api/v1/traces/{SLOW}").status_code != 200:
         assert time.monotonic() < deadline, "the telemetry did not become visible"
         time.sleep(0.05)
+
+
+def _services(client: httpx2.Client) -> set[str]:
+    rows = client.get("/api/v1/services?range=6h").json()["services"]
+    return {row["service"] for row in rows}
 
 
 def _post(client: httpx2.Client, path: str, request: Any) -> None:

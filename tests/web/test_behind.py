@@ -29,8 +29,9 @@ def calls_behind(html: str) -> list[str]:
 @pytest.mark.parametrize("path", [*PAGES, f"/traces/{SLOW}/compare"])
 def test_every_card_names_a_call_that_answers(shop: Served, path: str) -> None:
     for choice in ("", "range=6h&env=production"):
-        html = shop.administrator.get(path + ("&" if "?" in path else "?") + choice).text
-        calls = calls_behind(html)
+        page = shop.administrator.get(path + ("&" if "?" in path else "?") + choice)
+        assert page.status_code == 200, page.text
+        calls = calls_behind(page.text)
         assert calls
         for call in dict.fromkeys(calls):
             answer = shop.administrator.get(call)
