@@ -17,14 +17,15 @@ from tallyroom_user import SignIn, User
 
 
 @pytest.fixture(scope="session")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
+def product(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    # Only while the product is made: the tests that come after, of the SDK say, share this process.
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TOCSIN_ENABLED", "false")
         settings = ProductSettings(
             tmp_path_factory.mktemp("tallyroom"), renderer_url="http://renderer", latency_scale=0, seed_size=0.12
         )
         renderer = httpx2.ASGITransport(app=create_renderer(latency_scale=0))
-        yield create_app(settings, httpx2.AsyncClient(mounts={"http://renderer": renderer}, trust_env=False))
+        return create_app(settings, httpx2.AsyncClient(mounts={"http://renderer": renderer}, trust_env=False))
 
 
 @pytest.fixture(scope="session")
