@@ -108,6 +108,10 @@ def test_what_the_server_will_never_take_is_dropped_and_counted(receiver: Receiv
     eventually(lambda: agent.exporter.dropped["traces", f"http_{status}"] == 1)
 
 
+# What the app must not wait for, and half of it: far above a hiccup of a busy machine.
+TIMEOUT_SECONDS, HICCUP_SECONDS = 4.0, 2.0
+
+
 def slowest(client: TestClient, count: int) -> float:
     worst = 0.0
     for _ in range(count):
@@ -119,10 +123,10 @@ def slowest(client: TestClient, count: int) -> float:
 
 def test_the_app_feels_nothing_while_the_server_hangs(receiver: Receiver) -> None:
     receiver.answer = lambda path, body: None
-    client, _ = app_for(receiver.endpoint)
+    client, _ = app_for(receiver.endpoint, timeout_seconds=TIMEOUT_SECONDS)
     client.get("/")
     eventually(lambda: receiver.requests)
-    assert slowest(client, 100) < 0.25
+    assert slowest(client, 100) < HICCUP_SECONDS
     receiver.let_go.set()
     receiver.answer = lambda path, body: (200, {}, b"")
     eventually(lambda: receiver.request_count() == 101)
@@ -132,7 +136,7 @@ def test_the_app_feels_nothing_while_the_server_is_down_or_answers_500(receiver:
     receiver.answer = lambda path, body: (500, {}, b"")
     for endpoint in ("http://127.0.0.1:9", receiver.endpoint):
         client, agent = app_for(endpoint)
-        assert slowest(client, 100) < 0.25
+        assert slowest(client, 100) < HICCUP_SECONDS
         eventually(lambda agent=agent: agent.exporter.state in ("retrying", "open"))  # type: ignore[misc]
 
 
