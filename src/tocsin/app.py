@@ -38,6 +38,7 @@ from tocsin.storage.telemetry.chdb import ChdbEngine, ChdbSettings
 from tocsin.storage.telemetry.decode import Signal
 from tocsin.storage.telemetry.engine import EngineError
 from tocsin.storage.telemetry.migrate import migrate
+from tocsin.storage.telemetry.residency import release_code_pages
 from tocsin.storage.telemetry.retention import RetentionSettings, apply_retention
 from tocsin.storage.telemetry.spool import Spool, SpoolSettings
 from tocsin.storage.telemetry.store import QuerySettings, TelemetryStore
@@ -164,6 +165,7 @@ class Server:
 
     def start(self) -> None:
         """Begin to move telemetry into the store; requests may be served from now on."""
+        release_code_pages("/_chdb.")
         self.keyring.start()
         self.writer.start()
         token = self.data / "local-token"
