@@ -351,6 +351,33 @@ def _promise() -> Future[bool]:
     return future
 
 
+def joined(parts: list[Future[bool]]) -> Future[bool]:
+    """Done when all are: True if any of them was new. Fails as the first that fails; without parts it is True."""
+    if len(parts) == 1:
+        return parts[0]
+    future = _promise()
+    if not parts:
+        future.set_result(True)
+    left = len(parts)
+    counting = threading.Lock()
+
+    def settle(_: Future[bool]) -> None:
+        nonlocal left
+        with counting:
+            left -= 1
+            if left:
+                return
+        error = next((part.exception() for part in parts if part.exception()), None)
+        if error is None:
+            future.set_result(any(part.result() for part in parts))
+        else:
+            future.set_exception(error)
+
+    for part in parts:
+        part.add_done_callback(settle)
+    return future
+
+
 def _done(was_stored: bool) -> Future[bool]:
     future = _promise()
     future.set_result(was_stored)
