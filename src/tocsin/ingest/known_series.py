@@ -76,10 +76,6 @@ class Identity:
     def name(self) -> str:
         return next((value for name, value in self.labels if name == METRIC_NAME), "")
 
-    @property
-    def id(self) -> int:
-        return series_id(self.tenant, self.labels)
-
 
 class KnownSeries:
     """All series seen in about a day. Hold `lock` while using it."""
@@ -120,6 +116,11 @@ class KnownSeries:
         for found_by in (own, *hashes):
             self.slots[found_by] = slot
         return slot
+
+    def fields(self, slot: int) -> bytes:
+        """The fields tenant, name and series that all rows of a series have."""
+        head = self.heads[slot]
+        return head[2:] if head[1] < 0x80 else head[3:]
 
     def follow(self, slots: Slots, times: Times) -> tuple[int, int]:
         """Take note of samples; how many of them are older than, and as old as, the series' newest before them."""
@@ -185,15 +186,10 @@ def _too_many(whose: str, limit: int, name: str) -> str:
 
 def _head(identity: Identity) -> bytes:
     """The start of every sample row of a series, down to where value and time follow in SAMPLE_TAIL_BYTES."""
-    head = series_fields(identity)
-    return b"\x0a" + varint(len(head) + SAMPLE_TAIL_BYTES) + head
-
-
-def series_fields(identity: Identity) -> bytes:
-    """The fields tenant, name and series that all rows of a series have."""
     tenant, name = identity.tenant.encode(), identity.name.encode()
-    return (
+    fields = (
         b"\x1a" + varint(len(tenant)) + tenant
         + b"\x22" + varint(len(name)) + name
-        + b"\x29" + struct.pack("<Q", identity.id)
+        + b"\x29" + struct.pack("<Q", series_id(identity.tenant, identity.labels))
     )  # fmt: skip
+    return b"\x0a" + varint(len(fields) + SAMPLE_TAIL_BYTES) + fields

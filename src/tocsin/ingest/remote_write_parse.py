@@ -6,16 +6,24 @@ labels is one sample of known length, and its bytes are passed on as they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
 from tocsin.ingest.body import BodyError
 from tocsin.ingest.histogram_rows import HistogramError, histogram_row, of_prometheus
-from tocsin.ingest.known_series import Identity, KnownSeries, SeriesLimitError, series_fields
+from tocsin.ingest.known_series import Identity, KnownSeries, SeriesLimitError
 from tocsin.ingest.prometheus_messages import METRIC_TYPES, Request2, TimeSeries, WriteRequest
-from tocsin.ingest.sample_batch import Collected, SampleBatch, TimeBounds, exemplar_row, metadata_row
+from tocsin.ingest.sample_batch import (
+    Collected,
+    Describe,
+    SampleBatch,
+    TimeBounds,
+    encoded_labels,
+    exemplar_row,
+    metadata_row,
+)
 from tocsin.model.labels import METRIC_NAME, Labels, tenant_of
 
 SAMPLE_BYTES = 18  # of a whole sample within a series: its key, its length, value and time
@@ -63,9 +71,7 @@ def read_2(known: KnownSeries, body: bytes, key_id: str, bounds: TimeBounds) -> 
 class _Reader:
     """What both versions do with a series once its labels are known."""
 
-    def __init__(
-        self, known: KnownSeries, key_id: str, bounds: TimeBounds, describe: Callable[[Any], Identity]
-    ) -> None:
+    def __init__(self, known: KnownSeries, key_id: str, bounds: TimeBounds, describe: Describe) -> None:
         self.batch = SampleBatch(known, bounds, describe)
         self.known = known
         self.key_id = key_id
@@ -89,9 +95,8 @@ class _Reader:
             else:
                 self.batch.samples.add(slot, sample.value, sample.timestamp, origin)
 
-    def histograms(self, slot: int, series: Any, labels: Labels) -> None:
-        identity = Identity.of_labels(labels)
-        fields = series_fields(identity)
+    def histograms(self, slot: int, series: Any, origin: Any) -> None:
+        fields = self.known.fields(slot)
         for histogram in series.histograms:
             try:
                 problem = self.bounds.problem(histogram.timestamp)
@@ -102,20 +107,19 @@ class _Reader:
                 self.batch.collected.problems[problem] += 1
             else:
                 self.batch.histograms.append(row)
-                self.batch.announce(slot, histogram.timestamp, lambda: identity)
+                self.batch.announce(slot, histogram.timestamp, origin)
 
-    def exemplar(self, slot: int, labels: Labels, exemplar: Any, own: dict[str, str]) -> None:
+    def exemplar(self, slot: int, exemplar: Any, own: dict[str, str], origin: Any) -> None:
         """Exemplars are an extra: one out of bounds is left out and costs its sample nothing."""
         if self.bounds.problem(exemplar.timestamp):
             return
-        identity = Identity.of_labels(labels)
         trace_id, span_id = (next((own[n] for n in names if n in own), "") for names in (TRACE_LABELS, SPAN_LABELS))
         self.batch.exemplars.append(
             exemplar_row(
-                series_fields(identity), exemplar.value, exemplar.timestamp, trace_id, span_id, sorted(own.items())
+                self.known.fields(slot), exemplar.value, exemplar.timestamp, trace_id, span_id, sorted(own.items())
             )
         )
-        self.batch.announce(slot, exemplar.timestamp, lambda: identity)
+        self.batch.announce(slot, exemplar.timestamp, origin)
 
     def note(self, name: str, tenant: str, kind: str, unit: str, help: str) -> None:
         self.batch.metadata[metadata_row(name, tenant, kind, unit, help, self.bounds.newest_ms // 1000)] = None
@@ -123,7 +127,7 @@ class _Reader:
 
 class _Reader1(_Reader):
     def __init__(self, known: KnownSeries, key_id: str, bounds: TimeBounds) -> None:
-        super().__init__(known, key_id, bounds, lambda series: Identity.of_labels(_parsed_labels(series)))
+        super().__init__(known, key_id, bounds, _described)
         rows = self.batch.samples
         self._slots, self._tails, self._origins = rows.slots, rows.tails, rows.origins
 
@@ -157,9 +161,9 @@ class _Reader1(_Reader):
             return
         self.samples(slot, series, encoded)
         if series.histograms:
-            self.histograms(slot, series, labels)
+            self.histograms(slot, series, encoded)
         for exemplar in series.exemplars:
-            self.exemplar(slot, labels, exemplar, dict(_labels_of(exemplar.labels)))
+            self.exemplar(slot, exemplar, dict(_labels_of(exemplar.labels)), encoded)
 
     def _hashes(self, encoded: bytes, series: Any) -> tuple[int, ...]:
         """By which `take` will find the series next time, if it is of the usual kind."""
@@ -173,7 +177,7 @@ class _Reader1(_Reader):
 
 class _Reader2(_Reader):
     def __init__(self, known: KnownSeries, key_id: str, bounds: TimeBounds, symbols: Sequence[str]) -> None:
-        super().__init__(known, key_id, bounds, Identity.of_labels)
+        super().__init__(known, key_id, bounds, lambda labels: (Identity.of_labels(labels), encoded_labels(labels)))
         self._symbols = symbols
 
     def take(self, series: Any) -> None:
@@ -194,7 +198,7 @@ class _Reader2(_Reader):
                 own = dict(self._labels(exemplar.labels_refs))
             except LabelError:
                 continue
-            self.exemplar(slot, labels, exemplar, own)
+            self.exemplar(slot, exemplar, own, labels)
 
     def _labels(self, refs: Sequence[int]) -> Labels:
         try:
@@ -250,8 +254,12 @@ def _labels_of(labels: Any) -> Labels:
     return tuple((label.name, label.value) for label in labels if label.value)
 
 
-def _parsed_labels(series: bytes) -> Labels:
-    return _labels_of(TimeSeries.FromString(series).labels)
+def _described(encoded: bytes) -> tuple[Identity, bytes]:
+    series = TimeSeries.FromString(encoded)
+    for name in ("samples", "exemplars", "histograms"):
+        series.ClearField(name)
+    # The labels are the same field in a row of the engine's.
+    return Identity.of_labels(_labels_of(series.labels)), series.SerializeToString()
 
 
 def _family(name: str, kind: str) -> str:

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from tocsin.ingest.known_series import Identity, KnownSeries, Times
+from tocsin.ingest.known_series import DAY_MS, Identity, KnownSeries, Times
+from tocsin.model.labels import Labels
 from tocsin.storage.telemetry.decode import Signal
 from tocsin.storage.telemetry.spool import varint
 
@@ -104,10 +105,14 @@ class SampleRows:
         self.origins = [self.origins[position] for position in positions]
 
 
-class SampleBatch:
-    """Everything one request brings. `describe` gives the identity of the series an origin stands for."""
+Describe = Callable[[Any], tuple[Identity, bytes]]
+"""The series an origin stands for, and its labels as `encoded_labels` gives them."""
 
-    def __init__(self, known: KnownSeries, bounds: TimeBounds, describe: Callable[[Any], Identity]) -> None:
+
+class SampleBatch:
+    """Everything one request brings."""
+
+    def __init__(self, known: KnownSeries, bounds: TimeBounds, describe: Describe) -> None:
         self.known = known
         self.bounds = bounds
         self.samples = SampleRows()
@@ -132,11 +137,15 @@ class SampleBatch:
         self.collected.exemplars += len(self.exemplars)
         return self.collected
 
-    def announce(self, slot: int, time_ms: int, identity: Callable[[], Identity]) -> None:
+    def announce(self, slot: int, time_ms: int, origin: Any) -> None:
         """Hand on the series' row for the day of this time, unless that was done."""
         if self.known.unannounced(np.array([slot], np.intp), np.array([time_ms], np.int64)):
-            self._series_rows.append(series_row(identity(), time_ms))
-            self.collected.announced.append(slot)
+            self._announce(slot, time_ms, origin)
+
+    def _announce(self, slot: int, time_ms: int, origin: Any) -> None:
+        identity, labels = self._describe(origin)
+        self._series_rows.append(series_row(identity, labels, self.known.fields(slot), time_ms))
+        self.collected.announced.append(slot)
 
     def _finish_samples(self, signal: Signal, rows: SampleRows) -> None:
         times, is_sound = rows.times()
@@ -154,8 +163,7 @@ class SampleBatch:
         self.collected.out_of_order += older
         self.collected.repeated += same
         for position in self.known.unannounced(slots, times):
-            self._series_rows.append(series_row(self._describe(rows.origins[position]), int(times[position])))
-            self.collected.announced.append(rows.slots[position])
+            self._announce(rows.slots[position], int(times[position]), rows.origins[position])
         self.collected.messages[signal] = rows.encode(self.known.heads)
         self.collected.samples += len(rows.slots)
 
@@ -164,11 +172,10 @@ class SampleBatch:
             self.collected.messages[signal] = b"".join(b"\x0a" + varint(len(row)) + row for row in rows)
 
 
-def series_row(identity: Identity, time_ms: int) -> bytes:
-    """A row of the series table, for the day of `time_ms`."""
-    parts = [_labels_field(1, identity.labels), _number(2, time_ms // 86_400_000)]
-    parts += [_text(3, identity.name), _text(4, identity.tenant), b"\x29" + struct.pack("<Q", identity.id)]
-    parts += [_text(6, identity.service), _text(7, identity.environment), _text(8, identity.instance)]
+def series_row(identity: Identity, labels: bytes, fields: bytes, time_ms: int) -> bytes:
+    """A row of the series table, for the day of `time_ms`; `fields` are tenant, name and id, as all its rows have."""
+    parts = [labels, _number(2, time_ms // DAY_MS), fields, _text(6, identity.service)]
+    parts += [_text(7, identity.environment), _text(8, identity.instance)]
     parts += [_number(9, int(identity.is_delta)), _number(10, time_ms)]
     return b"".join(parts)
 
@@ -183,6 +190,11 @@ def exemplar_row(fields: bytes, value: float, time_ms: int, trace_id: str, span_
     """A row of the exemplars table; `fields` are the series' own."""
     tail = PACKED_VALUE.pack(0x09, value) + _number(2, time_ms)
     return tail + fields + _text(6, trace_id) + _text(7, span_id) + _labels_field(8, labels)
+
+
+def encoded_labels(labels: Labels) -> bytes:
+    """The field of a series' row that holds its labels."""
+    return _labels_field(1, labels)
 
 
 def _labels_field(number: int, labels: Any) -> bytes:

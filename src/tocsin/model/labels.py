@@ -18,9 +18,9 @@ _UNESCAPED = re.compile(r"[^a-zA-Z0-9_]")
 
 
 def series_id(tenant: str, labels: Labels) -> int:
-    """64 bits that stand for a series; no byte of a label is the separator's, which is no UTF-8."""
-    text = b"\xff".join(part.encode() for pair in labels for part in pair)
-    return int.from_bytes(hashlib.sha256(tenant.encode() + b"\xfe" + text).digest()[:8], "little")
+    """64 bits that stand for a series."""
+    text = "\0".join([part for pair in labels for part in pair])
+    return int.from_bytes(hashlib.sha256(f"{tenant}\0\0{text}".encode()).digest()[:8], "little")
 
 
 def tenant_of(labels: Mapping[str, str]) -> str:

@@ -16,8 +16,8 @@ SERIES_ROW = Message(
     (
         Field(1, LABEL, "labels", repeated=True),  # as in Prometheus' TimeSeries
         Field(2, "int32", "day"),  # since 1970
-        Field(3, "string", "name"),
-        Field(4, "string", "tenant"),
+        Field(3, "string", "tenant"),  # this and the next two as in SAMPLE
+        Field(4, "string", "name"),
         Field(5, "fixed64", "id"),
         Field(6, "string", "service"),
         Field(7, "string", "environment"),

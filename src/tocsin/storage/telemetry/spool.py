@@ -334,8 +334,13 @@ def _whole_bytes(data: bytes) -> int:
     return max((end for _, end in _boundaries(data)), default=0)
 
 
+_ONE_BYTE = [bytes([number]) for number in range(0x80)]
+
+
 def varint(number: int) -> bytes:
     """A number as protobuf writes lengths and field keys."""
+    if number < 0x80:
+        return _ONE_BYTE[number]
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)
