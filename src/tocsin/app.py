@@ -26,8 +26,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tocsin.config import Config, load
 from tocsin.ingest.gate import Gate, IngestSettings, Refused
+from tocsin.ingest.known_series import SeriesSettings
 from tocsin.ingest.otlp_grpc import OtlpGrpc
 from tocsin.ingest.otlp_http import OtlpHttp
+from tocsin.ingest.remote_write import PATHS as WRITE_PATHS
+from tocsin.ingest.remote_write import RemoteWrite
 from tocsin.ingest.validate import parse
 from tocsin.model.settings import setting
 from tocsin.sdk.middleware import instrument
@@ -87,6 +90,7 @@ SECTIONS: dict[str, type] = {
     "auth": AuthSettings,
     "control": ControlSettings,
     "ingest": IngestSettings,
+    "series": SeriesSettings,
     "spool": SpoolSettings,
     "writer": WriterSettings,
     "query": QuerySettings,
@@ -157,10 +161,13 @@ class Server:
         self.keyring = KeyRing(self.control.keys)
         ingest = config[IngestSettings]
         self.gate = Gate(
-            self.spool, self.keyring.find, replace(ingest, require_key=ingest.require_key or not self.config.is_local)
+            self.spool,
+            self.keyring.find,
+            replace(ingest, require_key=ingest.require_key or not self.config.is_local),
+            series=config[SeriesSettings],
         )
         self.local_token = secrets.token_urlsafe(32)
-        self.asgi = Front(OtlpHttp(self.gate), build_site(self))
+        self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), build_site(self))
         self._pruning = threading.Event()
 
     def start(self) -> None:
@@ -228,17 +235,23 @@ class Server:
 
 
 class Front:
-    """Sends OTLP to ingest and everything else to the site, so that the hot path meets no routing."""
+    """Sends what is pushed in to ingest and everything else to the site, so that the hot path meets no routing."""
 
-    def __init__(self, otlp: OtlpHttp, site: FastAPI) -> None:
+    def __init__(self, otlp: OtlpHttp, remote_write: RemoteWrite, site: FastAPI) -> None:
         self._otlp = otlp
+        self._remote_write = remote_write
         self.site = site
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith("/v1/", len(scope.get("root_path", ""))):
-            await self._otlp(scope, receive, send)
-        else:
-            await self.site(scope, receive, send)
+        if scope["type"] == "http":
+            root = len(scope.get("root_path", ""))
+            if scope["path"].startswith("/v1/", root):
+                await self._otlp(scope, receive, send)
+                return
+            if scope["path"].endswith("/write", root) and scope["path"][root:] in WRITE_PATHS:
+                await self._remote_write(scope, receive, send)
+                return
+        await self.site(scope, receive, send)
 
 
 class Embedded:

@@ -10,10 +10,12 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from tocsin.ingest import counters
+from tocsin.ingest.known_series import KnownSeries, SeriesSettings
+from tocsin.ingest.sample_batch import Collected, TimeBounds
 from tocsin.ingest.validate import Bounds, Checked, check
 from tocsin.model.settings import setting
 from tocsin.storage.telemetry.decode import Signal
-from tocsin.storage.telemetry.spool import Spool, SpoolFullError
+from tocsin.storage.telemetry.spool import Spool, SpoolFullError, joined
 
 DAY_NS = 86_400 * 10**9
 # Bodies beyond this are decompressed and parsed in a thread, so that the event loop stays free for others.
@@ -63,6 +65,8 @@ class Key(Protocol):
 
 
 KeyLookup = Callable[[str], "Key | None"]
+ReadSamples = Callable[[KnownSeries, Any, str, TimeBounds], Collected]
+"""Reads a body's samples into a batch, for a key id and within bounds of time."""
 
 
 class Refused(Exception):
@@ -92,8 +96,10 @@ class Gate:
         find_key: KeyLookup,
         settings: IngestSettings | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
+        series: SeriesSettings | None = None,
     ) -> None:
         self.settings = settings or IngestSettings()
+        self.known_series = KnownSeries(series)
         self._spool = spool
         self._find_key = find_key
         self._clock_ns = clock_ns
@@ -136,19 +142,44 @@ class Gate:
         """
         checked = check(signal, body, request, self._bounds())
         self._require_allowance(key, checked.items)
-        if checked.items == 0:
-            stored: Future[bool] = Future()
-            stored.set_result(True)
-        else:
-            try:
-                stored = self._spool.append(signal, checked.message)
-            except SpoolFullError as error:
-                raise Refused(
-                    HTTPStatus.SERVICE_UNAVAILABLE, f"cannot accept telemetry for now: {error}; retry later", 5
-                ) from error
+        stored = self._append({signal: checked.message} if checked.items else {})
         counters.items.labels(signal).inc(checked.items)
         counters.rejected_items.labels(signal).inc(checked.rejected)
         return Admission(stored, checked)
+
+    def admit_samples(self, read: ReadSamples, body: Any, key: Key | None) -> tuple[Future[bool], Collected]:
+        """Read the samples in `body` and append them to the spool.
+
+        What cannot be stored is left out and told in `Collected`. Raises Refused as `admit` does, and what `read`
+        raises.
+        """
+        key_id, known = key.id if key else "", self.known_series
+        now_ms = self._clock_ns() // 10**6
+        bounds = TimeBounds(
+            oldest_ms=now_ms - self.settings.max_age_days * DAY_NS // 10**6,
+            newest_ms=now_ms + self.settings.max_future_seconds * 1000,
+        )
+        with known.lock:
+            known.sweep(now_ms)
+            collected = read(known, body, key_id, bounds)
+        try:
+            self._require_allowance(key, collected.samples + collected.histograms)
+            stored = self._append(collected.messages)
+        except Refused:
+            known.withdraw(collected.announced)
+            raise
+        stored.add_done_callback(lambda done: known.withdraw(collected.announced) if done.exception() else None)
+        counters.count(collected, len(known))
+        return stored, collected
+
+    def _append(self, messages: dict[Signal, bytes]) -> Future[bool]:
+        """Done when all are on disk; False if all were stored before. Raises Refused when the spool is full."""
+        try:
+            return joined([self._spool.append(signal, message) for signal, message in messages.items()])
+        except SpoolFullError as error:
+            raise Refused(
+                HTTPStatus.SERVICE_UNAVAILABLE, f"cannot accept telemetry for now: {error}; retry later", 5
+            ) from error
 
     def _bounds(self) -> Bounds:
         now = self._clock_ns()

@@ -16,7 +16,8 @@ import orjson
 
 from tocsin.model.settings import setting
 from tocsin.storage.telemetry.decode import Signal, format_settings, insert_statement, schema, structure
-from tocsin.storage.telemetry.engine import EngineError, QueryTimeoutError, Rows, Value
+from tocsin.storage.telemetry.engine import Column, EngineError, QueryTimeoutError, Rows, Value
+from tocsin.storage.telemetry.native import read_native
 
 DATABASE = "tocsin"
 
@@ -92,17 +93,18 @@ class ChdbEngine:
     def query(
         self, sql: str, parameters: Mapping[str, Value], settings: Mapping[str, Value], max_seconds: float
     ) -> Rows:
-        limits = {"max_execution_time": max_seconds, "max_threads": self._settings.query_threads, **settings}
-        text = f"{sql} SETTINGS {_settings_clause(limits)}"
-        bound = {name: _parameter(value) for name, value in parameters.items()}
-        with self._borrowed() as connection, _translated_errors():
-            answer = orjson.loads(connection.query(text, "JSONCompact", params=bound).bytes())
+        answer = orjson.loads(self._answer("JSONCompact", sql, parameters, settings, max_seconds))
         return Rows(
             columns=[column["name"] for column in answer["meta"]],
             rows=answer["data"],
             rows_read=answer["statistics"]["rows_read"],
             seconds=answer["statistics"]["elapsed"],
         )
+
+    def query_arrays(
+        self, sql: str, parameters: Mapping[str, Value], settings: Mapping[str, Value], max_seconds: float
+    ) -> dict[str, Column]:
+        return read_native(self._answer("Native", sql, parameters, settings, max_seconds))
 
     def execute(self, sql: str) -> None:
         self._insert(sql)
@@ -138,6 +140,21 @@ class ChdbEngine:
         for _ in range(self._settings.query_connections):
             self._idle.get().close()
         self._idle.put(None)  # wakes whoever still waits for a connection
+
+    def _answer(
+        self,
+        format: str,
+        sql: str,
+        parameters: Mapping[str, Value],
+        settings: Mapping[str, Value],
+        max_seconds: float,
+    ) -> bytes:
+        limits = {"max_execution_time": max_seconds, "max_threads": self._settings.query_threads, **settings}
+        text = f"{sql} SETTINGS {_settings_clause(limits)}"
+        bound = {name: _parameter(value) for name, value in parameters.items()}
+        with self._borrowed() as connection, _translated_errors():
+            answer: bytes = connection.query(text, format, params=bound).bytes()
+        return answer
 
     def _insert(self, sql: str) -> None:
         with self._insert_lock, _translated_errors():

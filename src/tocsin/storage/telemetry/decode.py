@@ -11,6 +11,7 @@ import re
 from enum import StrEnum
 from pathlib import Path
 
+from tocsin.storage.telemetry import series_messages
 from tocsin.storage.telemetry.messages import ANY_VALUE, KEY_VALUE, LOGS, METRICS, TRACES, Message
 
 TYPE_LETTERS = "nsbidakx"
@@ -20,15 +21,45 @@ TENANT_KEYS = ("tocsin.tenant", "tenant.id", "tenant_id", "tenant")
 
 
 class Signal(StrEnum):
-    """The kinds of telemetry that are pushed in."""
+    """The kinds of message in the spool: three of OTLP, and those in which ingest hands on series of any protocol.
+
+    The writer takes them in this order: a series is known before its samples are.
+    """
 
     TRACES = "traces"
     METRICS = "metrics"
     LOGS = "logs"
+    SERIES = "series"
+    SAMPLES = "samples"
+    DELTAS = "deltas"
+    NATIVE_HISTOGRAMS = "native_histograms"
+    EXEMPLARS = "exemplars"
+    METADATA = "metadata"
 
 
-MESSAGES: dict[Signal, Message] = {Signal.TRACES: TRACES, Signal.METRICS: METRICS, Signal.LOGS: LOGS}
-TABLES = {Signal.TRACES: "spans", Signal.METRICS: "metric_points", Signal.LOGS: "logs"}
+OTLP_SIGNALS = (Signal.TRACES, Signal.METRICS, Signal.LOGS)
+MESSAGES: dict[Signal, Message] = {
+    Signal.TRACES: TRACES,
+    Signal.METRICS: METRICS,
+    Signal.LOGS: LOGS,
+    Signal.SERIES: series_messages.SERIES,
+    Signal.SAMPLES: series_messages.SAMPLES,
+    Signal.DELTAS: series_messages.SAMPLES,
+    Signal.NATIVE_HISTOGRAMS: series_messages.NATIVE_HISTOGRAMS,
+    Signal.EXEMPLARS: series_messages.EXEMPLARS,
+    Signal.METADATA: series_messages.METRIC_METADATA,
+}
+TABLES = {
+    Signal.TRACES: "spans",
+    Signal.METRICS: "metric_points",
+    Signal.LOGS: "logs",
+    Signal.SERIES: "series",
+    Signal.SAMPLES: "samples",
+    Signal.DELTAS: "deltas",
+    Signal.NATIVE_HISTOGRAMS: "native_histograms",
+    Signal.EXEMPLARS: "exemplars",
+    Signal.METADATA: "metric_metadata",
+}
 
 
 # How an AnyValue is read: its members as separate columns, which the engine reads faster than whole tuples.
@@ -225,9 +256,21 @@ def insert_statement(signal: Signal, table_function: str) -> str:
         columns, rows = SPAN_COLUMNS, _items(table_function, "spans")
     elif signal is Signal.LOGS:
         columns, rows = LOG_COLUMNS, _items(table_function, "records")
-    else:
+    elif signal is Signal.METRICS:
         columns, rows = METRIC_COLUMNS, _metric_items(table_function)
+    else:
+        columns, rows = SERIES_SIGNALS[signal], f"SELECT arrayJoin(rows) AS r FROM {table_function}"
     return f"INSERT INTO {TABLES[signal]} ({', '.join(columns)}) {_select(columns, rows)}"
+
+
+SERIES_SIGNALS = {
+    Signal.SERIES: series_messages.SERIES_COLUMNS,
+    Signal.SAMPLES: series_messages.SAMPLE_COLUMNS,
+    Signal.DELTAS: series_messages.SAMPLE_COLUMNS,
+    Signal.NATIVE_HISTOGRAMS: series_messages.NATIVE_HISTOGRAM_COLUMNS,
+    Signal.EXEMPLARS: series_messages.EXEMPLAR_COLUMNS,
+    Signal.METADATA: series_messages.METADATA_COLUMNS,
+}
 
 
 def structure(signal: Signal) -> str:

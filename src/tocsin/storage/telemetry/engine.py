@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy.typing as npt
+
 from tocsin.storage.telemetry.decode import Signal
 
 Value = str | int | float | bool | Sequence[str] | Sequence[int]
@@ -38,6 +40,10 @@ class Rows:
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
 
+Column = npt.NDArray[Any] | list[npt.NDArray[Any]]
+"""A column of numbers as one array; of arrays of numbers as one array a row."""
+
+
 class Engine(Protocol):
     """What the telemetry store needs of a ClickHouse."""
 
@@ -47,6 +53,13 @@ class Engine(Protocol):
         """Run one SELECT. `{name:Type}` in the text takes `parameters[name]`.
 
         Raises QueryTimeoutError past `max_seconds`, EngineError for everything else.
+        """
+
+    def query_arrays(
+        self, sql: str, parameters: Mapping[str, Value], settings: Mapping[str, Value], max_seconds: float
+    ) -> dict[str, Column]:
+        """Run one SELECT whose columns are 64-bit numbers or arrays of such; the answer by name, as NumPy arrays
+        that cannot be written to. No Python runs per number. Raises what `query` raises.
         """
 
     def execute(self, sql: str) -> None:

@@ -33,6 +33,7 @@ class RetentionSettings:
 # The finer rollups serve recent windows only and are rebuilt by nobody: their reach is part of how queries choose.
 RED_10S_HOURS = 48
 RED_1M_HOURS = 31 * 24
+SAMPLE_TABLES = ("samples", "deltas", "native_histograms", "exemplars")
 RED_SPLITS = ("", "_routes", "_tenants")
 
 
@@ -46,6 +47,10 @@ def apply_retention(engine: Engine, settings: RetentionSettings) -> None:
         "exceptions": ("time", settings.traces_hours),
         "logs": ("time", settings.logs_hours),
         "metric_points": ("time", settings.metrics_hours),
+        # A series of the first hour of a day is asked for until that day is over.
+        "series": ("day", settings.metrics_hours + 24),
+        **dict.fromkeys(SAMPLE_TABLES, ("time", settings.metrics_hours)),
+        "metric_metadata": ("seen", settings.metrics_hours + 24),
         "red_10s": ("time", min(RED_10S_HOURS, settings.rates_hours)),
         **{f"red_1m{split}": ("time", min(RED_1M_HOURS, settings.rates_hours)) for split in RED_SPLITS},
         **{f"red_1h{split}": ("time", settings.rates_hours) for split in RED_SPLITS},

@@ -334,8 +334,13 @@ def _whole_bytes(data: bytes) -> int:
     return max((end for _, end in _boundaries(data)), default=0)
 
 
+_ONE_BYTE = [bytes([number]) for number in range(0x80)]
+
+
 def varint(number: int) -> bytes:
     """A number as protobuf writes lengths and field keys."""
+    if number < 0x80:
+        return _ONE_BYTE[number]
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)
@@ -348,6 +353,33 @@ def _promise() -> Future[bool]:
     """A future that its holder cannot cancel: asyncio would, when the request that waits for it goes away."""
     future: Future[bool] = Future()
     future.set_running_or_notify_cancel()
+    return future
+
+
+def joined(parts: list[Future[bool]]) -> Future[bool]:
+    """Done when all are: True if any of them was new. Fails as the first that fails; without parts it is True."""
+    if len(parts) == 1:
+        return parts[0]
+    future = _promise()
+    if not parts:
+        future.set_result(True)
+    left = len(parts)
+    counting = threading.Lock()
+
+    def settle(_: Future[bool]) -> None:
+        nonlocal left
+        with counting:
+            left -= 1
+            if left:
+                return
+        error = next((part.exception() for part in parts if part.exception()), None)
+        if error is None:
+            future.set_result(any(part.result() for part in parts))
+        else:
+            future.set_exception(error)
+
+    for part in parts:
+        part.add_done_callback(settle)
     return future
 
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from tocsin.model.settings import setting
 from tocsin.model.tenant import Scope
 from tocsin.storage.telemetry.chdb import DATABASE
-from tocsin.storage.telemetry.engine import Engine, Rows, Value
+from tocsin.storage.telemetry.engine import Column, Engine, Rows, Value
 
 # Every table with rows of tenants. A table that is missing here cannot be read in a narrowed scope at all.
 TENANT_TABLES = (
     "spans", "exceptions", "red_10s", "red_1m", "red_1m_routes", "red_1m_tenants", "red_1h", "red_1h_routes",
     "red_1h_tenants", "metric_points", "logs",
+    "series", "samples", "deltas", "native_histograms", "exemplars", "metric_metadata",
 )  # fmt: skip
 # The views that fill the rollups can be read like tables, past the filters of the tables behind them.
 TENANT_VIEWS = (
@@ -49,14 +50,21 @@ class TelemetryStore:
         The filter reaches subqueries, joins and views. `{name:Type}` in the text takes the keyword `name`.
         Raises QueryTimeoutError or EngineError.
         """
-        settings: dict[str, Value] = {
+        return self.engine.query(sql, parameters, self._limits(scope), self._settings.max_seconds)
+
+    def read_arrays(self, scope: Scope, sql: str, **parameters: Value) -> dict[str, Column]:
+        """The same for columns of 64-bit numbers and arrays of such, as NumPy arrays by name; {} without rows."""
+        return self.engine.query_arrays(sql, parameters, self._limits(scope), self._settings.max_seconds)
+
+    def _limits(self, scope: Scope) -> dict[str, Value]:
+        limits: dict[str, Value] = {
             "max_memory_usage": self._settings.max_memory_bytes,
             "max_result_rows": self._settings.max_result_rows,
             "readonly": 2,
         }
         if scope.tenants is not None:
-            settings["additional_table_filters"] = _tenant_filters(scope.tenants)
-        return self.engine.query(sql, parameters, settings, self._settings.max_seconds)
+            limits["additional_table_filters"] = _tenant_filters(scope.tenants)
+        return limits
 
     def is_answering(self) -> float:
         """Seconds the engine took to answer at all. Raises EngineError."""

@@ -1,0 +1,1 @@
+"""PromQL: text in, series over time out."""

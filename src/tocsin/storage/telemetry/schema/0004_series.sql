@@ -1,0 +1,105 @@
+-- One row a series and day on which it had samples. The id is a hash of the tenant and the sorted labels.
+CREATE TABLE series $on_cluster
+(
+    day          Date,
+    name         LowCardinality(String),
+    tenant       String,
+    id           UInt64,
+    labels       Map(LowCardinality(String), String),
+    service      LowCardinality(String),
+    environment  LowCardinality(String),
+    instance     LowCardinality(String),
+    -- Its samples are in `deltas`, each the increase since the one before.
+    is_delta     Bool,
+    first        DateTime64(3, 'UTC')
+)
+ENGINE = ${replicated}ReplacingMergeTree
+PARTITION BY toYYYYMM(day)
+ORDER BY (name, day, tenant, id)
+SETTINGS $table_settings;
+
+-- Of samples with the same time the last one written counts.
+CREATE TABLE samples $on_cluster
+(
+    name    LowCardinality(String),
+    series  UInt64 CODEC(ZSTD(1)),
+    tenant  String,
+    time    DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
+    value   Float64 CODEC(Gorilla, ZSTD(1))
+)
+ENGINE = ${replicated}ReplacingMergeTree
+PARTITION BY toDate(time)
+ORDER BY (name, series, time)
+SETTINGS $table_settings;
+
+-- Increases as senders of delta temporality give them, made cumulative when read. Several with the same time add up.
+CREATE TABLE deltas $on_cluster
+(
+    name    LowCardinality(String),
+    series  UInt64 CODEC(ZSTD(1)),
+    tenant  String,
+    time    DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
+    value   Float64 CODEC(Gorilla, ZSTD(1))
+)
+ENGINE = ${replicated}SummingMergeTree(value)
+PARTITION BY toDate(time)
+ORDER BY (name, series, time)
+SETTINGS $table_settings;
+
+-- Native histograms. A bucket is its index and its count; index i of schema s ends at 2^(i / 2^s). With schema -53 the
+-- ends are in custom_bounds.
+CREATE TABLE native_histograms $on_cluster
+(
+    name              LowCardinality(String),
+    series            UInt64,
+    tenant            String,
+    time              DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
+    -- An increase, as in `deltas`.
+    is_delta          Bool,
+    schema            Int8,
+    reset_hint        UInt8,
+    count             Float64,
+    sum               Float64,
+    zero_threshold    Float64,
+    zero_count        Float64,
+    positive_indexes  Array(Int32),
+    positive_counts   Array(Float64),
+    negative_indexes  Array(Int32),
+    negative_counts   Array(Float64),
+    custom_bounds     Array(Float64)
+)
+ENGINE = ${replicated}ReplacingMergeTree
+PARTITION BY toDate(time)
+ORDER BY (name, series, time)
+SETTINGS $table_settings;
+
+CREATE TABLE exemplars $on_cluster
+(
+    name      LowCardinality(String),
+    series    UInt64,
+    tenant    String,
+    time      DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
+    value     Float64,
+    trace_id  String,
+    span_id   String,
+    labels    Map(LowCardinality(String), String)
+)
+ENGINE = ${replicated}ReplacingMergeTree
+PARTITION BY toDate(time)
+ORDER BY (name, series, time, value)
+SETTINGS $table_settings;
+
+-- What senders say about a metric; the newest word counts.
+CREATE TABLE metric_metadata $on_cluster
+(
+    name    LowCardinality(String),
+    tenant  String,
+    type    LowCardinality(String),
+    unit    LowCardinality(String),
+    help    String,
+    seen    DateTime('UTC')
+)
+ENGINE = ${replicated}ReplacingMergeTree(seen)
+PARTITION BY toYYYYMM(seen)
+ORDER BY (name, tenant, type, unit, help)
+SETTINGS $table_settings;
