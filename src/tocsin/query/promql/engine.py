@@ -13,11 +13,11 @@ from tocsin.query.promql.evaluator import Evaluator
 from tocsin.query.promql.expressions import Expression, MatrixSelector, StringLiteral, Subquery, unwrapped
 from tocsin.query.promql.histogram import NativeHistogram
 from tocsin.query.promql.literals import format_float
-from tocsin.query.promql.matrix import Matrix, compacted, finished, merged, nameless
+from tocsin.query.promql.matrix import Matrix, Objects, compacted, finished, merged, nameless
 from tocsin.query.promql.parser import parse
 from tocsin.query.promql.query import Query, Statistics
 from tocsin.query.promql.settings import QuerySettings
-from tocsin.query.promql.source import Grid, Labels, Source
+from tocsin.query.promql.source import Grid, Labels, Source, Times, Values
 from tocsin.query.promql.windows import Windows
 
 __all__ = ["Point", "Result", "ResultSeries", "format_float", "instant", "range_query"]
@@ -32,12 +32,22 @@ class Point:
     value: Sample
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ResultSeries:
-    """A vector's series have one point each."""
+    """The samples as arrays, a vector's series with one each; histograms[i] is None where sample i is a float."""
 
     labels: Labels
-    points: list[Point]
+    times: Times
+    values: Values
+    histograms: Objects | None = None
+
+    @property
+    def points(self) -> list[Point]:
+        samples: list[Sample] = self.values.tolist()
+        if self.histograms is not None:
+            held = zip(samples, self.histograms, strict=True)
+            samples = [sample if one is None else one for sample, one in held]
+        return [Point(time, sample) for time, sample in zip(self.times.tolist(), samples, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +135,10 @@ def _result(query: Query, type: ResultType, data: list[ResultSeries] | Point | s
     return Result(type, data, query.warnings, query.infos, query.statistics)
 
 
-def _row(value: Matrix, row: int, times: np.ndarray) -> ResultSeries:
+def _row(value: Matrix, row: int, times: Times) -> ResultSeries:
     there = value.present[row]
-    samples: list[Sample] = value.values[row][there].tolist()
-    if value.histograms is not None:
-        histograms = value.histograms[row][there]
-        samples = [sample if one is None else one for sample, one in zip(samples, histograms, strict=True)]
-    points = [Point(time, sample) for time, sample in zip(times[there].tolist(), samples, strict=True)]
-    return ResultSeries(value.labels[row], points)
+    histograms = None if value.histograms is None else value.histograms[row][there]
+    return ResultSeries(value.labels[row], times[there], value.values[row][there], histograms)
 
 
 def _range_vector(query: Query, windows: Windows) -> list[ResultSeries]:
@@ -144,19 +150,19 @@ def _range_vector(query: Query, windows: Windows) -> list[ResultSeries]:
         labels = [dict(one) for one in nameless(merged(blank), delayed=query.delayed).labels]
     for row, one in enumerate(labels):
         first, behind = int(windows.first[row, 0]), int(windows.behind[row, 0])
-        points = [
-            Point(time, value)
-            for time, value in zip(
-                windows.times[first:behind].tolist(), windows.values[first:behind].tolist(), strict=True
-            )
-        ]
+        times, values = windows.times[first:behind], windows.values[first:behind]
+        histograms: Objects | None = None
         if windows.histograms is not None:
             held = windows.histograms
             places = range(int(held.first[row, 0]), int(held.behind[row, 0]))
-            points += [Point(int(held.times[place]), held.samples[place]) for place in places]
-            points.sort(key=lambda point: point.time_ms)
-        if points:
-            made.append(ResultSeries(one, points))
+            samples = np.full(len(times) + len(places), None, dtype=object)
+            samples[len(times) :] = [held.samples[place] for place in places]
+            times = np.concatenate([times, np.array([held.times[place] for place in places], dtype=np.int64)])
+            values = np.concatenate([values, np.zeros(len(places))])
+            order = np.argsort(times, kind="stable")
+            times, values, histograms = times[order], values[order], samples[order]
+        if len(times):
+            made.append(ResultSeries(one, times, values, histograms))
     return made
 
 
