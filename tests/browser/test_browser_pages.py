@@ -21,6 +21,7 @@ PAGES = [
     ENDPOINT,
     "/traces",
     f"/traces/{FAILING_TRACE}",
+    "/explore",
     "/tenants",
     "/tenants/acme",
     "/settings/keys",
