@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tocsin.query.promql.errors import Position
-from tocsin.query.promql.expressions import Call, Expression, Modifiers, StringLiteral, unwrapped
+from tocsin.query.promql.expressions import Call, Expression, MatrixSelector, Modifiers, StringLiteral, unwrapped
+from tocsin.query.promql.extended_rates import check_use
 from tocsin.query.promql.matchers import NAME
 from tocsin.query.promql.matrix import Matrix
 from tocsin.query.promql.query import Query
@@ -59,6 +60,9 @@ class FunctionCall:
         return literal.value
 
     def windows(self, index: int) -> Windows:
+        node = unwrapped(self.node.arguments[index])
+        if isinstance(node, MatrixSelector):
+            check_use(node.selector.extension, self.name)
         return self.evaluator.windows(self.node.arguments[index], self.grid)
 
     def on_first_step(self) -> FunctionCall:

@@ -99,7 +99,21 @@ class Evaluator:
                 function = above.function.name
             elif isinstance(above, Aggregation):
                 function, grouping, by = above.operator, above.grouping, not above.without
-        return Selector(node.matchers, range_ms, node.position, node.extension, function, grouping, by)
+        return Selector(
+            node.matchers, range_ms, node.position, node.extension, function, grouping, by, self._finds_resets()
+        )
+
+    def _finds_resets(self) -> bool:
+        """Whether only the statistics of native histograms are asked for, as Prometheus decides it."""
+        found = False
+        for above in reversed(self._above):
+            if isinstance(above, Subquery):
+                return False
+            name = above.function.name if isinstance(above, Call) else ""
+            if name in ("histogram_quantile", "histogram_fraction"):
+                return False
+            found = found or name in ("histogram_count", "histogram_sum", "histogram_avg")
+        return found
 
     @contextmanager
     def _below(self, node: Expression) -> Iterator[None]:
@@ -145,7 +159,8 @@ class Evaluator:
             start += step_ms
         inner = Grid(start, int(times.max()), max(step_ms, 1))
         self.query.hold(len(inner))
-        value = self.evaluate(node.expression, inner)
+        with self._below(node):
+            value = self.evaluate(node.expression, inner)
         self.query.hold(value.values.size)
         series = series_of(value, inner.times)
         made = windows_on(series, times, range_ms, grid, node.position)

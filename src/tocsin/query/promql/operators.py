@@ -15,6 +15,7 @@ from tocsin.query.promql.source import Values
 from tocsin.query.promql.trimming import trimmed
 
 TRIMS = frozenset(("</", ">/"))
+KEEPS_NAME = COMPARISONS | TRIMS  # what remains is still the metric
 
 
 @dataclass(slots=True)
@@ -146,7 +147,3 @@ def _added(query: Query, node: Binary, left: NativeHistogram, right: NativeHisto
     if node.operator == "-":
         made.hint = "gauge"
     return made.compact()
-
-
-def is_comparison(operator: str) -> bool:
-    return operator in COMPARISONS

@@ -58,6 +58,8 @@ FUNCTIONS: dict[str, Signature] = {
             Signature("info", ("vector", "vector"), variadic=1),
             Signature("label_join", ("vector", "string", "string", "string"), variadic=-1),
             Signature("label_replace", ("vector", "string", "string", "string", "string")),
+            Signature("max_of", ("scalar", "scalar"), "scalar"),
+            Signature("min_of", ("scalar", "scalar"), "scalar"),
             Signature("predict_linear", ("matrix", "scalar")),
             Signature("quantile_over_time", ("scalar", "matrix")),
             Signature("round", ("vector", "scalar"), variadic=1),

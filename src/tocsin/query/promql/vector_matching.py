@@ -46,8 +46,7 @@ def combine(query: Query, node: Binary, left: Matrix, right: Matrix) -> Matrix:
     is_swapped = matching.cardinality == "one-to-many"
     many, one = (right, left) if is_swapped else (left, right)
     fill_many, fill_one = matching.fill_left, matching.fill_right
-    if is_swapped:
-        fill_many, fill_one = fill_one, fill_many
+    # As Prometheus 3 has it: with group_right, fill_left is for the right side, the many one, and fill_right for the one.
     many_keys, one_keys = signatures(many, matching), signatures(one, matching)
     one_rows = _rows_by_signature(one_keys)
     reaches = np.ones(steps, dtype=bool)
@@ -197,7 +196,7 @@ def _joined_labels(
     row, other = pairs.many[index], pairs.one[index]
     of_many = many.labels[row] if row >= 0 else match_labels(one.labels[other], matching)
     of_one = one.labels[other] if other >= 0 else match_labels(many.labels[row], matching)
-    labels = of_many if node.operator in COMPARISONS else without_name(of_many)
+    labels = of_many if node.operator in operators.KEEPS_NAME else without_name(of_many)
     if matching.cardinality == "one-to-one":
         if matching.on:
             labels = {name: value for name, value in labels.items() if name in matching.labels}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,9 +151,16 @@ def series_of(matrix: Matrix, times: Times) -> list[Series]:
         there = matrix.present[row]
         histograms = None
         if matrix.histograms is not None and (matrix.histograms[row][there] != None).any():  # noqa: E711 - element-wise
-            histograms = list(matrix.histograms[row][there])
+            histograms = [_unhinted(histogram) for histogram in matrix.histograms[row][there]]
         made.append(Series(labels, times[there], matrix.values[row][there], histograms))
     return made
+
+
+def _unhinted(histogram: NativeHistogram | None) -> NativeHistogram | None:
+    """A hint speaks of the sample before, which the steps of a subquery may have skipped."""
+    if histogram is None or histogram.hint == "gauge":
+        return histogram
+    return replace(histogram, hint="unknown")
 
 
 @dataclass(slots=True)
