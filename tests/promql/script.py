@@ -197,9 +197,10 @@ def evaluate(source: MemorySource, command: Evaluation, settings: QuerySettings)
     )
     middle = []
     for series in ranged.series:
-        points = [point for point in series.points if point.time_ms == command.start_ms]
-        if points:
-            middle.append(ResultSeries(series.labels, points))
+        at = [place for place, time in enumerate(series.times.tolist()) if time == command.start_ms]
+        if at:
+            histograms = None if series.histograms is None else [series.histograms[at[0]]]
+            middle.append(ResultSeries(series.labels, series.times[at], series.values[at], histograms))
     data: list[ResultSeries] | Point = middle[0].points[0] if result.type == "scalar" else middle
     try:
         _check_result(command, replace(result, data=data))
