@@ -12,7 +12,9 @@ from tocsin.query.promql.source import STALE, Labels
 
 _NAME = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|`[^`]*`')
-_NUMBER = r"[+-]?(?:(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?:(?:ms|[smhdwy])(?:\d+(?:ms|[smhdwy]))*)?|[iI]nf|[nN]a[nN])"
+_NUMBER = (
+    r"[+-]?(?:(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?:(?:ms|[smhdwy])(?:\d+(?:ms|[smhdwy]))*)?|[iI]nf|[nN]a[nN])"
+)
 _VALUE = re.compile(rf"({_NUMBER})(?:([+-]{_NUMBER[5:]}))?(?:x(\d+))?(?=\s|$)")
 _HISTOGRAM = re.compile(r"\{\{(.*?)\}\}")
 _FIELD = re.compile(r"(\w+):(\[[^\]]*\]|\S+)")
@@ -80,10 +82,7 @@ def parse_values(text: str) -> list[Item]:
     items: list[Item] = []
     at = _spaces(text, 0)
     while at < len(text):
-        if text.startswith("{{", at):
-            at = _histograms(text, at, items)
-        else:
-            at = _floats(text, at, items)
+        at = _histograms(text, at, items) if text.startswith("{{", at) else _floats(text, at, items)
         at = _spaces(text, at)
     return items
 

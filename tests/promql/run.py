@@ -1,6 +1,6 @@
 """Runs every script of a folder and prints, file by file, how many queries answered as expected.
 
-    python -m tests.promql.run FOLDER [-v]     or with PROMQL_SCRIPTS=FOLDER
+python -m tests.promql.run FOLDER [-v]     or with PROMQL_SCRIPTS=FOLDER
 """
 
 from __future__ import annotations

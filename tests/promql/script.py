@@ -210,9 +210,7 @@ def evaluate(source: MemorySource, command: Evaluation, settings: QuerySettings)
 
 def _ask(source: MemorySource, command: Evaluation, settings: QuerySettings) -> Result:
     if command.is_range:
-        return range_query(
-            source, command.query, command.start_ms, command.end_ms, command.step_ms, settings=settings
-        )
+        return range_query(source, command.query, command.start_ms, command.end_ms, command.step_ms, settings=settings)
     at = command.end_ms if command.is_range_vector else command.start_ms
     return instant(source, command.query, at, settings=settings)
 
@@ -293,5 +291,3 @@ def _same(item: Item, found: float | NativeHistogram) -> bool:
 
 def _shown(series: ResultSeries) -> str:
     return ", ".join(f"{point.value}@{point.time_ms}" for point in series.points[:8])
-
-

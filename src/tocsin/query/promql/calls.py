@@ -52,7 +52,8 @@ class FunctionCall:
 
     def scalar(self, index: int) -> Values:
         """The value at each step."""
-        return self.vector(index).values[0]
+        values: Values = self.vector(index).values[0]
+        return values
 
     def string(self, index: int) -> str:
         literal = unwrapped(self.node.arguments[index])

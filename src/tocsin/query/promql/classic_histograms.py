@@ -33,7 +33,7 @@ class _Classic:
 
 def _bucket_groups(call: FunctionCall, value: Matrix, index: int) -> list[_Classic]:
     groups: dict[tuple[tuple[str, str], ...], _Classic] = {}
-    there = value.is_float.any(axis=1)
+    there = np.asarray(value.is_float.any(axis=1))
     for row, labels in enumerate(value.labels):
         if not there[row]:
             continue
@@ -68,7 +68,7 @@ def _conflicts(call: FunctionCall, value: Matrix, groups: list[_Classic], index:
             name = name_of(group.labels)
             of_metric = f" for metric name {quote(name)}" if name else ""
             call.query.warn(f"vector contains a mix of classic and native histograms{of_metric}", call.position(index))
-            classic[np.ix_(group.rows, np.flatnonzero(both))] = False
+            classic[np.ix_(np.array(group.rows), np.flatnonzero(both))] = False
             present[row] &= ~both
     native.present = present
     return native, Matrix(value.labels, value.values, classic, None, value.drops_name)
@@ -163,7 +163,9 @@ def _quantiles(call: FunctionCall, q: Values, q_index: int, value: Matrix, index
         result = histogram_statistics.quantile(float(q[step]), histogram)
         if 0 <= q[step] <= 1 and np.isnan(histogram.sum) and histogram.count:
             outcome = "result is NaN" if np.isnan(result) else "result is skewed higher"
-            _inform_of_input(call, f"input to histogram_quantile has NaN observations, {outcome}", native.labels[row], 0)
+            _inform_of_input(
+                call, f"input to histogram_quantile has NaN observations, {outcome}", native.labels[row], 0
+            )
         return result
 
     return _joined(call, value, _native_result(native, of_native), _classic_result(classic, groups, of_classic))
@@ -214,7 +216,9 @@ def _many_quantiles(call: FunctionCall) -> Matrix:
             text = format_number(float(wanted))
             if text.lstrip("-").isdigit():
                 text += ".0"
-            part = Matrix([{**labels, label: text} for labels in made.labels], made.values, made.present & (q == wanted))
+            part = Matrix(
+                [{**labels, label: text} for labels in made.labels], made.values, made.present & (q == wanted)
+            )
             part.drops_name = made.drops_name
             parts.append(part)
     return stacked(parts, len(call.grid)) if parts else empty(len(call.grid))

@@ -109,9 +109,7 @@ def range_query(
         )
     if expression.type not in ("scalar", "vector"):
         found = {"matrix": "range vector"}.get(expression.type, expression.type)
-        raise EvaluationError(
-            f'invalid expression type "{found}" for range query, must be Scalar or instant Vector'
-        )
+        raise EvaluationError(f'invalid expression type "{found}" for range query, must be Scalar or instant Vector')
     query = Query(source, text, grid, settings, is_canceled)
     with _floating_point_as_go():
         value = compacted(finished(Evaluator(query).evaluate(expression, grid)))
@@ -181,5 +179,3 @@ def _finished_labels(windows: Windows) -> list[Labels]:
 def _floating_point_as_go() -> np.errstate:
     """Overflow, division by zero and operations on NaN have IEEE's results and are no news."""
     return np.errstate(all="ignore")
-
-

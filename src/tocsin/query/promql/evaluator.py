@@ -24,7 +24,7 @@ from tocsin.query.promql.expressions import (
     VectorSelector,
     unwrapped,
 )
-from tocsin.query.promql.matrix import Matrix, compacted, merged, nameless, single, stacked
+from tocsin.query.promql.matrix import Matrix, compacted, merged, nameless, single
 from tocsin.query.promql.query import Query
 from tocsin.query.promql.selection import Selector, instant_vector
 from tocsin.query.promql.source import Grid, Times
@@ -75,9 +75,7 @@ class Evaluator:
         selector = self._selector(node.selector, range_ms)
         times = self.reference_times(node.selector.modifiers, grid)
         series = selector.select(self.query, times)
-        return windows_on(
-            series, times, range_ms, grid, node.position, node.selector.extension, self.query.lookback_ms
-        )
+        return windows_on(series, times, range_ms, grid, node.position, node.selector.extension, self.query.lookback_ms)
 
     def reference_times(self, modifiers: Modifiers, grid: Grid) -> Times:
         """The instants that a selector looks back from: those of the grid, moved by `offset` and `@`."""
@@ -92,7 +90,8 @@ class Evaluator:
         return times
 
     def _selector(self, node: VectorSelector, range_ms: int) -> Selector:
-        function, grouping, by = "", (), False
+        function, by = "", False
+        grouping: tuple[str, ...] = ()
         if self._above:
             above = self._above[-1]
             if isinstance(above, Call):
@@ -166,10 +165,3 @@ class Evaluator:
         made = windows_on(series, times, range_ms, grid, node.position)
         made.drops_name = value.drops_name
         return made
-
-    def scalar(self, node: Expression, grid: Grid) -> np.ndarray:
-        """The value of a scalar at each step."""
-        return self.evaluate(node, grid).values[0]
-
-
-__all__ = ["Evaluator", "stacked"]

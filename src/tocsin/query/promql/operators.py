@@ -115,7 +115,8 @@ def _of_histograms(
         if operator in TRIMS:
             return trimmed(left, right, upper=operator == "</"), True
         return _incompatible(query, node, "histogram", "float")
-    assert isinstance(left, NativeHistogram) and isinstance(right, NativeHistogram)
+    assert isinstance(left, NativeHistogram)
+    assert isinstance(right, NativeHistogram)
     if operator in ("==", "!="):
         return left, left.same_as(right) == (operator == "==")
     if operator not in ("+", "-"):

@@ -101,7 +101,8 @@ def _duration(duration: Duration) -> str:
         case "step" | "range":
             text = f"{duration.operator}()"
         case "min" | "max":
-            assert duration.left is not None and duration.right is not None
+            assert duration.left is not None
+            assert duration.right is not None
             text = f"{duration.operator}({_term(duration.left)}, {_term(duration.right)})"
         case operator:
             assert duration.right is not None

@@ -117,7 +117,7 @@ def labels_of_absent(node: Expression) -> Labels:
 def _absent(call: FunctionCall) -> Matrix:
     value = call.vector(0)
     made = single(np.ones(len(call.grid)), labels_of_absent(unwrapped(call.argument(0))))
-    made.present = ~value.present.any(axis=0, keepdims=True)
+    made.present = ~np.asarray(value.present.any(axis=0, keepdims=True))
     return made
 
 
