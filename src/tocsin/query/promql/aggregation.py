@@ -53,7 +53,8 @@ def _floats(
         case "stddev" | "stdvar":
             spread, present = variance(value.values, there, groups)
             return (np.sqrt(spread) if node.operator == "stddev" else spread), present
-    assert isinstance(parameter, np.ndarray) and node.parameter is not None
+    assert isinstance(parameter, np.ndarray)
+    assert node.parameter is not None
     if there.any():
         warn_of_quantile(query, parameter, node)
     return group_quantile(value.values, there, groups, parameter)

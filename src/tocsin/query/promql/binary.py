@@ -34,6 +34,6 @@ def _with_scalar(query: Query, node: Binary, left: Matrix, right: Matrix) -> Mat
         values, histograms = vector.values, vector.histograms
         present = present & kept
     made = Matrix(vector.labels, values, present, histograms, vector.drops_name)
-    if node.operator in COMPARISONS and not node.returns_bool:
+    if node.operator in operators.KEEPS_NAME and not node.returns_bool:
         return made
     return nameless(made, delayed=query.delayed)

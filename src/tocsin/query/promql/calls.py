@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tocsin.query.promql.errors import Position
-from tocsin.query.promql.expressions import Call, Expression, Modifiers, StringLiteral, unwrapped
+from tocsin.query.promql.expressions import Call, Expression, MatrixSelector, Modifiers, StringLiteral, unwrapped
+from tocsin.query.promql.extended_rates import check_use
 from tocsin.query.promql.matchers import NAME
 from tocsin.query.promql.matrix import Matrix
 from tocsin.query.promql.query import Query
@@ -51,7 +52,8 @@ class FunctionCall:
 
     def scalar(self, index: int) -> Values:
         """The value at each step."""
-        return self.vector(index).values[0]
+        values: Values = self.vector(index).values[0]
+        return values
 
     def string(self, index: int) -> str:
         literal = unwrapped(self.node.arguments[index])
@@ -59,6 +61,9 @@ class FunctionCall:
         return literal.value
 
     def windows(self, index: int) -> Windows:
+        node = unwrapped(self.node.arguments[index])
+        if isinstance(node, MatrixSelector):
+            check_use(node.selector.extension, self.name)
         return self.evaluator.windows(self.node.arguments[index], self.grid)
 
     def on_first_step(self) -> FunctionCall:

@@ -16,6 +16,10 @@ from tocsin.query.promql.matrix import Matrix, empty, key, nameless, stacked
 from tocsin.query.promql.source import Labels, Values
 
 BUCKET = "le"
+_FORCED = (
+    "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/"
+    "querying/functions/#histogram_quantile)"
+)
 
 
 @dataclass(slots=True)
@@ -29,7 +33,7 @@ class _Classic:
 
 def _bucket_groups(call: FunctionCall, value: Matrix, index: int) -> list[_Classic]:
     groups: dict[tuple[tuple[str, str], ...], _Classic] = {}
-    there = value.is_float.any(axis=1)
+    there = np.asarray(value.is_float.any(axis=1))
     for row, labels in enumerate(value.labels):
         if not there[row]:
             continue
@@ -64,7 +68,7 @@ def _conflicts(call: FunctionCall, value: Matrix, groups: list[_Classic], index:
             name = name_of(group.labels)
             of_metric = f" for metric name {quote(name)}" if name else ""
             call.query.warn(f"vector contains a mix of classic and native histograms{of_metric}", call.position(index))
-            classic[np.ix_(group.rows, np.flatnonzero(both))] = False
+            classic[np.ix_(np.array(group.rows), np.flatnonzero(both))] = False
             present[row] &= ~both
     native.present = present
     return native, Matrix(value.labels, value.values, classic, None, value.drops_name)
@@ -97,9 +101,9 @@ def _coalesced(uppers: Values, counts: Values, steps: np.ndarray) -> tuple[Value
 
 
 def _classic_result(
-    value: Matrix, groups: list[_Classic], compute: Callable[[Values, Values, np.ndarray], Values]
+    value: Matrix, groups: list[_Classic], compute: Callable[[Values, Values, np.ndarray, np.ndarray], Values]
 ) -> Matrix:
-    """compute: upper bounds, counts (buckets × columns) and the step of each column, to one value a column.
+    """compute: upper bounds, counts (buckets × columns), the step and the group of each column, to a value a column.
 
     Histograms of the same buckets are computed together.
     """
@@ -113,7 +117,8 @@ def _classic_result(
     for batch in batches.values():
         counts = np.concatenate([counts for _, _, counts, _ in batch], axis=1)
         at = np.concatenate([at for _, _, _, at in batch])
-        results = compute(batch[0][1], counts, at)
+        of_group = np.concatenate([np.full(len(steps_of), number) for number, _, _, steps_of in batch])
+        results = compute(batch[0][1], counts, at, of_group)
         start = 0
         for number, _, _, steps_of in batch:
             values[number, steps_of] = results[start : start + len(steps_of)]
@@ -146,14 +151,10 @@ def _quantiles(call: FunctionCall, q: Values, q_index: int, value: Matrix, index
     groups = _bucket_groups(call, value, index)
     native, classic = _conflicts(call, value, groups, index)
 
-    def of_classic(uppers: Values, counts: Values, steps: np.ndarray) -> Values:
+    def of_classic(uppers: Values, counts: Values, steps: np.ndarray, of_group: np.ndarray) -> Values:
         values, repair = classic_quantile.bucket_quantiles(q[steps], uppers, counts)
-        if repair is not None and repair.forced.any():
-            call.query.inform(
-                "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/"
-                "prometheus/latest/querying/functions/#histogram_quantile)",
-                call.position(index),
-            )
+        for number in np.unique(of_group[repair.forced]) if repair is not None else ():
+            _inform_of_input(call, _FORCED, groups[number].labels, index)
         return values
 
     def of_native(row: int, step: int) -> float:
@@ -162,13 +163,15 @@ def _quantiles(call: FunctionCall, q: Values, q_index: int, value: Matrix, index
         result = histogram_statistics.quantile(float(q[step]), histogram)
         if 0 <= q[step] <= 1 and np.isnan(histogram.sum) and histogram.count:
             outcome = "result is NaN" if np.isnan(result) else "result is skewed higher"
-            _inform_of_nan(call, f"input to histogram_quantile has NaN observations, {outcome}", native.labels[row], 0)
+            _inform_of_input(
+                call, f"input to histogram_quantile has NaN observations, {outcome}", native.labels[row], 0
+            )
         return result
 
     return _joined(call, value, _native_result(native, of_native), _classic_result(classic, groups, of_classic))
 
 
-def _inform_of_nan(call: FunctionCall, reason: str, labels: Labels, index: int) -> None:
+def _inform_of_input(call: FunctionCall, reason: str, labels: Labels, index: int) -> None:
     name = name_of(labels) if call.query.delayed else ""
     of_metric = f" for metric name {quote(name)}" if name else ""
     call.query.inform(reason + of_metric, call.position(index))
@@ -186,7 +189,7 @@ def _fraction(call: FunctionCall) -> Matrix:
     groups = _bucket_groups(call, value, 2)
     native, classic = _conflicts(call, value, groups, 2)
 
-    def of_classic(uppers: Values, counts: Values, steps: np.ndarray) -> Values:
+    def of_classic(uppers: Values, counts: Values, steps: np.ndarray, _: np.ndarray) -> Values:
         return classic_quantile.bucket_fractions(lower[steps], upper[steps], uppers, counts)
 
     def of_native(row: int, step: int) -> float:
@@ -194,7 +197,7 @@ def _fraction(call: FunctionCall) -> Matrix:
         histogram = native.histograms[row, step]
         if np.isnan(histogram.sum) and histogram.count:
             reason = "input to histogram_fraction has NaN observations, which are excluded from all fractions"
-            _inform_of_nan(call, reason, native.labels[row], 0)
+            _inform_of_input(call, reason, native.labels[row], 0)
         return histogram_statistics.fraction(float(lower[step]), float(upper[step]), histogram)
 
     return _joined(call, value, _native_result(native, of_native), _classic_result(classic, groups, of_classic))
@@ -213,7 +216,9 @@ def _many_quantiles(call: FunctionCall) -> Matrix:
             text = format_number(float(wanted))
             if text.lstrip("-").isdigit():
                 text += ".0"
-            part = Matrix([{**labels, label: text} for labels in made.labels], made.values, made.present & (q == wanted))
+            part = Matrix(
+                [{**labels, label: text} for labels in made.labels], made.values, made.present & (q == wanted)
+            )
             part.drops_name = made.drops_name
             parts.append(part)
     return stacked(parts, len(call.grid)) if parts else empty(len(call.grid))

@@ -100,4 +100,4 @@ def _rank_of(value: Values, uppers: Values, counts: Values) -> Values:
         rank = np.where(within, below + (count - below) * share, rank)
         found = found | within
         low, below = upper, count
-    return np.minimum(rank, counts[-1])
+    return np.asarray(np.minimum(rank, counts[-1]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +13,7 @@ from tocsin.query.promql.evaluator import Evaluator
 from tocsin.query.promql.expressions import Expression, MatrixSelector, StringLiteral, Subquery, unwrapped
 from tocsin.query.promql.histogram import NativeHistogram
 from tocsin.query.promql.literals import format_float
-from tocsin.query.promql.matrix import Matrix, Objects, compacted, finished, merged, nameless
+from tocsin.query.promql.matrix import Matrix, compacted, finished, without_name
 from tocsin.query.promql.parser import parse
 from tocsin.query.promql.query import Query, Statistics
 from tocsin.query.promql.settings import QuerySettings
@@ -34,20 +34,23 @@ class Point:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResultSeries:
-    """The samples as arrays, a vector's series with one each; histograms[i] is None where sample i is a float."""
+    """times in ms and values, aligned; a vector's series have one of each.
+
+    histograms, where there are any, holds a native histogram where the sample is one, and None where it is a float.
+    """
 
     labels: Labels
     times: Times
     values: Values
-    histograms: Objects | None = None
+    histograms: Sequence[NativeHistogram | None] | None = None
 
     @property
     def points(self) -> list[Point]:
+        """One object a sample: for rules, tests and the REPL; pages and the API take the arrays."""
         samples: list[Sample] = self.values.tolist()
         if self.histograms is not None:
-            held = zip(samples, self.histograms, strict=True)
-            samples = [sample if one is None else one for sample, one in held]
-        return [Point(time, sample) for time, sample in zip(self.times.tolist(), samples, strict=True)]
+            samples = [sample if one is None else one for sample, one in zip(samples, self.histograms, strict=True)]
+        return [Point(time_ms, sample) for time_ms, sample in zip(self.times.tolist(), samples, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +109,7 @@ def range_query(
         )
     if expression.type not in ("scalar", "vector"):
         found = {"matrix": "range vector"}.get(expression.type, expression.type)
-        raise EvaluationError(
-            f'invalid expression type "{found}" for range query, must be Scalar or instant Vector'
-        )
+        raise EvaluationError(f'invalid expression type "{found}" for range query, must be Scalar or instant Vector')
     query = Query(source, text, grid, settings, is_canceled)
     with _floating_point_as_go():
         value = compacted(finished(Evaluator(query).evaluate(expression, grid)))
@@ -137,37 +138,44 @@ def _result(query: Query, type: ResultType, data: list[ResultSeries] | Point | s
 
 def _row(value: Matrix, row: int, times: Times) -> ResultSeries:
     there = value.present[row]
-    histograms = None if value.histograms is None else value.histograms[row][there]
+    histograms = None if value.histograms is None else list(value.histograms[row][there])
+    if histograms is not None and not any(histograms):
+        histograms = None
+    if there.all():
+        return ResultSeries(value.labels[row], times, value.values[row], histograms)
     return ResultSeries(value.labels[row], times[there], value.values[row][there], histograms)
 
 
 def _range_vector(query: Query, windows: Windows) -> list[ResultSeries]:
     """The samples themselves, as `metric[5m]` asked at one time."""
     made = []
-    labels = windows.labels
-    if windows.drops_name is not None and windows.drops_name.any():
-        blank = Matrix(labels, np.zeros((len(labels), 1)), np.zeros((len(labels), 1), dtype=bool))
-        labels = [dict(one) for one in nameless(merged(blank), delayed=query.delayed).labels]
-    for row, one in enumerate(labels):
+    for row, labels in enumerate(_finished_labels(windows)):
         first, behind = int(windows.first[row, 0]), int(windows.behind[row, 0])
         times, values = windows.times[first:behind], windows.values[first:behind]
-        histograms: Objects | None = None
-        if windows.histograms is not None:
-            held = windows.histograms
-            places = range(int(held.first[row, 0]), int(held.behind[row, 0]))
-            samples = np.full(len(times) + len(places), None, dtype=object)
-            samples[len(times) :] = [held.samples[place] for place in places]
-            times = np.concatenate([times, np.array([held.times[place] for place in places], dtype=np.int64)])
-            values = np.concatenate([values, np.zeros(len(places))])
+        histograms: list[NativeHistogram | None] | None = None
+        held = windows.histograms
+        if held is not None and held.behind[row, 0] > held.first[row, 0]:
+            places = slice(int(held.first[row, 0]), int(held.behind[row, 0]))
+            samples: list[NativeHistogram | None] = list(held.samples[places])
+            times = np.concatenate([times, held.times[places]])
             order = np.argsort(times, kind="stable")
-            times, values, histograms = times[order], values[order], samples[order]
+            values = np.concatenate([values, np.full(len(samples), np.nan)])[order]
+            both = [*([None] * (behind - first)), *samples]
+            times, histograms = times[order], [both[at] for at in order]
         if len(times):
-            made.append(ResultSeries(one, times, values, histograms))
+            made.append(ResultSeries(labels, times, values, histograms))
     return made
+
+
+def _finished_labels(windows: Windows) -> list[Labels]:
+    if windows.drops_name is None:
+        return windows.labels
+    return [
+        without_name(labels) if drop else labels
+        for labels, drop in zip(windows.labels, windows.drops_name, strict=True)
+    ]
 
 
 def _floating_point_as_go() -> np.errstate:
     """Overflow, division by zero and operations on NaN have IEEE's results and are no news."""
     return np.errstate(all="ignore")
-
-

@@ -24,7 +24,7 @@ from tocsin.query.promql.expressions import (
     VectorSelector,
     unwrapped,
 )
-from tocsin.query.promql.matrix import Matrix, compacted, merged, nameless, single, stacked
+from tocsin.query.promql.matrix import Matrix, compacted, merged, nameless, single
 from tocsin.query.promql.query import Query
 from tocsin.query.promql.selection import Selector, instant_vector
 from tocsin.query.promql.source import Grid, Times
@@ -75,9 +75,7 @@ class Evaluator:
         selector = self._selector(node.selector, range_ms)
         times = self.reference_times(node.selector.modifiers, grid)
         series = selector.select(self.query, times)
-        return windows_on(
-            series, times, range_ms, grid, node.position, node.selector.extension, self.query.lookback_ms
-        )
+        return windows_on(series, times, range_ms, grid, node.position, node.selector.extension, self.query.lookback_ms)
 
     def reference_times(self, modifiers: Modifiers, grid: Grid) -> Times:
         """The instants that a selector looks back from: those of the grid, moved by `offset` and `@`."""
@@ -92,14 +90,29 @@ class Evaluator:
         return times
 
     def _selector(self, node: VectorSelector, range_ms: int) -> Selector:
-        function, grouping, by = "", (), False
+        function, by = "", False
+        grouping: tuple[str, ...] = ()
         if self._above:
             above = self._above[-1]
             if isinstance(above, Call):
                 function = above.function.name
             elif isinstance(above, Aggregation):
                 function, grouping, by = above.operator, above.grouping, not above.without
-        return Selector(node.matchers, range_ms, node.position, node.extension, function, grouping, by)
+        return Selector(
+            node.matchers, range_ms, node.position, node.extension, function, grouping, by, self._finds_resets()
+        )
+
+    def _finds_resets(self) -> bool:
+        """Whether only the statistics of native histograms are asked for, as Prometheus decides it."""
+        found = False
+        for above in reversed(self._above):
+            if isinstance(above, Subquery):
+                return False
+            name = above.function.name if isinstance(above, Call) else ""
+            if name in ("histogram_quantile", "histogram_fraction"):
+                return False
+            found = found or name in ("histogram_count", "histogram_sum", "histogram_avg")
+        return found
 
     @contextmanager
     def _below(self, node: Expression) -> Iterator[None]:
@@ -145,16 +158,10 @@ class Evaluator:
             start += step_ms
         inner = Grid(start, int(times.max()), max(step_ms, 1))
         self.query.hold(len(inner))
-        value = self.evaluate(node.expression, inner)
+        with self._below(node):
+            value = self.evaluate(node.expression, inner)
         self.query.hold(value.values.size)
         series = series_of(value, inner.times)
         made = windows_on(series, times, range_ms, grid, node.position)
         made.drops_name = value.drops_name
         return made
-
-    def scalar(self, node: Expression, grid: Grid) -> np.ndarray:
-        """The value of a scalar at each step."""
-        return self.evaluate(node, grid).values[0]
-
-
-__all__ = ["Evaluator", "stacked"]

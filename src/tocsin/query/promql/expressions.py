@@ -11,7 +11,6 @@ from tocsin.query.promql.matchers import Matcher
 from tocsin.query.promql.signatures import Signature, Type
 
 
-
 class _Printed:
     """Nodes print as PromQL."""
 

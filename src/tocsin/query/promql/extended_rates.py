@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tocsin.query.promql.errors import EvaluationError
 from tocsin.query.promql.matrix import Mask
 from tocsin.query.promql.rates import resets_between
 from tocsin.query.promql.source import Times, Values
@@ -30,12 +31,27 @@ def _times(windows: Windows, places: Index) -> Times:
 def _last_at_or_before(windows: Windows, edges: Times) -> Index:
     """Per window, its last sample that is not behind the edge, or its first sample."""
     place = windows.first.copy()
+    if not windows.first.size:
+        return place
     for row in range(len(windows.labels)):
-        low, high = int(windows.first[row].min(initial=0)), int(windows.behind[row].max(initial=0))
+        low, high = int(windows.first[row].min()), int(windows.behind[row].max())
         mine = windows.times[low:high]
         found = mine.searchsorted(edges[row], side="right") + low - 1
         place[row] = np.clip(found, windows.first[row], np.maximum(windows.behind[row] - 1, windows.first[row]))
     return place
+
+
+_USERS = {
+    "anchored": ("changes", "delta", "increase", "rate", "resets"),
+    "smoothed": ("delta", "increase", "rate"),
+}
+
+
+def check_use(extension: str, function: str) -> None:
+    """Raises EvaluationError where a function has no meaning on extended windows."""
+    if extension and function not in _USERS[extension]:
+        allowed = ", ".join(_USERS[extension])
+        raise EvaluationError(f"{extension} modifier can only be used with: {allowed} - not with {function}")
 
 
 def rate(windows: Windows, *, is_counter: bool, is_rate: bool) -> tuple[Values, Mask]:
@@ -53,13 +69,13 @@ def rate(windows: Windows, *, is_counter: bool, is_rate: bool) -> tuple[Values, 
     values = np.full(windows.first.shape, np.nan)
     if not present.any():
         return values, present
-    f, l, start, end = first[present], last[present], starts[present], ends[present]
+    first, last, start, end = first[present], last[present], starts[present], ends[present]
     smooth = windows.extension == "smoothed"
-    left = _left(windows, f, start, smooth=smooth, is_counter=is_counter)
-    right = _right(windows, f, l, end, smooth=smooth, is_counter=is_counter)
+    left = _left(windows, first, start, smooth=smooth, is_counter=is_counter)
+    right = _right(windows, first, last, end, smooth=smooth, is_counter=is_counter)
     change = right - left
     if is_counter:
-        change = change + _resets(windows, f, l, start, end, left, right)
+        change = change + _resets(windows, first, last, start, end, left, right)
     values[present] = change / (windows.range_ms / 1000) if is_rate else change
     return values, present
 

@@ -40,7 +40,7 @@ def _within(histogram: NativeHistogram, bucket: Bucket, seen: float, rank: float
         elif upper == math.inf:
             return lower
     if seen < rank:
-        return upper
+        return math.nan if math.isnan(histogram.sum) else upper
     rank = rank - (seen - bucket.count) if forward else seen - rank
     if bucket.count == 0:
         return math.nan

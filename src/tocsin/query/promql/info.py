@@ -41,6 +41,8 @@ def _matchers(call: FunctionCall) -> tuple[list[Matcher], list[Matcher]]:
     node = unwrapped(call.argument(1))
     assert isinstance(node, VectorSelector)
     names = [matcher for matcher in node.matchers if matcher.name == NAME]
+    if names and all(matcher.operator in ("!=", "!~") for matcher in names):
+        names.append(Matcher(NAME, "=~", ".+_info"))  # what a name is not does not say that it is of an info metric
     return names or [_DEFAULT], [matcher for matcher in node.matchers if matcher.name != NAME]
 
 
@@ -55,6 +57,8 @@ def _info_series(
     if isinstance(node, VectorSelector):
         times = call.evaluator.reference_times(node.modifiers, call.grid)
     found = instant_vector(call.query, selector, times)
+    if found.is_histogram.any():
+        raise EvaluationError("this should be an info metric, with float samples: it has histograms")
     at = instant_vector(call.query, selector, times, timestamps=True)
     keys = {_identity(labels) for labels in base.labels}
     rows = [row for row, labels in enumerate(found.labels) if _identity(labels) in keys]
@@ -68,7 +72,7 @@ def _identity(labels: Labels) -> tuple[str, ...]:
 def _enriched(base: Matrix, row: int, found: Matrix, times: Values, wanted: Sequence[Matcher]) -> list[Matrix]:
     """A base series, once for every choice of info series that describe it over time."""
     mine = _identity(base.labels[row])
-    candidates = [at for at, labels in enumerate(found.labels) if _identity(labels) == mine]
+    candidates = [at for at, labels in enumerate(found.labels) if any(mine) and _identity(labels) == mine]
     chosen = [_latest(found, times, rows, base.present[row]) for rows in _by_name(found, candidates)]
     parts = []
     for choice in product(*(sorted(set(steps.tolist())) for steps in chosen)):
@@ -77,8 +81,9 @@ def _enriched(base: Matrix, row: int, found: Matrix, times: Values, wanted: Sequ
             here &= steps == at
         if not here.any():
             continue
-        added = _data_labels(base.labels[row], [found.labels[at] for at in choice if at >= 0], wanted)
-        if not added and not all(matcher.matches("") for matcher in wanted):
+        described = [found.labels[at] for at in choice if at >= 0]
+        added = _data_labels(base.labels[row], described, wanted)
+        if not described and not all(matcher.matches("") for matcher in wanted):
             continue
         part = base.rows([row])
         part.labels = [{**base.labels[row], **added}]

@@ -21,7 +21,8 @@ _CHUNKS = re.compile(r"(\d+|\D+)")
 def natural_key(text: str) -> list[tuple[int, int, str]]:
     """Digits compare as numbers: `4m5` before `4m600`."""
     return [
-        (0, int(chunk), chunk) if chunk.isascii() and chunk.isdigit() else (1, 0, chunk) for chunk in _CHUNKS.findall(text)
+        (0, int(chunk), chunk) if chunk.isascii() and chunk.isdigit() else (1, 0, chunk)
+        for chunk in _CHUNKS.findall(text)
     ]
 
 

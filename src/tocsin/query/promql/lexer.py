@@ -9,23 +9,74 @@ from tocsin.query.promql.errors import ParseError, Position
 from tocsin.query.promql.literals import quote
 
 AGGREGATORS = frozenset(
-    "sum avg count min max group stddev stdvar topk bottomk count_values quantile limitk limit_ratio".split()
+    [
+        "sum",
+        "avg",
+        "count",
+        "min",
+        "max",
+        "group",
+        "stddev",
+        "stdvar",
+        "topk",
+        "bottomk",
+        "count_values",
+        "quantile",
+        "limitk",
+        "limit_ratio",
+    ]
 )
 WORD_OPERATORS = frozenset(("and", "or", "unless", "atan2"))
 KEYWORDS = frozenset(
-    "offset smoothed anchored by without on ignoring group_left group_right fill fill_left fill_right bool".split()
+    [
+        "offset",
+        "smoothed",
+        "anchored",
+        "by",
+        "without",
+        "on",
+        "ignoring",
+        "group_left",
+        "group_right",
+        "fill",
+        "fill_left",
+        "fill_right",
+        "bool",
+    ]
 )
 PREPROCESSORS = frozenset(("start", "end", "step", "range"))
-OPERATORS = frozenset("+ - * / % ^ == != <= < >= > </ >/ =~ !~ @ and or unless atan2".split())
+OPERATORS = frozenset(
+    [
+        "+",
+        "-",
+        "*",
+        "/",
+        "%",
+        "^",
+        "==",
+        "!=",
+        "<=",
+        "<",
+        ">=",
+        ">",
+        "</",
+        ">/",
+        "=~",
+        "!~",
+        "@",
+        "and",
+        "or",
+        "unless",
+        "atan2",
+    ]
+)
 
 _WORDS = AGGREGATORS | WORD_OPERATORS | KEYWORDS | PREPROCESSORS
 _SPACE = re.compile(r"(?:[ \t\n\r]+|#[^\r\n]*)*")
 _WORD = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEX = re.compile(r"0[xX](?:_?[0-9a-fA-F])+(?![A-Za-z0-9_.])")
-_NUMBER = re.compile(
-    r"(?:\d(?:_?\d)*(?:\.(?:\d(?:_?\d)*)?)?|\.\d(?:_?\d)*)(?:[eE][+-]?\d(?:_?\d)*)?(?![A-Za-z0-9_.])"
-)
+_NUMBER = re.compile(r"(?:\d(?:_?\d)*(?:\.(?:\d(?:_?\d)*)?)?|\.\d(?:_?\d)*)(?:[eE][+-]?\d(?:_?\d)*)?(?![A-Za-z0-9_.])")
 _DURATION = re.compile(r"\d+(?:[smhdwy]s?)(?:\d+[smhdw]s?)*(?![A-Za-z0-9_])")
 _BAD_NUMBER = re.compile(r"[0-9A-Za-z_.]+")
 _DIGITS = {"x": (2, "0123456789abcdefABCDEF"), "u": (4, "0123456789abcdefABCDEF"), "U": (8, "0123456789abcdefABCDEF")}
@@ -35,7 +86,7 @@ END = "end of input"
 
 
 class Token(NamedTuple):
-    """kind: `identifier`, `metric identifier`, `number`, `duration`, `string`, `end of input`, or the symbol or word itself."""
+    """kind: `identifier`, `metric identifier`, `number`, `duration`, `string`, END, or the symbol or word itself."""
 
     kind: str
     text: str
@@ -109,7 +160,7 @@ class Lexer:
         character = self.text[self._at]
         if character in "\"'`":
             return self._string(character)
-        if character.isdecimal() and character.isascii() or self._is_dot_digit():
+        if (character.isdecimal() and character.isascii()) or self._is_dot_digit():
             return self._number()
         if character == ":" and self._in_brackets:
             return self._colon()

@@ -32,7 +32,9 @@ def parse_duration_ms(text: str) -> int:
     match = _DURATION.fullmatch(text)
     if match is None:
         raise ValueError(f"not a valid duration string: {quote(text)}")
-    duration_ms = sum(int(count) * unit for count, unit in zip(match.groups(), DURATION_MS.values(), strict=True) if count)
+    duration_ms = sum(
+        int(count) * unit for count, unit in zip(match.groups(), DURATION_MS.values(), strict=True) if count
+    )
     if duration_ms > _LONGEST_MS:
         raise ValueError("duration out of range")
     return duration_ms

@@ -35,7 +35,8 @@ class Matrix:
     def is_histogram(self) -> Mask:
         if self.histograms is None:
             return np.zeros_like(self.present)
-        return np.asarray(np.not_equal(self.histograms, None), dtype=bool) & self.present
+        held: Mask = np.array(self.histograms != None, dtype=np.bool_)  # noqa: E711 - element by element
+        return held & self.present
 
     @property
     def is_float(self) -> Mask:

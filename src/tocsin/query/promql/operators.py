@@ -15,6 +15,7 @@ from tocsin.query.promql.source import Values
 from tocsin.query.promql.trimming import trimmed
 
 TRIMS = frozenset(("</", ">/"))
+KEEPS_NAME = COMPARISONS | TRIMS  # what remains is still the metric
 
 
 @dataclass(slots=True)
@@ -114,7 +115,8 @@ def _of_histograms(
         if operator in TRIMS:
             return trimmed(left, right, upper=operator == "</"), True
         return _incompatible(query, node, "histogram", "float")
-    assert isinstance(left, NativeHistogram) and isinstance(right, NativeHistogram)
+    assert isinstance(left, NativeHistogram)
+    assert isinstance(right, NativeHistogram)
     if operator in ("==", "!="):
         return left, left.same_as(right) == (operator == "==")
     if operator not in ("+", "-"):
@@ -146,7 +148,3 @@ def _added(query: Query, node: Binary, left: NativeHistogram, right: NativeHisto
     if node.operator == "-":
         made.hint = "gauge"
     return made.compact()
-
-
-def is_comparison(operator: str) -> bool:
-    return operator in COMPARISONS

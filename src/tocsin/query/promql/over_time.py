@@ -139,7 +139,7 @@ def variance(query: Query, windows: Windows) -> tuple[Values, Mask]:
 
 
 def regression(query: Query, windows: Windows, origin: Index) -> tuple[Values, Values, Mask]:
-    """Slope per second and value at `origin` (ms, one per window, flat) of the line of least squares."""
+    """Slope per second, value at `origin` (ms, one per window, flat), and presence, of the line of least squares."""
     slope, present = _blank(windows, 2)
     intercept = slope.copy()
     walk = lanes(windows.first.ravel(), windows.behind.ravel(), at_least=2)
@@ -161,14 +161,15 @@ def regression(query: Query, windows: Windows, origin: Index) -> tuple[Values, V
     slope[walk.rows] = np.where(is_constant, flat, steepness)
     at_origin = np.where(is_constant, np.where(np.isinf(start), np.nan, start), y / n - steepness * x / n)
     intercept[walk.rows] = at_origin
-    return *_shaped(windows, slope, present), intercept.reshape(windows.first.shape)
+    shape = windows.first.shape
+    return slope.reshape(shape), intercept.reshape(shape), present.reshape(shape)
 
 
 def slopes(query: Query, windows: Windows) -> tuple[Values, Mask]:
     """deriv: relative to the first sample of each window, where the numbers are small."""
     place = np.minimum(windows.first.ravel(), max(len(windows.times) - 1, 0))
     origin = windows.times[place] if len(windows.times) else np.zeros(len(place), dtype=np.int64)
-    values, present, _ = regression(query, windows, origin)
+    values, _, present = regression(query, windows, origin)
     return values, present
 
 

@@ -42,7 +42,9 @@ BINDING = {
     "^": 6,
 }
 _POWER = 6
-_NAMES = AGGREGATORS | PREPROCESSORS | frozenset(("and", "or", "unless", "by", "offset", "without", "anchored", "smoothed"))
+_NAMES = (
+    AGGREGATORS | PREPROCESSORS | frozenset(("and", "or", "unless", "by", "offset", "without", "anchored", "smoothed"))
+)
 
 
 def parse(text: str, max_depth: int = MAX_DEPTH) -> Expression:
@@ -138,7 +140,13 @@ class _Parser:
             return self._aggregation(name)
         if following == "(" and (name.kind == "identifier" or name.kind in PREPROCESSORS):
             return self._call(name)
-        if name.kind in AGGREGATORS and following in ("identifier", "metric identifier", "number", "string", "duration"):
+        if name.kind in AGGREGATORS and following in (
+            "identifier",
+            "metric identifier",
+            "number",
+            "string",
+            "duration",
+        ):
             raise self.reader.unexpected("aggregation")
         return vector_selector(self.reader, name.text, name)
 
@@ -221,7 +229,10 @@ class _Parser:
     def _offset(self, left: Expression) -> Expression:
         self.reader.take()
         offset = parse_duration.behind_offset(self.reader)
-        modifiers = self._modifiers(left, "offset modifier must be preceded by an instant vector selector or range vector selector or a subquery")
+        modifiers = self._modifiers(
+            left,
+            "offset modifier must be preceded by an instant vector selector or range vector selector or a subquery",
+        )
         if modifiers.offset is not None:
             raise self.reader.error("offset may not be set multiple times", left.position)
         return self._with_modifiers(left, replace(modifiers, offset=offset))
@@ -229,7 +240,9 @@ class _Parser:
     def _at(self, left: Expression) -> Expression:
         self.reader.take()
         pinned = parse_duration.behind_at(self.reader, left.position)
-        modifiers = self._modifiers(left, "@ modifier must be preceded by an instant vector selector or range vector selector or a subquery")
+        modifiers = self._modifiers(
+            left, "@ modifier must be preceded by an instant vector selector or range vector selector or a subquery"
+        )
         if modifiers.is_pinned:
             raise self.reader.error("@ <timestamp> may not be set multiple times", left.position)
         at_ms, edge = pinned

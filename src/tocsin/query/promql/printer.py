@@ -89,6 +89,10 @@ def _number(node: NumberLiteral) -> str:
     return format_number(node.value)
 
 
+def _term(duration: Duration) -> str:
+    return _number(duration) if isinstance(duration, NumberLiteral) else _duration(duration)
+
+
 def _duration(duration: Duration) -> str:
     if isinstance(duration, NumberLiteral):
         text = format_duration(round(abs(duration.value) * 1000))
@@ -97,12 +101,13 @@ def _duration(duration: Duration) -> str:
         case "step" | "range":
             text = f"{duration.operator}()"
         case "min" | "max":
-            assert duration.left is not None and duration.right is not None
-            text = f"{duration.operator}({_duration(duration.left)}, {_duration(duration.right)})"
+            assert duration.left is not None
+            assert duration.right is not None
+            text = f"{duration.operator}({_term(duration.left)}, {_term(duration.right)})"
         case operator:
             assert duration.right is not None
-            right = _duration(duration.right)
-            text = f"-{right}" if duration.left is None else f"{_duration(duration.left)} {operator} {right}"
+            right = _term(duration.right)
+            text = f"-{right}" if duration.left is None else f"{_term(duration.left)} {operator} {right}"
     return f"({text})" if duration.wrapped else text
 
 

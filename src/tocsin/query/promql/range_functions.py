@@ -148,7 +148,7 @@ def _of_floats(floats: Floats, *, at_least: int = 1, index: int = 0) -> Callable
 
 def _predict_linear(call: FunctionCall, windows: Windows) -> tuple[Values, Mask]:
     now = np.broadcast_to(call.grid.times, windows.first.shape).ravel()
-    slope, present, intercept = over_time.regression(call.query, windows, now)
+    slope, intercept, present = over_time.regression(call.query, windows, now)
     return slope * call.scalar(1) + intercept, present
 
 

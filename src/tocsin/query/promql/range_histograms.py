@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -70,8 +71,9 @@ def _factor(
     sampled = (times[1] - times[0]) / 1000
     edges = (times[0] - (end - windows.range_ms)) / 1000, (end - times[1]) / 1000
     counts = np.array([samples[0].count]) if is_counter else None
-    arguments = (np.array([one]) for one in (sampled, float(len(samples) - 1), *edges))
-    return float(extrapolation(*arguments, counts, np.array([change.count]))[0])
+    to_start, to_end = (np.array([edge]) for edge in edges)
+    gaps = np.array([len(samples) - 1.0])
+    return float(extrapolation(np.array([sampled]), gaps, to_start, to_end, counts, np.array([change.count]))[0])
 
 
 def _change(call: FunctionCall, samples: Samples, name: str, *, is_counter: bool) -> NativeHistogram | None:
@@ -113,7 +115,9 @@ def last_changes(call: FunctionCall, windows: Windows, made: Matrix, *, is_rate:
     assert held is not None
     _prepare(made)
     for row, step, first, behind in _cells(windows):
-        floats = range(max(int(windows.first[row, step]), int(windows.behind[row, step]) - 2), int(windows.behind[row, step]))
+        floats = range(
+            max(int(windows.first[row, step]), int(windows.behind[row, step]) - 2), int(windows.behind[row, step])
+        )
         found: list[tuple[int, NativeHistogram | None]] = [(int(windows.times[place]), None) for place in floats]
         found += [(int(held.times[place]), held.samples[place]) for place in range(max(first, behind - 2), behind)]
         found = sorted(found, key=lambda sample: sample[0])[-2:]
@@ -125,7 +129,8 @@ def last_changes(call: FunctionCall, windows: Windows, made: Matrix, *, is_rate:
             made.present[row, step] = False
             continue
         (before_time, before), (after_time, after) = found
-        assert before is not None and after is not None
+        assert before is not None
+        assert after is not None
         change = _last_change(call, before, after, name_of(windows.labels[row]), is_rate=is_rate)
         if change is not None and is_rate:
             change = change.divided((after_time - before_time) / 1000)
@@ -204,7 +209,7 @@ def changes(windows: Windows, made: Matrix, *, only_falls: bool) -> None:
         ]
         samples += [(int(held.times[place]), held.samples[place]) for place in range(first, behind)]
         samples.sort(key=lambda sample: sample[0])
-        pairs = zip(samples[:-1], samples[1:], strict=True)
+        pairs = itertools.pairwise(samples)
         count = sum(_differs(before, after, only_falls) for (_, before), (_, after) in pairs)
         made.values[row, step] = count
         made.present[row, step] = True

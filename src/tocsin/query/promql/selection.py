@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tocsin.query.promql.errors import Position
+from tocsin.query.promql.histogram import Hint, NativeHistogram
 from tocsin.query.promql.matchers import Matcher
 from tocsin.query.promql.matrix import Matrix, empty
 from tocsin.query.promql.query import Query
@@ -25,6 +26,7 @@ class Selector:
     function: str = ""
     grouping: tuple[str, ...] = ()
     by: bool = False
+    finds_resets: bool = False  # below histogram_count and its kin: counter resets are looked for, not taken from hints
 
     def select(self, query: Query, times: Times) -> list[Series]:
         """The samples that windows or lookbacks from these times can reach."""
@@ -39,7 +41,28 @@ class Selector:
         hints = Hints(start, end, grid.step_ms, self.range_ms, self.function, self.grouping, self.by)
         found = query.source.select(self.matchers, start, end, hints)
         query.read(sum(len(series.timestamps) for series in found), len(found))
+        if self.finds_resets:
+            for series in found:
+                series.histograms = _with_found_resets(series.histograms)
         return found
+
+
+def _with_found_resets(histograms: Sequence[NativeHistogram | None] | None) -> list[NativeHistogram | None] | None:
+    if histograms is None:
+        return None
+    made: list[NativeHistogram | None] = []
+    before: NativeHistogram | None = None
+    for histogram in histograms:
+        if histogram is not None and histogram.hint != "gauge":
+            bare = replace(histogram, hint="unknown")
+            hint: Hint = histogram.hint
+            if before is not None:
+                hint = "reset" if bare.is_reset_after(before) else "not_reset"
+            made.append(replace(histogram, hint=hint))
+            before = bare
+        else:
+            made.append(histogram)
+    return made
 
 
 def pushed_down(
@@ -93,7 +116,28 @@ def instant_vector(query: Query, selector: Selector, times: Times, *, timestamps
             for step in np.flatnonzero(present):
                 made.histograms[row, step] = series.histograms[place[step]]
     query.hold(made.values.size)
+    if selector.extension == "smoothed" and not timestamps:
+        _interpolate(query, made, found, times)
     return made
+
+
+def _interpolate(query: Query, made: Matrix, found: list[Series], times: Times) -> None:
+    """`metric smoothed`: on the line between the samples around each time, as far as the lookback reaches."""
+    for row, series in enumerate(found):
+        kept = ~is_stale(series.values)
+        at, values = series.timestamps[kept], series.values[kept]
+        if not len(at):
+            continue
+        after = at.searchsorted(times, side="left")
+        following, before = np.minimum(after, len(at) - 1), np.maximum(after - 1, 0)
+        has_before = (after > 0) & (at[before] > times - query.lookback_ms)
+        has_after = (after < len(at)) & (at[following] <= times + query.lookback_ms)
+        span = np.maximum(at[following] - at[before], 1)
+        between = values[before] + (values[following] - values[before]) * (times - at[before]) / span
+        exact = has_after & (at[following] == times)
+        alone = np.where(has_before, values[before], values[following])
+        made.values[row] = np.where(exact, values[following], np.where(has_before & has_after, between, alone))
+        made.present[row] = has_before | has_after
 
 
 def _same_times(left: Series, right: Series) -> bool:

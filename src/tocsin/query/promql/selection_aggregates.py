@@ -47,7 +47,7 @@ def _check(query: Query, node: Aggregation, asked: Values) -> None:
     if node.operator == "limit_ratio":
         for ratio in asked:
             if math.isnan(ratio):
-                raise EvaluationError(f"Ratio value is NaN")
+                raise EvaluationError("Ratio value is NaN")
             if not -1 <= ratio <= 1:
                 capped = 1 if ratio > 1 else -1
                 query.warn(

@@ -26,18 +26,68 @@ class Signature:
     variadic: int = 0
 
 
-_VECTOR = (
-    "abs absent acos acosh asin asinh atan atanh ceil cos cosh deg exp floor histogram_avg histogram_count "
-    "histogram_stddev histogram_stdvar histogram_sum ln log10 log2 rad sgn sin sinh sort sort_desc sqrt tan tanh "
-    "timestamp"
-).split()
-_MATRIX = (
-    "absent_over_time avg_over_time changes count_over_time delta deriv first_over_time idelta increase irate "
-    "last_over_time mad_over_time max_over_time min_over_time present_over_time rate resets stddev_over_time "
-    "stdvar_over_time sum_over_time ts_of_first_over_time ts_of_last_over_time ts_of_max_over_time ts_of_min_over_time"
-).split()
-_DATE = "day_of_month day_of_week day_of_year days_in_month hour minute month year".split()
-_SCALAR = "end pi range start step time".split()
+_VECTOR = [
+    "abs",
+    "absent",
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atanh",
+    "ceil",
+    "cos",
+    "cosh",
+    "deg",
+    "exp",
+    "floor",
+    "histogram_avg",
+    "histogram_count",
+    "histogram_stddev",
+    "histogram_stdvar",
+    "histogram_sum",
+    "ln",
+    "log10",
+    "log2",
+    "rad",
+    "sgn",
+    "sin",
+    "sinh",
+    "sort",
+    "sort_desc",
+    "sqrt",
+    "tan",
+    "tanh",
+    "timestamp",
+]
+_MATRIX = [
+    "absent_over_time",
+    "avg_over_time",
+    "changes",
+    "count_over_time",
+    "delta",
+    "deriv",
+    "first_over_time",
+    "idelta",
+    "increase",
+    "irate",
+    "last_over_time",
+    "mad_over_time",
+    "max_over_time",
+    "min_over_time",
+    "present_over_time",
+    "rate",
+    "resets",
+    "stddev_over_time",
+    "stdvar_over_time",
+    "sum_over_time",
+    "ts_of_first_over_time",
+    "ts_of_last_over_time",
+    "ts_of_max_over_time",
+    "ts_of_min_over_time",
+]
+_DATE = ["day_of_month", "day_of_week", "day_of_year", "days_in_month", "hour", "minute", "month", "year"]
+_SCALAR = ["end", "pi", "range", "start", "step", "time"]
 
 FUNCTIONS: dict[str, Signature] = {
     **{name: Signature(name, ("vector",)) for name in _VECTOR},
@@ -58,6 +108,8 @@ FUNCTIONS: dict[str, Signature] = {
             Signature("info", ("vector", "vector"), variadic=1),
             Signature("label_join", ("vector", "string", "string", "string"), variadic=-1),
             Signature("label_replace", ("vector", "string", "string", "string", "string")),
+            Signature("max_of", ("scalar", "scalar"), "scalar"),
+            Signature("min_of", ("scalar", "scalar"), "scalar"),
             Signature("predict_linear", ("matrix", "scalar")),
             Signature("quantile_over_time", ("scalar", "matrix")),
             Signature("round", ("vector", "scalar"), variadic=1),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tocsin.query.promql.calls import FunctionCall
 from tocsin.query.promql.matrix import Matrix, nameless, single
@@ -15,51 +17,51 @@ _DAY = 86_400
 _FURTHEST_SECONDS = 2**53
 
 
-def _seconds(values: Values) -> np.ndarray:
+def _seconds(values: Values) -> NDArray[Any]:
     readable = np.where(np.isfinite(values), np.clip(np.trunc(values), -_FURTHEST_SECONDS, _FURTHEST_SECONDS), 0)
     return np.asarray(readable, dtype=np.int64)
 
 
-def _days(seconds: np.ndarray) -> np.ndarray:
-    return np.floor_divide(seconds, _DAY).astype("datetime64[D]")
+def _days(seconds: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(np.floor_divide(seconds, _DAY).astype("datetime64[D]"))
 
 
-def _minute(seconds: np.ndarray) -> np.ndarray:
+def _minute(seconds: NDArray[Any]) -> NDArray[Any]:
     return seconds // 60 % 60
 
 
-def _hour(seconds: np.ndarray) -> np.ndarray:
+def _hour(seconds: NDArray[Any]) -> NDArray[Any]:
     return seconds // 3600 % 24
 
 
-def _day_of_week(seconds: np.ndarray) -> np.ndarray:
+def _day_of_week(seconds: NDArray[Any]) -> NDArray[Any]:
     return (seconds // _DAY + 4) % 7  # 1970 began on a Thursday
 
 
-def _day_of_month(seconds: np.ndarray) -> np.ndarray:
+def _day_of_month(seconds: NDArray[Any]) -> NDArray[Any]:
     days = _days(seconds)
-    return (days - days.astype("datetime64[M]")).astype(np.int64) + 1
+    return np.asarray((days - days.astype("datetime64[M]")).astype(np.int64) + 1)
 
 
-def _day_of_year(seconds: np.ndarray) -> np.ndarray:
+def _day_of_year(seconds: NDArray[Any]) -> NDArray[Any]:
     days = _days(seconds)
-    return (days - days.astype("datetime64[Y]")).astype(np.int64) + 1
+    return np.asarray((days - days.astype("datetime64[Y]")).astype(np.int64) + 1)
 
 
-def _days_in_month(seconds: np.ndarray) -> np.ndarray:
+def _days_in_month(seconds: NDArray[Any]) -> NDArray[Any]:
     month = _days(seconds).astype("datetime64[M]")
-    return ((month + 1).astype("datetime64[D]") - month.astype("datetime64[D]")).astype(np.int64)
+    return np.asarray(((month + 1).astype("datetime64[D]") - month.astype("datetime64[D]")).astype(np.int64))
 
 
-def _month(seconds: np.ndarray) -> np.ndarray:
+def _month(seconds: NDArray[Any]) -> NDArray[Any]:
     return _days(seconds).astype("datetime64[M]").astype(np.int64) % 12 + 1
 
 
-def _year(seconds: np.ndarray) -> np.ndarray:
+def _year(seconds: NDArray[Any]) -> NDArray[Any]:
     return _days(seconds).astype("datetime64[Y]").astype(np.int64) + 1970
 
 
-def _of_date(part: Callable[[np.ndarray], np.ndarray]) -> Callable[[FunctionCall], Matrix]:
+def _of_date(part: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[[FunctionCall], Matrix]:
     def function(call: FunctionCall) -> Matrix:
         if len(call) == 0:
             return single(part(call.grid.times // 1000).astype(np.float64))

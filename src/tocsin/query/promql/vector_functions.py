@@ -73,6 +73,12 @@ def _edge_of_query(call: FunctionCall) -> Matrix:
     return single(np.full(len(call.grid), numbers[call.name] / 1000))
 
 
+def _of_two(call: FunctionCall) -> Matrix:
+    """min_of and max_of: NaN if either is."""
+    choose = np.minimum if call.name == "min_of" else np.maximum
+    return single(choose(call.scalar(0), call.scalar(1)))
+
+
 def _pi(call: FunctionCall) -> Matrix:
     return single(np.full(len(call.grid), math.pi))
 
@@ -111,7 +117,7 @@ def labels_of_absent(node: Expression) -> Labels:
 def _absent(call: FunctionCall) -> Matrix:
     value = call.vector(0)
     made = single(np.ones(len(call.grid)), labels_of_absent(unwrapped(call.argument(0))))
-    made.present = ~value.present.any(axis=0, keepdims=True)
+    made.present = ~np.asarray(value.present.any(axis=0, keepdims=True))
     return made
 
 
@@ -176,6 +182,8 @@ FUNCTIONS: dict[str, Callable[[FunctionCall], Matrix]] = {
     "clamp_max": _clamp,
     "clamp_min": _clamp,
     "end": _edge_of_query,
+    "max_of": _of_two,
+    "min_of": _of_two,
     "pi": _pi,
     "range": _edge_of_query,
     "round": _round,

@@ -46,13 +46,12 @@ def combine(query: Query, node: Binary, left: Matrix, right: Matrix) -> Matrix:
     is_swapped = matching.cardinality == "one-to-many"
     many, one = (right, left) if is_swapped else (left, right)
     fill_many, fill_one = matching.fill_left, matching.fill_right
-    if is_swapped:
-        fill_many, fill_one = fill_one, fill_many
+    # As in Prometheus 3: with group_right, fill_left is for the right side, the many one, and fill_right for the left.
     many_keys, one_keys = signatures(many, matching), signatures(one, matching)
     one_rows = _rows_by_signature(one_keys)
-    reaches = np.ones(steps, dtype=bool)
+    reaches: Mask = np.ones(steps, dtype=bool)
     if fill_many is None and fill_one is None:
-        reaches = many.present.any(axis=0)
+        reaches = np.asarray(many.present.any(axis=0))
     _check_unique(one, one_rows, reaches, matching)
     pairs = _pair(many_keys, one_rows, fill_many is not None, fill_one is not None)
     if not pairs.many:
@@ -135,8 +134,9 @@ def _evaluated(
     many, one = sides
     meets = many.present & one.present & _unmatched(whole, pairs, matching)
     _check_pairs(matching, meets, pairs, whole, node)
-    restricted = Matrix(many.labels, many.values, meets, many.histograms), Matrix(
-        one.labels, one.values, meets, one.histograms
+    restricted = (
+        Matrix(many.labels, many.values, meets, many.histograms),
+        Matrix(one.labels, one.values, meets, one.histograms),
     )
     left, right = (restricted[1], restricted[0]) if is_swapped else restricted
     result = operators.elementwise(query, node, left, right)
@@ -172,9 +172,7 @@ def _unmatched(whole: tuple[Matrix, Matrix], pairs: _Pairs, matching: Matching) 
     return allowed
 
 
-def _check_pairs(
-    matching: Matching, meets: Mask, pairs: _Pairs, whole: tuple[Matrix, Matrix], node: Binary
-) -> None:
+def _check_pairs(matching: Matching, meets: Mask, pairs: _Pairs, whole: tuple[Matrix, Matrix], node: Binary) -> None:
     by_signature: dict[object, list[int]] = {}
     if matching.cardinality == "one-to-one":
         reason = "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
@@ -190,14 +188,12 @@ def _check_pairs(
             raise EvaluationError(reason)
 
 
-def _joined_labels(
-    node: Binary, matching: Matching, whole: tuple[Matrix, Matrix], pairs: _Pairs, index: int
-) -> Labels:
+def _joined_labels(node: Binary, matching: Matching, whole: tuple[Matrix, Matrix], pairs: _Pairs, index: int) -> Labels:
     many, one = whole
     row, other = pairs.many[index], pairs.one[index]
     of_many = many.labels[row] if row >= 0 else match_labels(one.labels[other], matching)
     of_one = one.labels[other] if other >= 0 else match_labels(many.labels[row], matching)
-    labels = of_many if node.operator in COMPARISONS else without_name(of_many)
+    labels = of_many if node.operator in operators.KEEPS_NAME else without_name(of_many)
     if matching.cardinality == "one-to-one":
         if matching.on:
             labels = {name: value for name, value in labels.items() if name in matching.labels}

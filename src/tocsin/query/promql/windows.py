@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,9 @@ def windows_on(
         parts = [_histograms(one) for one in series]
         bounds = _edges([times for times, _ in parts], ends - range_ms - before, ends + after)
         histograms = HistogramWindows(
-            _joined([times for times, _ in parts], np.int64), [sample for _, samples in parts for sample in samples], *bounds
+            _joined([times for times, _ in parts], np.int64),
+            [sample for _, samples in parts for sample in samples],
+            *bounds,
         )
     return Windows(
         [one.labels for one in series],
@@ -119,17 +122,17 @@ def _edges(times: Sequence[Times], starts: Times, ends: Times) -> tuple[Index, I
     """For each series and window, the first sample behind its start and the first behind its end."""
     first = np.zeros((len(times), len(ends)), dtype=np.int64)
     behind = np.zeros_like(first)
-    offset = 0
+    offset = previous_offset = 0
     previous: Times | None = None
     for row, one in enumerate(times):
         if previous is not None and _same(previous, one):
             # Series of one scrape share their timestamps: search once.
-            first[row] = first[row - 1] + (offset - last_offset)
-            behind[row] = behind[row - 1] + (offset - last_offset)
+            first[row] = first[row - 1] + (offset - previous_offset)
+            behind[row] = behind[row - 1] + (offset - previous_offset)
         else:
             first[row] = one.searchsorted(starts, side="right") + offset
             behind[row] = one.searchsorted(ends, side="right") + offset
-        previous, last_offset = one, offset
+        previous, previous_offset = one, offset
         offset += len(one)
     return first, behind
 
@@ -140,7 +143,7 @@ def _same(left: Times, right: Times) -> bool:
     )
 
 
-def _joined(parts: Sequence[NDArray[np.generic]], kind: type) -> NDArray[np.generic]:
+def _joined(parts: Sequence[NDArray[Any]], kind: type) -> NDArray[Any]:
     return np.concatenate(parts) if parts else np.zeros(0, dtype=kind)
 
 
@@ -151,9 +154,16 @@ def series_of(matrix: Matrix, times: Times) -> list[Series]:
         there = matrix.present[row]
         histograms = None
         if matrix.histograms is not None and (matrix.histograms[row][there] != None).any():  # noqa: E711 - element-wise
-            histograms = list(matrix.histograms[row][there])
+            histograms = [_unhinted(histogram) for histogram in matrix.histograms[row][there]]
         made.append(Series(labels, times[there], matrix.values[row][there], histograms))
     return made
+
+
+def _unhinted(histogram: NativeHistogram | None) -> NativeHistogram | None:
+    """A hint speaks of the sample before, which the steps of a subquery may have skipped."""
+    if histogram is None or histogram.hint == "gauge":
+        return histogram
+    return replace(histogram, hint="unknown")
 
 
 @dataclass(slots=True)
