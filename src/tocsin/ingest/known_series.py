@@ -85,6 +85,7 @@ class KnownSeries:
         self.lock = threading.Lock()
         self.slots: dict[int, int] = {}
         self.heads: list[bytes] = []
+        self.noted: dict[int, int] = {}  # metadata by hash, and the day on which they were handed on
         self._tenants: list[str] = []
         self._keys: list[str] = []
         self._last_ms = np.zeros(1024, np.int64)
@@ -156,6 +157,7 @@ class KnownSeries:
         if is_first:
             return
         count = len(self.heads)
+        self.noted.clear()
         kept = np.flatnonzero(self._last_ms[:count] >= now_ms - IDLE_MS)
         moved = np.full(count, NEVER, np.int64)
         moved[kept] = np.arange(len(kept))
@@ -190,6 +192,6 @@ def _head(identity: Identity) -> bytes:
     fields = (
         b"\x1a" + varint(len(tenant)) + tenant
         + b"\x22" + varint(len(name)) + name
-        + b"\x29" + struct.pack("<Q", series_id(identity.tenant, identity.labels))
+        + b"\x29" + struct.pack("<Q", series_id(identity.tenant, identity.labels, is_delta=identity.is_delta))
     )  # fmt: skip
     return b"\x0a" + varint(len(fields) + SAMPLE_TAIL_BYTES) + fields

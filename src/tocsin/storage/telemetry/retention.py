@@ -16,7 +16,7 @@ class RetentionSettings:
     traces_hours: float = setting(30 * 24.0, unit="hours", help="Spans and exceptions; the largest part of the disk.")
     logs_hours: float = setting(30 * 24.0, unit="hours", help="Log records.")
     metrics_hours: float = setting(
-        30 * 24.0, unit="hours", help="Metric points as sent.", env=(Alias("METRICS_RETENTION_HOURS", "hours"),)
+        30 * 24.0, unit="hours", help="Samples of metrics.", env=(Alias("METRICS_RETENTION_HOURS", "hours"),)
     )
     rates_hours: float = setting(
         400 * 24.0,
@@ -46,7 +46,6 @@ def apply_retention(engine: Engine, settings: RetentionSettings) -> None:
         "spans": ("start", settings.traces_hours),
         "exceptions": ("time", settings.traces_hours),
         "logs": ("time", settings.logs_hours),
-        "metric_points": ("time", settings.metrics_hours),
         # A series of the first hour of a day is asked for until that day is over.
         "series": ("day", settings.metrics_hours + 24),
         **dict.fromkeys(SAMPLE_TABLES, ("time", settings.metrics_hours)),

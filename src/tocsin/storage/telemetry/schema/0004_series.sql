@@ -1,3 +1,7 @@
+-- Our SDK's counts of requests go straight into the rollups, and all other metrics become series.
+DROP TABLE IF EXISTS red_from_metric_points $on_cluster SYNC;
+DROP TABLE IF EXISTS metric_points $on_cluster SYNC;
+
 -- One row a series and day on which it had samples. The id is a hash of the tenant and the sorted labels.
 CREATE TABLE series $on_cluster
 (
