@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from engine_slot import EngineSlot
+from tocsin.ingest.known_series import KnownSeries
+from tocsin.ingest.otlp_series import read_otlp
+from tocsin.ingest.sample_batch import TimeBounds
 from tocsin.storage.telemetry.chdb import ChdbEngine
 from tocsin.storage.telemetry.decode import Signal
 from tocsin.storage.telemetry.spool import write_messages
@@ -44,7 +47,7 @@ def no_engine(engine_slot: EngineSlot) -> EngineSlot:
 def engine(engine_slot: EngineSlot) -> ChdbEngine:
     """The engine with its schema and empty tables."""
     engine = engine_slot.occupied()
-    for table in TENANT_TABLES:
+    for table in (*TENANT_TABLES, "downsampled"):
         engine.execute(f"TRUNCATE TABLE {table}")
     return engine
 
@@ -57,13 +60,25 @@ def store(engine: ChdbEngine) -> TelemetryStore:
 _tokens = itertools.count()
 
 
+def spooled(requests: Sequence[Any]) -> dict[Signal, list[bytes]]:
+    """What the gate makes of OTLP requests, by the signal it is spooled under."""
+    messages: dict[Signal, list[bytes]] = {signal: [] for signal in Signal}
+    known, always = KnownSeries(), TimeBounds(2**36, 2**41)
+    for request in requests:
+        signal, message = SIGNALS[type(request)], request.SerializeToString()
+        messages[signal].append(message)
+        if signal is Signal.METRICS:
+            for kind, part in read_otlp(known, message, "", always).messages.items():
+                messages[kind].append(part)
+    return messages
+
+
 @pytest.fixture
 def put(engine: ChdbEngine, tmp_path: Path) -> Put:
     """put(request, …) stores OTLP requests, each signal as one segment."""
 
     def put(*requests: Any) -> None:
-        for signal in Signal:
-            messages = [request.SerializeToString() for request in requests if SIGNALS[type(request)] is signal]
+        for signal, messages in spooled(requests).items():
             if messages:
                 segment = tmp_path / f"{signal}.segment"
                 write_messages(segment, messages)

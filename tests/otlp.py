@@ -135,6 +135,15 @@ def gauge(name: str, points: Sequence[NumberDataPoint]) -> Metric:
     return metric
 
 
+def counter(name: str, points: Sequence[NumberDataPoint], *, unit: str = "", temporality: int = 2) -> Metric:
+    """A sum that only rises; temporality 1 is delta."""
+    metric = Metric(name=name, unit=unit)
+    metric.sum.aggregation_temporality = temporality  # type: ignore[assignment]
+    metric.sum.is_monotonic = True
+    metric.sum.data_points.extend(points)
+    return metric
+
+
 def number(of: float, *, time_ns: int = NOW_NS, attrs: Attributes | None = None) -> NumberDataPoint:
     named = {"tocsin.tenant": "acme"} if attrs is None else attrs
     point = NumberDataPoint(time_unix_nano=time_ns, attributes=attributes(named))

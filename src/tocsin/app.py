@@ -43,6 +43,7 @@ from tocsin.storage.control import AuthSettings, ControlSettings, ControlStore
 from tocsin.storage.control.keyring import KeyRing
 from tocsin.storage.telemetry.chdb import ChdbEngine, ChdbSettings
 from tocsin.storage.telemetry.decode import Signal
+from tocsin.storage.telemetry.downsample import Downsampler
 from tocsin.storage.telemetry.engine import EngineError
 from tocsin.storage.telemetry.migrate import migrate
 from tocsin.storage.telemetry.residency import release_code_pages
@@ -161,6 +162,7 @@ class Server:
         apply_retention(self.engine, config[RetentionSettings])
         self.store = TelemetryStore(self.engine, config[QuerySettings])
         self.spool = Spool(self.data / "spool", config[SpoolSettings])
+        self.downsampler = Downsampler(self.engine, lambda: self.gate.known_series.take_late_hours())
         self.writer = Writer(self.spool, self.engine, self.data / "rejected", config[WriterSettings])
         self.vitals = Vitals(self.spool, self.writer, self.config.spool_stuck_seconds)
         self.keyring = KeyRing(self.control.keys)
@@ -180,6 +182,7 @@ class Server:
         release_code_pages("/_chdb.")
         self.keyring.start()
         self.writer.start()
+        self.downsampler.start()
         token = self.data / "local-token"
         token.unlink(missing_ok=True)
         with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -189,6 +192,7 @@ class Server:
     def close(self) -> None:
         """Stop taking telemetry, keep what is spooled for the next start, and release the stores."""
         self._pruning.set()
+        self.downsampler.close()
         self.spool.close()
         self.writer.close()
         self.keyring.stop()

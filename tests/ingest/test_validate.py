@@ -24,7 +24,7 @@ from otlp import (
 )
 from tocsin.ingest.body import BodyError
 from tocsin.ingest.validate import Bounds, Checked, check, parse
-from tocsin.storage.telemetry.decode import Signal
+from tocsin.storage.telemetry.decode import OTLP_SIGNALS, Signal
 
 BOUNDS = Bounds(oldest_ns=NOW_NS - 24 * HOUR_NS, newest_ns=NOW_NS + HOUR_NS, max_attributes=20, max_events=10)
 YEAR_2100_NS = 4_102_444_800 * SECOND_NS
@@ -172,7 +172,7 @@ def test_bad_data_points_of_every_kind_are_taken_out_alone() -> None:
     assert answer.message == metric_request(metrics(extra=False)).SerializeToString()
 
 
-@pytest.mark.parametrize("signal", Signal)
+@pytest.mark.parametrize("signal", OTLP_SIGNALS)
 @pytest.mark.parametrize("body", [b"\xff", b"garbage", b"\x0a\x7fshort", b"\x0a" * 50, b'{"resourceSpans": []}'])
 def test_bytes_that_are_no_request_are_refused(signal: Signal, body: bytes) -> None:
     with pytest.raises(BodyError, match=f"cannot read the body as an OTLP {signal} request"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from otlp import MINUTE_NS, SECOND_NS, gauge, metric_request, number, span, trace_request
+from otlp import MINUTE_NS, SECOND_NS, counter, gauge, metric_request, number, span, trace_request
 from tocsin.model.tenant import PLATFORM, Scope
 from tocsin.model.window import Window
 from tocsin.query.active import active_requests
@@ -58,7 +58,7 @@ def test_senders_are_processes_with_what_they_dropped(store: TelemetryStore, put
         point = number(value, time_ns=now - age_seconds * SECOND_NS, attrs=attrs)
         point.start_time_unix_nano = now - 3600 * SECOND_NS
         resource = {"service.name": "shop", "service.instance.id": instance, "telemetry.sdk.name": "tocsin"}
-        return metric_request([gauge(name, [point])], resource)
+        return metric_request([counter(name, [point])], resource)
 
     put(
         health("one", "tocsin.sdk.dropped", 5, 60, reason="full"),
@@ -71,7 +71,7 @@ def test_senders_are_processes_with_what_they_dropped(store: TelemetryStore, put
     )
     found = {(sender.service, sender.instance): sender for sender in senders(store, PLATFORM)}
     assert set(found) == {("shop", "one"), ("shop", "two"), ("legacy", "")}
-    assert found["shop", "one"] == Sender("shop", "one", now - 5 * SECOND_NS, 7)
+    assert found["shop", "one"] == Sender("shop", "one", (now - 5 * SECOND_NS) // 10**6 * 10**6, 15)
     assert found["shop", "two"].dropped == 0
     assert found["legacy", ""].newest_ns == now - SECOND_NS
     assert [sender.service for sender in senders(store, Scope.of("acme"))] == ["legacy"]

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from conftest import spooled
 from engine_slot import EngineSlot
 from otlp import (
     SECOND_NS,
     attributes,
+    counter,
     exception,
     gauge,
     log_record,
@@ -31,7 +33,6 @@ from tocsin.model.tenant import PLATFORM, Scope
 from tocsin.model.window import Window
 from tocsin.query import active, errors, otlp, red, senders, tenants, traces
 from tocsin.query.filters import Filter
-from tocsin.storage.telemetry.decode import Signal
 from tocsin.storage.telemetry.engine import EngineError
 from tocsin.storage.telemetry.spool import write_messages
 from tocsin.storage.telemetry.store import TENANT_TABLES, TENANT_VIEWS, TelemetryStore
@@ -102,7 +103,7 @@ def telemetry_of(tenant: str, trace_id: bytes) -> list[Any]:
     request = trace_request(spans, resource)
     request.resource_spans[0].scope_spans[0].scope.CopyFrom(InstrumentationScope(name=name, version=name))
     points = [number(5, time_ns=NOW, attrs=own)]
-    metrics = [gauge("http.server.active_requests", points), gauge("tocsin.sdk.dropped", points)]
+    metrics = [gauge("http.server.active_requests", points), counter("tocsin.sdk.dropped", points)]
     return [
         request,
         metric_request(metrics, resource),
@@ -118,9 +119,10 @@ def planted(engine_slot: EngineSlot, tmp_path_factory: pytest.TempPathFactory) -
     for table in TENANT_TABLES:
         engine.execute(f"TRUNCATE TABLE {table}")
     for tenant, trace_id in (("acme", b"a" * 16), ("globex", GLOBEX_TRACE)):
-        for signal, request in zip(Signal, telemetry_of(tenant, trace_id), strict=True):
-            write_messages(folder / "segment", [request.SerializeToString()])
-            engine.insert_segment(signal, folder / "segment", f"{folder}-{tenant}-{signal}")
+        for signal, messages in spooled(telemetry_of(tenant, trace_id)).items():
+            if messages:
+                write_messages(folder / "segment", messages)
+                engine.insert_segment(signal, folder / "segment", f"{folder}-{tenant}-{signal}")
     return TelemetryStore(engine)
 
 

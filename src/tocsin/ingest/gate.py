@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from tocsin.ingest import counters
 from tocsin.ingest.known_series import KnownSeries, SeriesSettings
+from tocsin.ingest.otlp_series import has_request_metrics, read_otlp
 from tocsin.ingest.sample_batch import Collected, TimeBounds
 from tocsin.ingest.validate import Bounds, Checked, check
 from tocsin.model.settings import setting
@@ -142,13 +143,32 @@ class Gate:
         """
         checked = check(signal, body, request, self._bounds())
         self._require_allowance(key, checked.items)
-        stored = self._append({signal: checked.message} if checked.items else {})
+        if signal is Signal.METRICS:
+            stored, checked = self._admit_metrics(checked, key)
+        else:
+            stored = self._append({signal: checked.message} if checked.items else {})
         counters.items.labels(signal).inc(checked.items)
         counters.rejected_items.labels(signal).inc(checked.rejected)
         return Admission(stored, checked)
 
-    def admit_samples(self, read: ReadSamples, body: Any, key: Key | None) -> tuple[Future[bool], Collected]:
-        """Read the samples in `body` and append them to the spool.
+    def _admit_metrics(self, checked: Checked, key: Key | None) -> tuple[Future[bool], Checked]:
+        """OTLP metrics: series for all of them but our SDK's counts of requests, which go on as they came."""
+        beside = {Signal.METRICS: checked.message} if has_request_metrics(checked.message) else {}
+        stored, collected = self.admit_samples(read_otlp, checked.message, key, beside, needs_allowance=False)
+        explanation = "; ".join(part for part in (checked.explanation, collected.explanation) if part)
+        left_out = collected.rejected
+        return stored, Checked(checked.message, checked.items - left_out, checked.rejected + left_out, explanation)
+
+    def admit_samples(
+        self,
+        read: ReadSamples,
+        body: Any,
+        key: Key | None,
+        beside: dict[Signal, bytes] | None = None,
+        *,
+        needs_allowance: bool = True,
+    ) -> tuple[Future[bool], Collected]:
+        """Read the samples in `body` and append them to the spool, with the messages `beside`.
 
         What cannot be stored is left out and told in `Collected`. Raises Refused as `admit` does, and what `read`
         raises.
@@ -163,8 +183,9 @@ class Gate:
             known.sweep(now_ms)
             collected = read(known, body, key_id, bounds)
         try:
-            self._require_allowance(key, collected.samples + collected.histograms)
-            stored = self._append(collected.messages)
+            if needs_allowance:
+                self._require_allowance(key, collected.samples + collected.histograms)
+            stored = self._append(collected.messages | (beside or {}))
         except Refused:
             known.withdraw(collected.announced)
             raise

@@ -88,13 +88,16 @@ def _double(number: int, value: float) -> bytes:
 
 
 def _indexes(number: int, buckets: Mapping[int, float]) -> bytes:
-    packed = b"".join(varint(_zigzag(index)) for index in buckets)
-    return _key(number, 2) + varint(len(packed)) + packed
+    return _packed(number, b"".join(varint(_zigzag(index)) for index in buckets))
 
 
 def _doubles(number: int, values: Any) -> bytes:
-    packed = b"".join(struct.pack("<d", value) for value in values)
-    return _key(number, 2) + varint(len(packed)) + packed
+    return _packed(number, b"".join(struct.pack("<d", value) for value in values))
+
+
+def _packed(number: int, values: bytes) -> bytes:
+    """A field of many numbers; the engine cannot read one of none."""
+    return _key(number, 2) + varint(len(values)) + values if values else b""
 
 
 def _zigzag(value: int) -> int:

@@ -22,8 +22,9 @@ from tocsin.storage.telemetry.spool import varint
 Times = npt.NDArray[np.int64]
 Slots = npt.NDArray[np.intp]
 
-DAY_MS = 86_400_000
+DAY_MS, HOUR_MS = 86_400_000, 3_600_000
 IDLE_MS = 26 * 3_600_000  # after which a series is forgotten
+SETTLED_MS = 300_000  # how long after its end an hour's samples are no news
 NEVER = -1  # a day
 SAMPLE_TAIL_BYTES = 16  # value and time of a sample row
 
@@ -85,6 +86,7 @@ class KnownSeries:
         self.lock = threading.Lock()
         self.slots: dict[int, int] = {}
         self.heads: list[bytes] = []
+        self.noted: dict[int, int] = {}  # metadata by hash, and the day on which they were handed on
         self._tenants: list[str] = []
         self._keys: list[str] = []
         self._last_ms = np.zeros(1024, np.int64)
@@ -92,6 +94,8 @@ class KnownSeries:
         self._per_tenant: Counter[str] = Counter()
         self._per_key: Counter[str] = Counter()
         self._swept_day = NEVER
+        self.settled_ms = 0  # samples from before come late
+        self.late_hours: set[int] = set()
 
     def __len__(self) -> int:
         return len(self.heads)
@@ -124,6 +128,8 @@ class KnownSeries:
 
     def follow(self, slots: Slots, times: Times) -> tuple[int, int]:
         """Take note of samples; how many of them are older than, and as old as, the series' newest before them."""
+        if int(times.min()) < self.settled_ms:
+            self.late_hours.update((np.unique(times[times < self.settled_ms]) // HOUR_MS).tolist())
         newest = self._last_ms[slots]
         older, same = int(np.count_nonzero(times < newest)), int(np.count_nonzero(times == newest))
         np.maximum.at(self._last_ms, slots, times)
@@ -147,8 +153,15 @@ class KnownSeries:
         with self.lock:
             self._days[[slot for slot in slots if slot < len(self.heads)]] = NEVER
 
+    def take_late_hours(self) -> set[int]:
+        """The hours (since 1970) for which samples came after they were over; asked again, none of them."""
+        with self.lock:
+            late, self.late_hours = self.late_hours, set()
+        return late
+
     def sweep(self, now_ms: int) -> None:
         """Forget, once a day, the series that had no sample for about a day."""
+        self.settled_ms = (now_ms - SETTLED_MS) // HOUR_MS * HOUR_MS
         day = now_ms // DAY_MS
         if day == self._swept_day:
             return
@@ -156,6 +169,7 @@ class KnownSeries:
         if is_first:
             return
         count = len(self.heads)
+        self.noted.clear()
         kept = np.flatnonzero(self._last_ms[:count] >= now_ms - IDLE_MS)
         moved = np.full(count, NEVER, np.int64)
         moved[kept] = np.arange(len(kept))
@@ -190,6 +204,6 @@ def _head(identity: Identity) -> bytes:
     fields = (
         b"\x1a" + varint(len(tenant)) + tenant
         + b"\x22" + varint(len(name)) + name
-        + b"\x29" + struct.pack("<Q", series_id(identity.tenant, identity.labels))
+        + b"\x29" + struct.pack("<Q", series_id(identity.tenant, identity.labels, is_delta=identity.is_delta))
     )  # fmt: skip
     return b"\x0a" + varint(len(fields) + SAMPLE_TAIL_BYTES) + fields

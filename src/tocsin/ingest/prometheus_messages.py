@@ -15,7 +15,21 @@ from tocsin.storage.telemetry.messages import Field, Message
 
 TYPES = {
     name: descriptor_pb2.FieldDescriptorProto.Type.Value(f"TYPE_{name.upper()}")
-    for name in ("string", "bytes", "bool", "double", "int32", "sint32", "int64", "sint64", "uint32", "uint64")
+    for name in (
+        "string",
+        "bytes",
+        "bool",
+        "double",
+        "int32",
+        "sint32",
+        "int64",
+        "sint64",
+        "sfixed64",
+        "uint32",
+        "uint64",
+        "fixed32",
+        "fixed64",
+    )
 }
 
 LABEL = Message("Label", (Field(1, "string", "name"), Field(2, "string", "value")))

@@ -17,10 +17,12 @@ TENANT_LABELS = ("tocsin.tenant", "tocsin_tenant", "tenant.id", "tenant_id", "te
 _UNESCAPED = re.compile(r"[^a-zA-Z0-9_]")
 
 
-def series_id(tenant: str, labels: Labels) -> int:
-    """64 bits that stand for a series."""
+def series_id(tenant: str, labels: Labels, *, is_delta: bool = False) -> int:
+    """64 bits that stand for a series; the same labels with the other temporality are another one."""
     text = "\0".join([part for pair in labels for part in pair])
-    return int.from_bytes(hashlib.sha256(f"{tenant}\0\0{text}".encode()).digest()[:8], "little")
+    return int.from_bytes(
+        hashlib.sha256(f"{tenant}\0{'delta' if is_delta else ''}\0{text}".encode()).digest()[:8], "little"
+    )
 
 
 def tenant_of(labels: Mapping[str, str]) -> str:

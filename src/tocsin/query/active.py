@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from tocsin.model.tenant import Scope
 from tocsin.query.filters import Filter, seconds_text
 from tocsin.query.red import step_times
+from tocsin.query.series_samples import series_samples
 from tocsin.storage.telemetry.store import TelemetryStore
 
 FRESH_SECONDS = 60
@@ -28,17 +29,14 @@ def active_requests(store: TelemetryStore, scope: Scope, filter: Filter, points:
     aligned = filter.aligned(step)
     aligned = replace(aligned, method=None, route=None)  # the metric has no such dimensions
     conditions = aligned.conditions()
-    source = f"FROM metric_points AS p WHERE name = 'http.server.active_requests' AND {conditions}"
+    source = f"FROM ({series_samples('http_server_active_requests')}) AS p WHERE {conditions}"
     per_process = (
-        f"SELECT service, instance, tenant, toUnixTimestamp(toStartOfInterval(p.time, INTERVAL {step} SECOND)) AS at, "
-        f"max(p.value) AS highest {source} GROUP BY service, instance, tenant, at"
+        f"SELECT series, toUnixTimestamp(toStartOfInterval(p.time, INTERVAL {step} SECOND)) AS at, "
+        f"max(p.value) AS highest {source} GROUP BY series, at"
     )
     narrowed, parameters = filter.narrowed(scope), aligned.parameters()
     found = dict(store.read(narrowed, f"SELECT at, sum(highest) FROM ({per_process}) GROUP BY at", **parameters).rows)
-    latest = (
-        f"SELECT argMax(p.value, p.time) AS latest {source} AND p.time > {{fresh:DateTime64(9)}} "
-        f"GROUP BY service, instance, tenant"
-    )
+    latest = f"SELECT argMax(p.value, p.time) AS latest {source} AND p.time > {{fresh:DateTime64(9)}} GROUP BY series"
     fresh = seconds_text(filter.window.end_ns - FRESH_SECONDS * 10**9)
     sql = f"SELECT count(), sum(latest) FROM ({latest})"
     ((reports, value),) = store.read(narrowed, sql, **parameters, fresh=fresh).rows

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tocsin.model.tenant import Scope
-from tocsin.query.filters import Filter
+from tocsin.model.window import Window
+from tocsin.query.filters import Filter, seconds_text
+from tocsin.query.series_samples import series_samples
 from tocsin.storage.telemetry.store import TelemetryStore
 
-OVERHEAD = "tocsin.sdk.overhead.duration"
-SHED = "tocsin.sdk.shed.level"
-DROPPED = "tocsin.sdk.dropped"
+OVERHEAD = "tocsin_sdk_overhead_duration_seconds"
+SHED = "tocsin_sdk_shed_level_ratio"
+DROPPED = "tocsin_sdk_dropped_total"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +34,20 @@ def sdk_cost(store: TelemetryStore, scope: Scope, filter: Filter) -> SdkCost | N
     Processes serve all tenants, so these figures belong to the platform and a chosen tenant narrows nothing.
     """
     asked = replace(filter, tenant=None, method=None, route=None)
+    samples = series_samples(OVERHEAD, SHED, DROPPED)
+    # A counter counts from what it had reached before the window.
+    day = replace(asked, window=Window(asked.window.start_ns - 86_400 * 10**9, asked.window.end_ns))
     newest = (
-        f"SELECT name, instance, attributes['instrument'] AS instrument, argMax(value, p.time) AS latest, "
-        f"max(value) - if(min(p.start) < {{start:DateTime64(9)}}, min(value), 0) AS gained FROM metric_points AS p "
-        f"WHERE name IN ('{OVERHEAD}', '{SHED}', '{DROPPED}') AND {asked.conditions('p.time')} "
-        f"GROUP BY name, instance, attributes"
+        f"SELECT any(name) AS name, any(instance) AS instance, any(labels['instrument']) AS instrument, "
+        f"argMax(value, p.time) AS latest, max(value) - maxIf(value, p.time < {{within:DateTime64(9)}}) AS gained "
+        f"FROM ({samples}) AS p WHERE {day.conditions('p.time')} GROUP BY series "
+        f"HAVING max(p.time) >= {{within:DateTime64(9)}}"
     )
     sql = (
         f"SELECT name, instrument, avg(latest), max(latest), sum(gained), uniqExact(instance) "
         f"FROM ({newest}) GROUP BY name, instrument"
     )
-    rows = store.read(scope, sql, **asked.parameters()).rows
+    rows = store.read(scope, sql, **day.parameters(), within=seconds_text(asked.window.start_ns)).rows
     if not rows:
         return None
     costs = {instrument: mean for name, instrument, mean, *_ in rows if name == OVERHEAD}

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tocsin.model.tenant import Scope
+from tocsin.query.series_samples import series_samples
 from tocsin.storage.telemetry.store import TelemetryStore
 
 RECENT = "now() - INTERVAL 15 MINUTE"
+DROPPED, EXPORTED = "tocsin_sdk_dropped_total", "tocsin_sdk_exported_total"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +26,11 @@ def senders(store: TelemetryStore, scope: Scope) -> list[Sender]:
     """Processes by service name; those that send spans only count as one per service."""
     sql = f"""
         SELECT service, instance, toUnixTimestamp64Nano(max(newest)) AS newest_ns, sum(dropped) AS dropped FROM (
-            SELECT service, instance, max(p.time) AS newest,
-                if(name = 'tocsin.sdk.dropped', max(p.value) - if(min(start) < {RECENT}, min(p.value), 0), 0) AS dropped
-            FROM metric_points AS p
-            WHERE p.time > {RECENT} AND name IN ('tocsin.sdk.dropped', 'tocsin.sdk.exported')
-            GROUP BY service, instance, name, attributes
+            SELECT any(service) AS service, any(instance) AS instance, max(p.time) AS newest,
+                if(any(name) = '{DROPPED}', max(p.value) - maxIf(p.value, p.time <= {RECENT}), 0) AS dropped
+            FROM ({series_samples(DROPPED, EXPORTED)}) AS p
+            WHERE p.time > now() - INTERVAL 1 DAY
+            GROUP BY series HAVING newest > {RECENT}
             UNION ALL
             SELECT service, '' AS instance, max(s.start), 0 FROM spans AS s
             WHERE s.start > {RECENT} AND sdk != 'tocsin' GROUP BY service

@@ -1,18 +1,22 @@
 """Series and their samples out of the store, as NumPy arrays: what PromQL reads from.
 
 A selector is answered in two steps: the series that match, with an id each, then the samples of these ids. All of it
-within a tenant scope.
+within a tenant scope. The request metrics of the catalogue come from the rollups (`catalog`), long ranges from the
+downsampled tables (`downsampled`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from tocsin.model.histogram import NativeHistogram
+from tocsin.model.labels import METRIC_NAME
 from tocsin.model.tenant import Scope
+from tocsin.query import catalog, downsampled, native_histograms
 from tocsin.query.matching import series_condition
 from tocsin.query.promql.source import Hints, Matcher, Series
 from tocsin.storage.telemetry.engine import Value
@@ -21,6 +25,8 @@ from tocsin.storage.telemetry.store import TelemetryStore
 Times = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 Samples = tuple[Times, Values]
+
+ACTIVE_REQUESTS, ACTIVE_REQUESTS_STORED = "http_requests_active", "http_server_active_requests"
 
 
 class TooManySeriesError(Exception):
@@ -37,6 +43,15 @@ class Found:
     is_delta: bool
 
 
+@dataclass(slots=True)
+class _Parts:
+    """What is stored of one label set, under however many ids."""
+
+    labels: dict[str, str]
+    samples: list[Samples] = field(default_factory=list)
+    histograms: dict[int, NativeHistogram] = field(default_factory=dict)
+
+
 class StoreSource:
     """Fills PromQL's `Source` from the store, within a scope."""
 
@@ -50,15 +65,20 @@ class StoreSource:
 
         Raises TooManySeriesError, QueryTimeoutError or EngineError.
         """
-        found = self.find(matchers, start_ms, end_ms)
-        samples = self._samples(found, start_ms, end_ms)
-        selected = [
-            Series(series.labels, *samples[series.id]) for series in found if samples.get(series.id) is not None
-        ]
-        return sorted(selected, key=lambda series: sorted(series.labels.items()))
+        selected = {
+            tuple(sorted(series.labels.items())): series
+            for series in catalog.select(self._store, self._scope, matchers, start_ms, end_ms, hints)
+        }
+        stored, renamed = _renamed(matchers)
+        for parts in self._parts(self.find(stored, start_ms, end_ms), start_ms, end_ms, hints):
+            labels = {**parts.labels, METRIC_NAME: renamed} if renamed else parts.labels
+            series = _joined(labels, parts)
+            if len(series.timestamps):
+                selected[tuple(sorted(labels.items()))] = series
+        return [selected[key] for key in sorted(selected)]
 
     def find(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[Found]:
-        """The series that match. Raises TooManySeriesError."""
+        """The stored series that match. Raises TooManySeriesError."""
         condition, parameters = series_condition(matchers, start_ms, end_ms)
         sql = (
             f"SELECT toString(id), any(name), any(labels), any(is_delta) FROM series WHERE {condition} GROUP BY id "
@@ -69,39 +89,140 @@ class StoreSource:
             raise TooManySeriesError(
                 f"cannot read more than {self._max_series} series at once; name a metric or add label matchers"
             )
-        return [Found(int(id), name, labels, bool(is_delta)) for id, name, labels, is_delta in rows]
+        return [
+            Found(int(id), name, {key: value for key, value in labels.items() if value}, bool(is_delta))
+            for id, name, labels, is_delta in rows
+        ]
 
-    def _samples(self, found: list[Found], start_ms: int, end_ms: int) -> dict[int, Samples]:
+    def _parts(self, found: list[Found], start_ms: int, end_ms: int, hints: Hints) -> Iterable[_Parts]:
         plain = [series for series in found if not series.is_delta]
-        return self._read("samples", plain, start_ms, end_ms)
+        delta = [series for series in found if series.is_delta]
+        samples = self._plain_samples(plain, start_ms, end_ms, hints) | self._delta_samples(delta, start_ms, end_ms)
+        histograms = native_histograms.read(self._store, self._scope, _ids(found), start_ms, end_ms)
+        by_labels: dict[tuple[tuple[str, str], ...], _Parts] = {}
+        for series in found:
+            parts = by_labels.setdefault(tuple(sorted(series.labels.items())), _Parts(series.labels))
+            if series.id in samples:
+                parts.samples.append(samples[series.id])
+            parts.histograms |= histograms.get(series.id, {})
+        return by_labels.values()
 
-    def _read(self, table: str, found: list[Found], start_ms: int, end_ms: int, final: str = "") -> dict[int, Samples]:
+    def _plain_samples(self, found: list[Found], start_ms: int, end_ms: int, hints: Hints) -> dict[int, Samples]:
+        if not found:
+            return {}
+        choice = downsampled.choose(self._store, hints, start_ms, end_ms)
+        if choice is None:
+            return self._read("samples", found, start_ms, end_ms)
+        coarse = downsampled.read(self._store, self._scope, choice, _ids(found), start_ms, choice.until_ms)
+        fresh = self._read("samples", found, choice.until_ms, end_ms)
+        return downsampled.continued(coarse, fresh)
+
+    def _delta_samples(self, found: list[Found], start_ms: int, end_ms: int) -> dict[int, Samples]:
+        """Increases made cumulative: what came before the range is the base, and each adds to it."""
+        if not found:
+            return {}
+        increases = self._read("deltas", found, start_ms, end_ms, value="sum(value)", by=", time")
+        bases = self._bases([series for series in found if series.id in increases], start_ms)
+        return {id: (times, bases.get(id, 0.0) + np.cumsum(values)) for id, (times, values) in increases.items()}
+
+    def _bases(self, found: list[Found], at_ms: int) -> dict[int, float]:
+        hour_ms = at_ms // 3_600_000 * 3_600_000
+        named = "name IN {names:Array(String)} AND series IN {ids:Array(UInt64)}"
+        sql = (
+            f"SELECT series, sum(total) AS base FROM ("
+            f"SELECT series, sum(value) AS total FROM deltas_1h WHERE {named} "
+            f"AND time < fromUnixTimestamp64Milli({{hour:Int64}}) GROUP BY series UNION ALL "
+            f"SELECT series, sum(value) AS total FROM deltas WHERE {named} "
+            f"AND time >= fromUnixTimestamp64Milli({{hour:Int64}}) AND time <= fromUnixTimestamp64Milli({{at:Int64}}) "
+            f"GROUP BY series) GROUP BY series"
+        )
+        columns = self._store.read_arrays(self._scope, sql, **_named(found), hour=hour_ms, at=at_ms)
+        return dict(zip(map(int, columns["series"]), map(float, columns["base"]), strict=True)) if columns else {}
+
+    def _read(
+        self,
+        table: str,
+        found: list[Found],
+        start_ms: int,
+        end_ms: int,
+        *,
+        value: str = "value",
+        by: str = "",
+        final: str = "",
+    ) -> dict[int, Samples]:
         """Samples by series id, each in the order of time, one for every time."""
         if not found:
             return {}
-        sql = (
-            f"SELECT series, groupArray(toUnixTimestamp64Milli(time)) AS times, groupArray(value) AS values "
-            f"FROM {table} {final} WHERE name IN {{names:Array(String)}} AND series IN {{ids:Array(UInt64)}} "
-            f"AND time > fromUnixTimestamp64Milli({{start:Int64}}) AND time <= fromUnixTimestamp64Milli({{end:Int64}}) "
-            f"GROUP BY series"
+        within = (
+            "name IN {names:Array(String)} AND series IN {ids:Array(UInt64)} AND "
+            "time > fromUnixTimestamp64Milli({start:Int64}) AND time <= fromUnixTimestamp64Milli({end:Int64})"
         )
-        parameters: dict[str, Value] = {
-            "names": sorted({series.name for series in found}),
-            "ids": [series.id for series in found],
-            "start": start_ms,
-            "end": end_ms,
-        }
-        columns = self._store.read_arrays(self._scope, sql, **parameters)
+        rows = f"SELECT series, time, {value} AS amount FROM {table} {final} WHERE {within}"
+        rows += f" GROUP BY series{by}" if by else ""
+        sql = (
+            f"SELECT series, groupArray(toUnixTimestamp64Milli(time)) AS times, groupArray(amount) AS amounts "
+            f"FROM ({rows}) GROUP BY series"
+        )
+        columns = self._store.read_arrays(self._scope, sql, **_named(found), start=start_ms, end=end_ms)
         if not columns:
             return {}
-        return {
-            int(id): _in_order(times, values)
-            for id, times, values in zip(columns["series"], columns["times"], columns["values"], strict=True)
+        read = {
+            int(id): in_order(times, values)
+            for id, times, values in zip(columns["series"], columns["times"], columns["amounts"], strict=True)
         }
+        doubled = [series for series in found if series.id in read and _has_doubles(read[series.id][0])]
+        if doubled and not final:
+            # Written more than once and not merged yet: the engine knows which was last.
+            read |= self._read(table, doubled, start_ms, end_ms, value=value, by=by, final="FINAL")
+        return read
 
 
-def _in_order(times: Times, values: Values) -> Samples:
+def in_order(times: Times, values: Values) -> Samples:
+    """Sorted by time."""
     if len(times) < 2 or (np.diff(times) > 0).all():
         return times, values
     order = np.argsort(times, kind="stable")
     return times[order], values[order]
+
+
+def _has_doubles(times: Times) -> bool:
+    return len(times) > 1 and bool((np.diff(times) == 0).any())
+
+
+def _ids(found: Iterable[Found]) -> dict[int, str]:
+    return {series.id: series.name for series in found}
+
+
+def _named(found: Iterable[Found]) -> dict[str, Value]:
+    ids = _ids(found)
+    return {"names": sorted(set(ids.values())), "ids": list(ids)}
+
+
+def _renamed(matchers: Sequence[Matcher]) -> tuple[Sequence[Matcher], str]:
+    """The catalogue's name for requests being served stands for what OpenTelemetry calls it."""
+    if any(m.name == METRIC_NAME and m.operator == "=" and m.value == ACTIVE_REQUESTS for m in matchers):
+        stored = [
+            replace(m, value=ACTIVE_REQUESTS_STORED) if m.name == METRIC_NAME and m.operator == "=" else m
+            for m in matchers
+        ]
+        return stored, ACTIVE_REQUESTS
+    return matchers, ""
+
+
+def _joined(labels: dict[str, str], parts: _Parts) -> Series:
+    """All samples of one label set in the order of time; a histogram has the value NaN beside it."""
+    samples = parts.samples
+    if not parts.histograms and len(samples) == 1:
+        return Series(labels, *samples[0])
+    histogram_times = np.array(sorted(parts.histograms), np.int64)
+    times = np.concatenate([*(times for times, _ in samples), histogram_times])
+    values = np.concatenate([*(values for _, values in samples), np.full(len(histogram_times), np.nan)])
+    times, first = np.unique(times, return_index=True)
+    values = values[first]
+    if not parts.histograms:
+        return Series(labels, times, values)
+    histograms = [parts.histograms.get(time) for time in times.tolist()]
+    for index, histogram in enumerate(histograms):
+        if histogram is not None and native_histograms.is_stale(histogram):
+            values[index], histograms[index] = histogram.sum, None
+    return Series(labels, times, values, histograms)

@@ -11,10 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
-    ExponentialHistogramDataPoint,
-    HistogramDataPoint,
     Metric,
-    SummaryDataPoint,
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -229,7 +226,7 @@ def test_tenant_is_found_under_each_name_on_item_then_resource(
         log_request([log_record(attrs=attrs or {"other": 1})], resource),
         metric_request([gauge("g", [number(1, attrs=attrs)])], resource),
     )
-    for table in ("spans", "logs", "metric_points"):
+    for table in ("spans", "logs", "samples"):
         assert rows(store, f"SELECT tenant FROM {table}") == [{"tenant": expected}], table
 
 
@@ -286,155 +283,6 @@ def test_log_keeps_every_field(store: TelemetryStore, put: Any) -> None:
     assert found[1]["at"] == NOW_NS + 9  # a record without a time of its own has the collector's
 
 
-def test_numbers_keep_value_and_kind(store: TelemetryStore, put: Any) -> None:
-    total = Metric(name="total", unit="1", description="All of it")
-    total.sum.aggregation_temporality = CUMULATIVE  # type: ignore[assignment]
-    total.sum.is_monotonic = True
-    total.sum.data_points.append(number(5))
-    put(metric_request([gauge("level", [number(1.5), number(0.0), number(0), number(-3)]), total]))
-    found = rows(
-        store,
-        "SELECT name, type, value, is_integer, temporality, is_monotonic, unit, description FROM metric_points "
-        "ORDER BY name, value, is_integer",
-    )
-    assert [(row["value"], row["is_integer"]) for row in found if row["name"] == "level"] == [
-        (-3, True),
-        (0, False),
-        (0, True),
-        (1.5, False),
-    ]
-    assert found[-1] == {
-        "name": "total",
-        "type": "sum",
-        "value": 5,
-        "is_integer": True,
-        "temporality": "cumulative",
-        "is_monotonic": True,
-        "unit": "1",
-        "description": "All of it",
-    }
-
-
-def test_histogram_keeps_buckets_and_optional_figures(store: TelemetryStore, put: Any) -> None:
-    metric = Metric(name="h")
-    metric.histogram.aggregation_temporality = DELTA  # type: ignore[assignment]
-    full = HistogramDataPoint(
-        time_unix_nano=NOW_NS,
-        start_time_unix_nano=NOW_NS - SECOND_NS,
-        count=6,
-        sum=0.0,
-        min=-1.0,
-        max=4.0,
-        bucket_counts=[1, 2, 3],
-        explicit_bounds=[0.5, 1.0],
-    )
-    full.exemplars.add(as_double=0.7, trace_id=b"t" * 16)
-    metric.histogram.data_points.extend([full, HistogramDataPoint(time_unix_nano=NOW_NS + 1, count=2)])
-    put(metric_request([metric]))
-    found = rows(
-        store,
-        "SELECT type, temporality, count, sum, min, max, bucket_counts, bounds, length(exemplars) AS exemplars, "
-        "toUnixTimestamp64Nano(start) AS start FROM metric_points ORDER BY time",
-    )
-    assert found[0] == {
-        "type": "histogram",
-        "temporality": "delta",
-        "count": 6,
-        "sum": 0.0,
-        "min": -1.0,
-        "max": 4.0,
-        "bucket_counts": [1, 2, 3],
-        "bounds": [0.5, 1.0],
-        "exemplars": 1,
-        "start": NOW_NS - SECOND_NS,
-    }
-    assert (found[1]["sum"], found[1]["min"], found[1]["max"]) == (None, None, None)
-
-
-def test_exemplars_are_kept_to_the_byte(store: TelemetryStore, put: Any) -> None:
-    point = number(1.0)
-    point.exemplars.add(as_double=0.7, time_unix_nano=NOW_NS, trace_id=b"t" * 16, span_id=b"s" * 8)
-    point.exemplars[0].filtered_attributes.extend(attributes({"user": "ann"}))
-    put(metric_request([gauge("g", [point])]))
-    (row,) = rows(store, "SELECT hex(exemplars[1]) AS kept FROM metric_points")
-    assert bytes.fromhex(row["kept"]) == point.exemplars[0].SerializeToString()
-
-
-def test_exponential_histogram_keeps_both_sides(store: TelemetryStore, put: Any) -> None:
-    metric = Metric(name="e")
-    metric.exponential_histogram.aggregation_temporality = CUMULATIVE  # type: ignore[assignment]
-    point = ExponentialHistogramDataPoint(
-        time_unix_nano=NOW_NS, count=9, sum=1.5, scale=-3, zero_count=2, zero_threshold=0.25, min=-2.0, max=8.0
-    )
-    point.positive.offset, point.negative.offset = -7, 5
-    point.positive.bucket_counts.extend([1, 0, 2])
-    point.negative.bucket_counts.extend([4])
-    metric.exponential_histogram.data_points.append(point)
-    put(metric_request([metric]))
-    assert rows(
-        store,
-        "SELECT type, temporality, count, sum, scale, zero_count, zero_threshold, min, max, offset, bucket_counts, "
-        "negative_offset, negative_counts FROM metric_points",
-    ) == [
-        {
-            "type": "exponential",
-            "temporality": "cumulative",
-            "count": 9,
-            "sum": 1.5,
-            "scale": -3,
-            "zero_count": 2,
-            "zero_threshold": 0.25,
-            "min": -2.0,
-            "max": 8.0,
-            "offset": -7,
-            "bucket_counts": [1, 0, 2],
-            "negative_offset": 5,
-            "negative_counts": [4],
-        }
-    ]
-
-
-def test_summary_keeps_quantiles(store: TelemetryStore, put: Any) -> None:
-    metric = Metric(name="s")
-    point = SummaryDataPoint(time_unix_nano=NOW_NS, count=4, sum=2.0, attributes=attributes({"tenant": "acme"}))
-    point.quantile_values.add(quantile=0.5, value=0.1)
-    point.quantile_values.add(quantile=0.99, value=0.9)
-    metric.summary.data_points.append(point)
-    put(metric_request([metric]))
-    (row,) = rows(store, "SELECT type, count, sum, min, quantiles, tenant FROM metric_points")
-    assert row == {
-        "type": "summary",
-        "count": 4,
-        "sum": 2.0,
-        "min": None,
-        "quantiles": [[0.5, 0.1], [0.99, 0.9]],
-        "tenant": "acme",
-    }
-
-
-def test_all_kinds_of_metric_fit_in_one_message(store: TelemetryStore, put: Any) -> None:
-    kinds = [
-        gauge("gauge", [number(1)]),
-        Metric(name="sum"),
-        Metric(name="hist"),
-        Metric(name="exp"),
-        Metric(name="sum4"),
-    ]
-    kinds[1].sum.data_points.append(number(2))
-    kinds[2].histogram.data_points.append(HistogramDataPoint(time_unix_nano=NOW_NS, count=3))
-    kinds[3].exponential_histogram.data_points.append(ExponentialHistogramDataPoint(time_unix_nano=NOW_NS, count=4))
-    kinds[4].summary.data_points.append(SummaryDataPoint(time_unix_nano=NOW_NS, count=5))
-    put(metric_request([*kinds, Metric(name="empty")]))
-    found = rows(store, "SELECT type, value + count AS figure FROM metric_points ORDER BY figure")
-    assert [(row["type"], row["figure"]) for row in found] == [
-        ("gauge", 1),
-        ("sum", 2),
-        ("histogram", 3),
-        ("exponential", 4),
-        ("summary", 5),
-    ]
-
-
 def test_item_times_beyond_int64_do_not_break_a_segment(store: TelemetryStore, put: Any) -> None:
     far = 2**64 - 1
     point = number(1)
@@ -444,8 +292,9 @@ def test_item_times_beyond_int64_do_not_break_a_segment(store: TelemetryStore, p
         log_request([log_record(observed_time_unix_nano=far)]),
         metric_request([gauge("g", [point])]),
     )
-    for table in ("spans", "logs", "metric_points"):
-        assert rows(store, f"SELECT count() AS n FROM {table}") == [{"n": 1}], table
+    for table in ("spans", "logs", "samples"):
+        where = " WHERE name = 'g'" if table == "samples" else ""
+        assert rows(store, f"SELECT count() AS n FROM {table}{where}") == [{"n": 1}], table
 
 
 def test_enumerations_from_the_future_do_not_break_a_segment(store: TelemetryStore, put: Any) -> None:
@@ -460,7 +309,7 @@ def test_enumerations_from_the_future_do_not_break_a_segment(store: TelemetrySto
     )
     found = stored_span(store, sent)
     assert (found.kind, found.status) == ("unspecified", "unset")
-    assert rows(store, "SELECT temporality FROM metric_points") == [{"temporality": "unspecified"}]
+    assert rows(store, "SELECT is_delta FROM series WHERE name = 'm'") == [{"is_delta": False}]
 
 
 def test_spans_of_very_many_days_fit_in_one_segment(store: TelemetryStore, put: Any) -> None:

@@ -35,7 +35,7 @@ def definitions(engine: ChdbEngine) -> dict[str, str]:
 
 
 def test_migration_runs_each_file_once(fresh: ChdbEngine) -> None:
-    assert migrate(fresh) == ["0001_spans.sql", "0002_metric_points.sql", "0003_logs.sql"]
+    assert migrate(fresh) == ["0001_spans.sql", "0002_metric_points.sql", "0003_logs.sql", "0004_series.sql"]
     before = definitions(fresh)
     assert migrate(fresh) == []
     assert definitions(fresh) == before
@@ -71,7 +71,7 @@ def test_migration_resumes_after_a_crash_between_any_two_statements(no_engine: E
                 pass
     applied += migrate(engine)
     assert {*TENANT_TABLES, "red_from_spans", "red_1m_from_10s", "red_1h_from_1m"} <= set(definitions(engine))
-    assert applied[-1] == "0003_logs.sql"
+    assert applied[-1] == "0004_series.sql"
     engine.close()
 
 
@@ -96,7 +96,12 @@ def test_retention_becomes_the_tables_ttl(engine: ChdbEngine) -> None:
         "spans": 100,
         "exceptions": 100,
         "logs": 200,
-        "metric_points": 300,
+        "series": 324,
+        "samples": 300,
+        "deltas": 300,
+        "native_histograms": 300,
+        "exemplars": 300,
+        "metric_metadata": 324,
         "red_10s": 48,
         "red_1m_routes": 744,
         "red_1m_tenants": 744,

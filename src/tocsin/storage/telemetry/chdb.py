@@ -109,6 +109,10 @@ class ChdbEngine:
     def execute(self, sql: str) -> None:
         self._insert(sql)
 
+    def execute_aside(self, sql: str) -> None:
+        with self._borrowed() as connection, _translated_errors():
+            connection.query(sql)
+
     def insert_segment(self, signal: Signal, segment: Path, token: str) -> None:
         source = f"file({_literal(str(segment))}, 'Protobuf', '{structure(signal)}')"
         settings: dict[str, Value] = {

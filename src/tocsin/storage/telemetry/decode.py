@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from tocsin.storage.telemetry import series_messages
-from tocsin.storage.telemetry.messages import ANY_VALUE, KEY_VALUE, LOGS, METRICS, TRACES, Message
+from tocsin.storage.telemetry.messages import ANY_VALUE, KEY_VALUE, LOGS, REQUESTS_COUNTED, TRACES, Message
 
 TYPE_LETTERS = "nsbidakx"
 
@@ -40,7 +40,7 @@ class Signal(StrEnum):
 OTLP_SIGNALS = (Signal.TRACES, Signal.METRICS, Signal.LOGS)
 MESSAGES: dict[Signal, Message] = {
     Signal.TRACES: TRACES,
-    Signal.METRICS: METRICS,
+    Signal.METRICS: REQUESTS_COUNTED,
     Signal.LOGS: LOGS,
     Signal.SERIES: series_messages.SERIES,
     Signal.SAMPLES: series_messages.SAMPLES,
@@ -51,7 +51,7 @@ MESSAGES: dict[Signal, Message] = {
 }
 TABLES = {
     Signal.TRACES: "spans",
-    Signal.METRICS: "metric_points",
+    Signal.METRICS: "red_10s",
     Signal.LOGS: "logs",
     Signal.SERIES: "series",
     Signal.SAMPLES: "samples",
@@ -160,60 +160,49 @@ LOG_COLUMNS = COMMON | {
     "flags": "item.flags",
 }
 
-METRIC_COLUMNS = COMMON | {
-    "time": _time("point.time"),
-    "start": _time("point.start"),
-    "tenant": _tenant("attributes", "resource"),
-    "instance": "resource['service.instance.id']",
-    "sdk": "resource['telemetry.sdk.name']",
-    "name": "metric.name",
-    "unit": "metric.unit",
-    "description": "metric.description",
-    "type": "point.type",
-    "temporality": _known(
-        "greatest(metric.sum.temporality, metric.histogram.temporality, metric.exponential.temporality)", highest=2
-    ),
-    "is_monotonic": "metric.sum.is_monotonic",
-}
-
-KEY_VALUES = f"Array({KEY_VALUE.column_type()})"
-
-# Every kind of point in one shape: (column, its type, how a number, histogram, exponential and summary point fill it).
-POINT_SHAPE: tuple[tuple[str, str, str, str, str, str], ...] = (
-    ("attributes", KEY_VALUES, "p.attributes", "p.attributes", "p.attributes", "p.attributes"),
-    ("time", "UInt64", "p.time_unix_nano", "p.time_unix_nano", "p.time_unix_nano", "p.time_unix_nano"),
-    ("start", "UInt64", *("p.start_time_unix_nano",) * 4),
-    ("flags", "UInt64", "p.flags", "p.flags", "p.flags", "p.flags"),
-    ("value", "Float64", "ifNull(toFloat64(p.as_int), p.as_double)", "0", "0", "0"),
-    ("is_integer", "Bool", "p.as_int IS NOT NULL", "false", "false", "false"),
-    ("count", "UInt64", "0", "p.count", "p.count", "p.count"),
-    ("sum", "Nullable(Float64)", "NULL", "p.sum", "p.sum", "p.sum"),
-    ("min", "Nullable(Float64)", "NULL", "p.min", "p.min", "NULL"),
-    ("max", "Nullable(Float64)", "NULL", "p.max", "p.max", "NULL"),
-    ("bounds", "Array(Float64)", "[]", "p.explicit_bounds", "[]", "[]"),
-    ("bucket_counts", "Array(UInt64)", "[]", "p.bucket_counts", "p.positive.bucket_counts", "[]"),
-    ("scale", "Int32", "0", "0", "p.scale", "0"),
-    ("zero_count", "UInt64", "0", "0", "p.zero_count", "0"),
-    ("zero_threshold", "Float64", "0", "0", "p.zero_threshold", "0"),
-    ("offset", "Int32", "0", "0", "p.positive.offset", "0"),
-    ("negative_offset", "Int32", "0", "0", "p.negative.offset", "0"),
-    ("negative_counts", "Array(UInt64)", "[]", "[]", "p.negative.bucket_counts", "[]"),
-    ("quantiles", "Array(Tuple(Float64, Float64))", "[]", "[]", "[]", "p.quantile_values"),
-    ("exemplars", "Array(String)", "p.exemplars", "p.exemplars", "p.exemplars", "[]"),
+# What our SDK counts of requests, exact whatever it samples: these metrics go into the rollups and make no series.
+REQUEST_METRICS = (
+    "http.server.request.duration", "http.server.response.body.size", "tocsin.http.server.background.duration",
 )  # fmt: skip
-METRIC_COLUMNS |= {name: f"point.{name}" for name, *_ in POINT_SHAPE if name not in METRIC_COLUMNS}
-POINT_SOURCES = (("gauge", 1, 0), ("sum", 2, 0), ("histogram", 3, 1), ("exponential", 4, 2), ("summary", 5, 3))
+DURATION, RESPONSE_BYTES, BACKGROUND = REQUEST_METRICS
+STATUS = "toUInt16OrZero(attributes['http.response.status_code'])"
+REQUEST_COLUMNS = {
+    "time": f"toStartOfInterval({_time('point.time')}, INTERVAL 10 SECOND)",
+    "environment": COMMON["environment"],
+    "service": COMMON["service"],
+    "tenant": _tenant("attributes", "resource"),
+    "method": "attributes['http.request.method']",
+    "route": "attributes['http.route']",
+    "status_code": STATUS,
+    "release": "resource['service.version']",
+    "sdk": "resource['telemetry.sdk.name']",
+    "requests": f"sumIf(point.count, name = '{DURATION}')",
+    "errors": f"sumIf(point.count, name = '{DURATION}' AND ({STATUS} >= 500 OR (attributes['error.type'] != '' "
+    f"AND NOT {STATUS} BETWEEN 400 AND 499)))",
+    "seconds": f"sumIf(point.sum, name = '{DURATION}')",
+    "buckets": "sumMap(mapFromArrays(arrayMap(i -> toInt16(point.offset + i - 1), arrayFilter(i -> "
+    "point.bucket_counts[i] > 0, arrayEnumerate(point.bucket_counts))), arrayFilter(c -> c > 0, point.bucket_counts)))",
+    "response_bytes": f"sumIf(toUInt64(point.sum), name = '{RESPONSE_BYTES}')",
+    "background_seconds": f"sumIf(point.sum, name = '{BACKGROUND}')",
+}
+REQUEST_DIMENSIONS = 9  # the first columns; the rest add up
 
-
-def _points(metric: str) -> str:
-    """All points of a metric as one array of tuples in POINT_SHAPE, whatever kind of metric it is."""
-    shape = "Array(Tuple(type Int8, " + ", ".join(f"{name} {kind}" for name, kind, *_ in POINT_SHAPE) + "))"
-    parts = [
-        f"arrayMap(p -> ({type_code}, {', '.join(row[2 + kind] for row in POINT_SHAPE)}), {metric}.{source}.points)"
-        for source, type_code, kind in POINT_SOURCES
-    ]
-    # One cast around all: the engine finds the common type of the parts by itself, and analyses far less.
-    return f"CAST(arrayConcat({', '.join(parts)}), '{shape}')"
+# Points of both kinds in one shape. Only deltas count, and durations only in buckets of the rollups' own scale.
+POINT_SHAPE = (
+    f"Array(Tuple(attributes Array({KEY_VALUE.column_type()}), time UInt64, count UInt64, sum Float64, offset Int32, "
+    "bucket_counts Array(UInt64)))"
+)
+REQUEST_POINTS = (
+    "CAST(arrayConcat("
+    "arrayMap(p -> (p.attributes, p.time_unix_nano, p.count, ifNull(p.sum, 0), p.positive.offset, "
+    "p.positive.bucket_counts), arrayFilter(p -> p.scale = 6, metric.exponential.points)), "
+    "arrayMap(p -> (p.attributes, p.time_unix_nano, p.count, ifNull(p.sum, 0), 0, []), metric.histogram.points)"
+    f"), '{POINT_SHAPE}')"
+)
+IS_REQUEST_METRIC = (
+    f"(metric.name = '{DURATION}' AND metric.exponential.temporality = 1) OR "
+    f"(metric.name IN ('{RESPONSE_BYTES}', '{BACKGROUND}') AND metric.histogram.temporality = 1)"
+)
 
 
 def _source(table_function: str) -> str:
@@ -235,13 +224,13 @@ def _items(table_function: str, items: str) -> str:
     )
 
 
-def _metric_items(table_function: str) -> str:
+def _request_points(table_function: str) -> str:
+    """Rows (resource, name, point, attributes): one per point of the metrics of requests that our SDK sends."""
     return (
-        f"SELECT resource, resource_types, scope, metric, point, {_map('point.attributes')} AS attributes, "
-        f"{_letters('point.attributes')} AS attribute_types "
-        f"FROM (SELECT resource, resource_types, scope, metric, arrayJoin({_points('metric')}) AS point "
-        f"FROM (SELECT resource, resource_types, scope_item.scope AS scope, arrayJoin(scope_item.metrics) AS metric "
-        f"FROM ({_source(table_function)})))"
+        f"SELECT resource, metric.name AS name, point, {_map('point.attributes')} AS attributes "
+        f"FROM (SELECT resource, metric, arrayJoin({REQUEST_POINTS}) AS point "
+        f"FROM (SELECT resource, arrayJoin(scope_item.metrics) AS metric FROM ({_source(table_function)}) "
+        f"WHERE resource['telemetry.sdk.name'] = 'tocsin') WHERE {IS_REQUEST_METRIC})"
     )
 
 
@@ -257,10 +246,11 @@ def insert_statement(signal: Signal, table_function: str) -> str:
     elif signal is Signal.LOGS:
         columns, rows = LOG_COLUMNS, _items(table_function, "records")
     elif signal is Signal.METRICS:
-        columns, rows = METRIC_COLUMNS, _metric_items(table_function)
+        columns, rows = REQUEST_COLUMNS, _request_points(table_function)
     else:
         columns, rows = SERIES_SIGNALS[signal], f"SELECT arrayJoin(rows) AS r FROM {table_function}"
-    return f"INSERT INTO {TABLES[signal]} ({', '.join(columns)}) {_select(columns, rows)}"
+    grouping = f" GROUP BY {', '.join(map(str, range(1, REQUEST_DIMENSIONS + 1)))}" if signal is Signal.METRICS else ""
+    return f"INSERT INTO {TABLES[signal]} ({', '.join(columns)}) {_select(columns, rows)}{grouping}"
 
 
 SERIES_SIGNALS = {

@@ -40,8 +40,8 @@ class Rows:
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
 
-Column = npt.NDArray[Any] | list[npt.NDArray[Any]]
-"""A column of numbers as one array; of arrays of numbers as one array a row."""
+Column = npt.NDArray[Any] | list[Any]
+"""A column of numbers as one array; of arrays of numbers as one array a row; of text as a list."""
 
 
 class Engine(Protocol):
@@ -58,12 +58,15 @@ class Engine(Protocol):
     def query_arrays(
         self, sql: str, parameters: Mapping[str, Value], settings: Mapping[str, Value], max_seconds: float
     ) -> dict[str, Column]:
-        """Run one SELECT whose columns are 64-bit numbers or arrays of such; the answer by name, as NumPy arrays
-        that cannot be written to. No Python runs per number. Raises what `query` raises.
+        """Run one SELECT whose columns are 64-bit numbers, arrays of such, or text; the answer by name, as NumPy
+        arrays that cannot be written to. No Python runs per number. Raises what `query` raises.
         """
 
     def execute(self, sql: str) -> None:
         """Run one statement that answers nothing (schema changes)."""
+
+    def execute_aside(self, sql: str) -> None:
+        """Run one statement that takes long and must hold up no insert."""
 
     def insert_segment(self, signal: Signal, segment: Path, token: str) -> None:
         """Decode the length-delimited OTLP messages in `segment` and store them once per `token`, however often

@@ -231,6 +231,31 @@ RESOURCE_METRICS = _message(
 )
 METRICS = _message("MetricsData", _repeated(1, RESOURCE_METRICS, "resource_items"))
 
+# Of metrics, the engine itself reads no more than the counts of requests that our SDK sends: two kinds of histogram.
+REQUESTS_COUNTED = _message(
+    "MetricsData",
+    _repeated(
+        1,
+        _message(
+            "ResourceMetrics",
+            Field(1, RESOURCE, "resource"),
+            _repeated(
+                2,
+                _message(
+                    "ScopeMetrics",
+                    _repeated(
+                        2,
+                        _message("Metric", *(field for field in METRIC.fields if field.number in (1, 9, 10))),
+                        "metrics",
+                    ),
+                ),
+                "scope_items",
+            ),
+        ),
+        "resource_items",
+    ),
+)
+
 LOG_RECORD = _message(
     "LogRecord",
     Field(1, "fixed64", "time_unix_nano"),

@@ -1,4 +1,4 @@
-"""ClickHouse's Native format as NumPy arrays: columns of 64-bit numbers, and of arrays of them.
+"""ClickHouse's Native format as NumPy arrays: columns of 64-bit numbers, of arrays of them, and of text.
 
 An answer is a run of blocks. Each: number of columns, number of rows, then per column its name, its type and its data;
 an array column's data are the rows' ends in the flat values, and these values.
@@ -53,6 +53,8 @@ class _Reader:
         return self._answer[self._at - length : self._at].decode()
 
     def column(self, kind: str, rows: int) -> Column:
+        if kind == "String":
+            return [self.text() for _ in range(rows)]
         if kind.startswith("Array("):
             ends = self._numbers("UInt64", rows)
             values = self._numbers(kind[6:-1], int(ends[-1]) if rows else 0)

@@ -16,12 +16,13 @@ class RetentionSettings:
     traces_hours: float = setting(30 * 24.0, unit="hours", help="Spans and exceptions; the largest part of the disk.")
     logs_hours: float = setting(30 * 24.0, unit="hours", help="Log records.")
     metrics_hours: float = setting(
-        30 * 24.0, unit="hours", help="Metric points as sent.", env=(Alias("METRICS_RETENTION_HOURS", "hours"),)
+        30 * 24.0, unit="hours", help="Samples of metrics.", env=(Alias("METRICS_RETENTION_HOURS", "hours"),)
     )
     rates_hours: float = setting(
         400 * 24.0,
         unit="hours",
-        help="Hourly request rates, errors and durations, kept long for comparison with last year; they are small.",
+        help="Hourly request rates, errors and durations, and hourly summaries of samples, kept long for comparison "
+        "with last year; they are small.",
     )
 
     def __post_init__(self) -> None:
@@ -33,7 +34,7 @@ class RetentionSettings:
 # The finer rollups serve recent windows only and are rebuilt by nobody: their reach is part of how queries choose.
 RED_10S_HOURS = 48
 RED_1M_HOURS = 31 * 24
-SAMPLE_TABLES = ("samples", "deltas", "native_histograms", "exemplars")
+SAMPLE_TABLES = ("samples", "deltas", "deltas_1h", "native_histograms", "exemplars", "samples_5m")
 RED_SPLITS = ("", "_routes", "_tenants")
 
 
@@ -46,10 +47,10 @@ def apply_retention(engine: Engine, settings: RetentionSettings) -> None:
         "spans": ("start", settings.traces_hours),
         "exceptions": ("time", settings.traces_hours),
         "logs": ("time", settings.logs_hours),
-        "metric_points": ("time", settings.metrics_hours),
         # A series of the first hour of a day is asked for until that day is over.
-        "series": ("day", settings.metrics_hours + 24),
+        "series": ("day", max(settings.metrics_hours, settings.rates_hours) + 24),
         **dict.fromkeys(SAMPLE_TABLES, ("time", settings.metrics_hours)),
+        "samples_1h": ("time", max(settings.metrics_hours, settings.rates_hours)),
         "metric_metadata": ("seen", settings.metrics_hours + 24),
         "red_10s": ("time", min(RED_10S_HOURS, settings.rates_hours)),
         **{f"red_1m{split}": ("time", min(RED_1M_HOURS, settings.rates_hours)) for split in RED_SPLITS},

@@ -1,3 +1,7 @@
+-- Our SDK's counts of requests go straight into the rollups, and all other metrics become series.
+DROP TABLE IF EXISTS red_from_metric_points $on_cluster SYNC;
+DROP TABLE IF EXISTS metric_points $on_cluster SYNC;
+
 -- One row a series and day on which it had samples. The id is a hash of the tenant and the sorted labels.
 CREATE TABLE series $on_cluster
 (
@@ -39,12 +43,60 @@ CREATE TABLE deltas $on_cluster
     series  UInt64 CODEC(ZSTD(1)),
     tenant  String,
     time    DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
-    value   Float64 CODEC(Gorilla, ZSTD(1))
+    value   SimpleAggregateFunction(sum, Float64)
 )
-ENGINE = ${replicated}SummingMergeTree(value)
+ENGINE = ${replicated}AggregatingMergeTree
+PARTITION BY toDate(time)
+ORDER BY (name, series, tenant, time)
+SETTINGS $table_settings;
+
+CREATE TABLE deltas_1h $on_cluster AS deltas
+ENGINE = ${replicated}AggregatingMergeTree
+PARTITION BY toYYYYMM(time)
+ORDER BY (name, series, tenant, time)
+SETTINGS $table_settings;
+
+CREATE MATERIALIZED VIEW deltas_1h_from_deltas $on_cluster TO deltas_1h AS
+SELECT name, series, tenant, toDateTime64(toStartOfHour(time), 3, 'UTC') AS time, sum(value) AS value
+FROM deltas
+GROUP BY name, series, tenant, time;
+
+-- Samples of five minutes and of an hour in one row, for questions about weeks. Filled by `downsample`, hour by hour;
+-- an hour that is done again replaces its rows. `increase` is that of a counter from the first to the last sample.
+CREATE TABLE samples_5m $on_cluster
+(
+    name       LowCardinality(String),
+    series     UInt64 CODEC(ZSTD(1)),
+    tenant     String,
+    time       DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
+    last_time  DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
+    first      Float64 CODEC(Gorilla, ZSTD(1)),
+    last       Float64 CODEC(Gorilla, ZSTD(1)),
+    min        Float64 CODEC(Gorilla, ZSTD(1)),
+    max        Float64 CODEC(Gorilla, ZSTD(1)),
+    sum        Float64 CODEC(Gorilla, ZSTD(1)),
+    count      UInt64 CODEC(ZSTD(1)),
+    increase   Float64 CODEC(Gorilla, ZSTD(1))
+)
+ENGINE = ${replicated}ReplacingMergeTree
 PARTITION BY toDate(time)
 ORDER BY (name, series, time)
 SETTINGS $table_settings;
+
+CREATE TABLE samples_1h $on_cluster AS samples_5m
+ENGINE = ${replicated}ReplacingMergeTree
+PARTITION BY toYYYYMM(time)
+ORDER BY (name, series, time)
+SETTINGS $table_settings;
+
+-- Up to when that was done.
+CREATE TABLE downsampled $on_cluster
+(
+    grain  LowCardinality(String),
+    until  DateTime('UTC')
+)
+ENGINE = ${replicated}ReplacingMergeTree(until)
+ORDER BY grain;
 
 -- Native histograms. A bucket is its index and its count; index i of schema s ends at 2^(i / 2^s). With schema -53 the
 -- ends are in custom_bounds.
