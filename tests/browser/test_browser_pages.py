@@ -22,6 +22,7 @@ PAGES = [
     "/traces",
     f"/traces/{FAILING_TRACE}",
     "/explore",
+    "/dashboards/application",
     "/tenants",
     "/tenants/acme",
     "/settings/keys",

@@ -12,9 +12,10 @@ from served import Served, served
 
 from tocsin.model.window import Window
 from tocsin.query import evaluate
+from tocsin.query.evaluate import series_text
 from tocsin.query.promql.settings import QuerySettings
 from tocsin.query.promql.source import MemorySource
-from tocsin.web.metric_charts import legend_text, metric_chart, metric_table, series_name
+from tocsin.web.metric_charts import legend_text, metric_chart, metric_table
 from tocsin.web.pages.metrics import starting_query
 from tocsin.web.units import guessed, written
 
@@ -126,7 +127,7 @@ def test_table_is_largest_first_unless_the_query_sorts() -> None:
 
 
 def test_series_and_legends_are_named_from_labels() -> None:
-    assert series_name({"__name__": "up", "job": 'a"b'}) == 'up{job="a\\"b"}'
+    assert series_text({"__name__": "up", "job": 'a"b'}) == 'up{job="a\\"b"}'
     assert legend_text("{{ method }} on {{host}}", {"method": "GET"}) == "GET on "
 
 

@@ -60,8 +60,7 @@ def test_whole_seconds_have_no_decimals() -> None:
 
 def test_histogram_has_its_buckets_with_their_ends() -> None:
     histogram = NativeHistogram(0, 6.0, 9.5, 0.001, 1.0, {1: 2.0}, {1: 3.0})
-    held = np.array([histogram], dtype=object)
-    series = ResultSeries({"a": "b"}, np.array([1000]), np.array([0.0]), held)
+    series = ResultSeries({"a": "b"}, np.array([1000]), np.array([0.0]), [histogram])
     said = json.loads(b"{" + b"".join(encoded(Result("vector", [series], [], [], Statistics()), 1000)) + b"}")
     assert said["result"][0]["histogram"] == [
         1,

@@ -49,8 +49,8 @@ CALCULATIONS = ("last", "mean", "min", "max", "sum", "first", "range", "count")
 class Step:
     """From `from_value` on (None: from everything on) a value has this tone."""
 
-    from_value: float | None
     tone: Tone
+    from_value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,10 @@ def steps_of(thresholds: Thresholds) -> tuple[Step, ...]:
     """The steps that hold, rising; none when there are no thresholds."""
     if thresholds.profile in PROFILES:
         close, harm = PROFILES[thresholds.profile]
-        return (Step(None, "ok"), Step(close, "warn"), Step(harm, "bad"))
+        return (Step("ok"), Step("warn", close), Step("bad", harm))
     if thresholds.profile in BELOW:
         close, harm = BELOW[thresholds.profile]
-        return (Step(None, "bad"), Step(harm, "warn"), Step(close, "ok"))
+        return (Step("bad"), Step("warn", harm), Step("ok", close))
     return thresholds.steps
 
 

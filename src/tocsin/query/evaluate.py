@@ -15,9 +15,10 @@ from tocsin.query.promql.engine import Point, Result, ResultSeries, instant, ran
 from tocsin.query.promql.errors import ParseError, PromQLError
 from tocsin.query.promql.expressions import Expression, selectors
 from tocsin.query.promql.histogram import NativeHistogram
+from tocsin.query.promql.literals import quote
 from tocsin.query.promql.parser import parse
 from tocsin.query.promql.settings import QuerySettings
-from tocsin.query.promql.source import Grid
+from tocsin.query.promql.source import NAME, Grid
 from tocsin.query.series import TooManySeriesError
 
 # Finer than a screen's points is wasted; finer than a second is finer than anything is sent.
@@ -192,3 +193,17 @@ def shared_and_own(labels: Sequence[Labels]) -> tuple[Labels, list[Labels]]:
     first = labels[0]
     shared = {name: value for name, value in first.items() if all(one.get(name) == value for one in labels)}
     return shared, [{name: value for name, value in one.items() if name not in shared} for one in labels]
+
+
+def series_text(labels: Labels) -> str:
+    """As PromQL writes it: up{job="shop"}."""
+    inside = ", ".join(f"{name}={quote(value)}" for name, value in sorted(labels.items()) if name != NAME)
+    name = labels.get(NAME, "")
+    return name + (f"{{{inside}}}" if inside else "") if name or inside else ""
+
+
+def short_text(labels: Labels) -> str:
+    """The labels that tell a series from its neighbours: one alone needs no name."""
+    if len(labels) == 1:
+        return next(iter(labels.values())) or "none"
+    return ", ".join(f"{name} {value}" if name != NAME else value for name, value in sorted(labels.items()))

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from tocsin.storage.telemetry.engine import EngineError
 from tocsin.web.access import add_access
 from tocsin.web.api import (
+    dashboards,
     doctor,
     figures,
     map,
@@ -43,7 +44,7 @@ def build_site(state: Any) -> FastAPI:
         redoc_url=None,
     )
     app.state.tocsin = state
-    for module in (services, figures, map, traces, tenants, monitoring, doctor, *PROMETHEUS):
+    for module in (services, figures, map, traces, tenants, dashboards, monitoring, doctor, *PROMETHEUS):
         app.include_router(module.router)
     app.add_exception_handler(EngineError, answer_engine_error)
     add_access(app)

@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tocsin.model.window import Window
-from tocsin.query.evaluate import Evaluated, aligned, shared_and_own
+from tocsin.query.evaluate import Evaluated, aligned, series_text, shared_and_own, short_text
 from tocsin.query.metric_reader import Labels
 from tocsin.query.promql.engine import ResultSeries
-from tocsin.query.promql.literals import quote
 from tocsin.query.promql.source import NAME, Grid
 from tocsin.web.charts import Chart, Line, Marker
 
@@ -106,7 +105,7 @@ def metric_table(evaluated: Evaluated) -> MetricTable:
     if not evaluated.text.lstrip().startswith(("sort", "topk", "bottomk")):
         rows.sort(key=lambda row: (row.value is None, -(row.value or 0)))
     columns = sorted({name for labels in own for name in labels}, key=lambda name: (name != NAME, name))
-    return MetricTable(columns, rows[:MOST_ROWS], max(0, len(rows) - MOST_ROWS), series_name(shared) if shared else "")
+    return MetricTable(columns, rows[:MOST_ROWS], max(0, len(rows) - MOST_ROWS), series_text(shared) if shared else "")
 
 
 def _row(labels: Labels, series: ResultSeries) -> TableRow:
@@ -116,23 +115,9 @@ def _row(labels: Labels, series: ResultSeries) -> TableRow:
     return TableRow(labels, None, f"{point.value.count:g} in a histogram, sum {point.value.sum:g}", point.time_ms)
 
 
-def series_name(labels: Labels) -> str:
-    """As PromQL writes it: up{job="shop"}."""
-    inside = ", ".join(f"{name}={quote(value)}" for name, value in sorted(labels.items()) if name != NAME)
-    name = labels.get(NAME, "")
-    return name + (f"{{{inside}}}" if inside else "") if name or inside else ""
-
-
 def legend_text(template: str, labels: Labels) -> str:
     """The template with the values of labels in place of {{label}}."""
     return _TEMPLATE.sub(lambda found: labels.get(found[1], ""), template)
-
-
-def short_name(labels: Labels) -> str:
-    """The labels that tell a series from its neighbours: one alone needs no name."""
-    if len(labels) == 1:
-        return next(iter(labels.values())) or "none"
-    return ", ".join(f"{name} {value}" if name != NAME else value for name, value in sorted(labels.items()))
 
 
 def _named(asked: Sequence[tuple[Evaluated, str]]) -> tuple[list[tuple[str, ResultSeries]], str]:
@@ -142,13 +127,13 @@ def _named(asked: Sequence[tuple[Evaluated, str]]) -> tuple[list[tuple[str, Resu
     is_told = len({tuple(sorted(labels.items())) for labels in own}) == len(own)
     named = []
     for (evaluated, template, series), labels in zip(found, own, strict=True):
-        name = short_name(labels) if labels or len(found) == 1 else ""
+        name = short_text(labels) if labels or len(found) == 1 else ""
         if template:
             name = legend_text(template, series.labels)
         elif not is_told:
             name = f"{evaluated.text[:60]} {name}".strip()
-        named.append((name or series_name(series.labels) or evaluated.text[:60], series))
-    return named, series_name(shared)
+        named.append((name or series_text(series.labels) or evaluated.text[:60], series))
+    return named, series_text(shared)
 
 
 def _largest(drawn: list[tuple[str, list[float | None]]], most: int) -> list[tuple[str, list[float | None]]]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tocsin.query.evaluate import Evaluated, aligned, shared_and_own
+from tocsin.query.evaluate import Evaluated, aligned, shared_and_own, short_text
 from tocsin.web import format
-from tocsin.web.metric_charts import short_name
 from tocsin.web.units import guessed, written
 from tocsin.web.words import Headline, Part, Speech
 
@@ -58,7 +57,7 @@ def _largest(say: Speech, done: Sequence[Evaluated]) -> str:
     for labels, series in zip(own, found, strict=True):
         values = [value for value in aligned(series, grid) if value is not None]
         if values:
-            known.append((values[-1], values[0], short_name(labels)))
+            known.append((values[-1], values[0], short_text(labels)))
     if not known:
         return ""
     last, first, name = max(known)

@@ -46,8 +46,9 @@ def _matrix_series(series: ResultSeries) -> bytes:
     if is_float.any():
         parts += [b',"values":', sample_pairs(series.times[is_float], series.values[is_float])]
     if series.histograms is not None and not is_float.all():
-        held = zip(series.times[~is_float].tolist(), series.histograms[~is_float], strict=True)
-        parts += [b',"histograms":', orjson.dumps([[_seconds(at), histogram_json(one)] for at, one in held])]
+        held = zip(series.times.tolist(), series.histograms, strict=True)
+        pairs = [[_seconds(at), histogram_json(one)] for at, one in held if one is not None]
+        parts += [b',"histograms":', orjson.dumps(pairs)]
     return b"".join([*parts, b"}"])
 
 
