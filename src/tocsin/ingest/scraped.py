@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tocsin.ingest.known_series import Identity, KnownSeries, SeriesLimitError
+from tocsin.ingest.known_series import DAY_MS, Identity, KnownSeries, SeriesLimitError
 from tocsin.ingest.remote_write_parse import LabelError, check_labels
 from tocsin.ingest.sample_batch import (
     Collected,
@@ -91,11 +91,9 @@ def _add_exemplar(batch: SampleBatch, slot: int, sample: ScrapedSample, exemplar
 
 
 def _note(known: KnownSeries, batch: SampleBatch, metadata: Mapping[str, About], tenant: str) -> None:
-    day = batch.bounds.newest_ms // 86_400_000
+    day = batch.bounds.newest_ms // DAY_MS
     for name, about in metadata.items():
-        key = hash(("scraped", tenant, name, about.type, about.unit, about.help))
-        if known.noted.get(key) != day:
-            known.noted[key] = day
+        if known.is_news(hash(("scraped", tenant, name, about.type, about.unit, about.help)), day):
             row = metadata_row(name, tenant, about.type, about.unit, about.help, batch.bounds.newest_ms // 1000)
             batch.metadata[row] = None
 
