@@ -84,7 +84,7 @@ def test_metrics_and_logs_of_the_official_sdk_are_stored_to_the_letter(
         "SELECT s.name, i.labels['le'], s.value, i.tenant, i.labels['kind'], i.service, i.environment "
         "FROM samples AS s INNER JOIN series AS i ON s.series = i.id WHERE s.name LIKE 'ledger%' AND "
         "s.time = (SELECT max(time) FROM samples WHERE name = 'ledger_entries_total') ORDER BY s.name, s.value, 2",
-        "SELECT name, type, unit, help FROM metric_metadata WHERE name LIKE 'ledger_%' ORDER BY name",
+        "SELECT DISTINCT name, type, unit, help FROM metric_metadata WHERE name LIKE 'ledger_%' ORDER BY name",
         "SELECT name, count, sum, zero_count, arraySum(positive_counts) FROM native_histograms",
         "SELECT severity, severity_text, body, tenant, attributes['invoice'], attribute_types, service "
         "FROM logs ORDER BY time",

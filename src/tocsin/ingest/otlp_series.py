@@ -7,6 +7,7 @@ the increases are stored and added up when read. The rates of requests that our 
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from tocsin.ingest.sample_batch import (
 )
 from tocsin.model.histogram import NativeHistogram
 from tocsin.model.labels import METRIC_NAME
-from tocsin.storage.telemetry.decode import REQUEST_METRICS, TENANT_KEYS
+from tocsin.storage.telemetry.decode import REQUEST_METRICS, TENANT_KEYS, Signal
 
 STALE = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
 NO_RECORDED_VALUE = 1  # flag of a point
@@ -83,7 +84,12 @@ def read_otlp(known: KnownSeries, body: bytes, key_id: str, bounds: TimeBounds) 
         if newest and source.info and (source.job or source.instance):
             info = Kind(hash("target_info"), "target_info", False)
             reader.number(reader.batch.samples, newest, 1.0, (source, info, (), "", ()))
-    return reader.batch.finish()
+    collected = reader.batch.finish()
+    if Signal.DELTAS in collected.messages:
+        # Two senders may report the same increase in the same millisecond: their messages must differ all the same,
+        # or the second would pass for a repetition. The engine skips the field.
+        collected.messages[Signal.DELTAS] += b"\x7a\x10" + hashlib.blake2b(body, digest_size=16).digest()
+    return collected
 
 
 def has_request_metrics(body: bytes) -> bool:
