@@ -95,13 +95,14 @@ def _varint(number: int) -> bytes:
 
 
 async def _send(port: int, batches: list[Batch], size: int, until: float, counts: list[int]) -> None:
+    """Send scrapes in turn: `until` as many (an int), or until then (a time)."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = (
         "POST /api/v1/write HTTP/1.1\r\nhost: bench\r\ncontent-type: application/x-protobuf\r\n"
         "content-encoding: snappy\r\ncontent-length: {}\r\n\r\n"
     )
     turn = 0
-    while time.perf_counter() < until:
+    while turn < until if isinstance(until, int) else time.perf_counter() < until:
         body = batches[turn % len(batches)].renewed()
         turn += 1
         writer.write(head.format(len(body)).encode() + body)
@@ -119,10 +120,13 @@ def _load(port: int, seconds: float, connections: int, series: int, size: int, a
     async def run() -> Load:
         start_ms = int(time.time() * 1000) - 20 * 86_400_000
         batches = [Batch(first, size, start_ms) for first in range(0, series, size)]
-        counts = [0, 0]
-        answer.send("ready")
-        started = time.perf_counter()
         shares = [batches[turn::connections] for turn in range(connections)]
+        first = [0, 0]
+        started = time.perf_counter()
+        await asyncio.gather(*(_send(port, share, size, len(share), first) for share in shares))
+        answer.send(Load(first[0], time.perf_counter() - started, first[1]))
+        counts = [0, 0]
+        started = time.perf_counter()
         await asyncio.gather(*(_send(port, share, size, started + seconds, counts) for share in shares))
         return Load(counts[0], time.perf_counter() - started, counts[1])
 
@@ -146,7 +150,8 @@ def main() -> None:
             args=(server.port, chosen.seconds, chosen.connections, chosen.series, chosen.batch, there),
         )
         process.start()
-        here.recv()
+        new: Load = here.recv()
+        print(f"new: {new.samples / new.seconds:,.0f} samples/s while every series is new")
         cpu = server.cpu_seconds()
         load: Load = here.recv()
         cpu = server.cpu_seconds() - cpu
@@ -157,20 +162,21 @@ def main() -> None:
         behind = time.perf_counter() - started
         peak = server.peak_mb()
         server.stop()
+        acknowledged = load.samples + new.samples
         print(f"acknowledged: {load.samples / load.seconds:,.0f} samples/s of {chosen.series:,} series")
         through = load.samples / (load.seconds + behind)
         print(f"behind: all stored {behind:.2f} s after the last answer, {through:,.0f} samples/s from end to end")
         print(f"cpu: {cpu / load.samples * 1e6:.2f} µs a sample in the server; memory {peak:.0f} MB at most")
-        weigh(Path(folder), load)
+        weigh(Path(folder), acknowledged, load.refused + new.refused)
 
 
-def weigh(data: Path, load: Load) -> None:
+def weigh(data: Path, sent: int, refused: int) -> None:
     """Samples stored, and what one weighs on disk once merged."""
     from tocsin.storage.telemetry.chdb import ChdbEngine
 
     engine = ChdbEngine(data / "telemetry")
     ((stored,),) = engine.query("SELECT count() FROM samples", {}, {}, 60).rows
-    print(f"stored: {stored:,} of {load.samples:,} acknowledged; refused {load.refused}")
+    print(f"stored: {stored:,} of {sent:,} acknowledged; refused {refused}")
     engine.execute("OPTIMIZE TABLE samples FINAL")
     sql = (
         "SELECT table, sum(bytes_on_disk), sum(rows) FROM system.parts WHERE active AND database = 'tocsin' "
@@ -178,11 +184,6 @@ def weigh(data: Path, load: Load) -> None:
     )
     for table, size, rows in engine.query(sql, {}, {}, 60).rows:
         print(f"disk: {table} {size / max(1, rows):.2f} B a row, {rows:,} rows")
-    sql = (
-        "SELECT name, sum(data_compressed_bytes) FROM system.columns WHERE table = 'samples' AND "
-        "database = 'tocsin' GROUP BY name"
-    )
-    print({name: round(size / max(1, stored), 3) for name, size in engine.query(sql, {}, {}, 60).rows})
 
 
 if __name__ == "__main__":

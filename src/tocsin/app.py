@@ -24,6 +24,7 @@ import structlog
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
+from tocsin.collect.scrape import Scraper, ScrapeSettings
 from tocsin.config import Config, load
 from tocsin.ingest.gate import Gate, IngestSettings, Refused
 from tocsin.ingest.known_series import SeriesSettings
@@ -96,6 +97,7 @@ SECTIONS: dict[str, type] = {
     "control": ControlSettings,
     "ingest": IngestSettings,
     "series": SeriesSettings,
+    "scrape": ScrapeSettings,
     "spool": SpoolSettings,
     "writer": WriterSettings,
     "query": QuerySettings,
@@ -173,6 +175,8 @@ class Server:
             replace(ingest, require_key=ingest.require_key or not self.config.is_local),
             series=config[SeriesSettings],
         )
+        file = config[ScrapeSettings].config_file
+        self.scraper = Scraper.of_file(Path(file), self.gate.admit_samples) if file else None
         self.local_token = secrets.token_urlsafe(32)
         self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), build_site(self))
         self._pruning = threading.Event()
@@ -183,6 +187,8 @@ class Server:
         self.keyring.start()
         self.writer.start()
         self.downsampler.start()
+        if self.scraper is not None:
+            self.scraper.start()
         token = self.data / "local-token"
         token.unlink(missing_ok=True)
         with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -192,6 +198,8 @@ class Server:
     def close(self) -> None:
         """Stop taking telemetry, keep what is spooled for the next start, and release the stores."""
         self._pruning.set()
+        if self.scraper is not None:
+            self.scraper.close()
         self.downsampler.close()
         self.spool.close()
         self.writer.close()

@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 
 from tocsin.ingest.gate import Gate, IngestSettings
+from tocsin.ingest.known_series import SeriesSettings
 from tocsin.ingest.otlp_grpc import OtlpGrpc
 from tocsin.ingest.otlp_http import OtlpHttp
 from tocsin.storage.telemetry.decode import Signal
@@ -42,19 +43,23 @@ class Ingest:
 
 
 @contextmanager
-def ingest_of(folder: Path, spool_bytes: int = 10**8, **settings: Any) -> Iterator[Ingest]:
+def ingest_of(
+    folder: Path, spool_bytes: int = 10**8, series: SeriesSettings | None = None, **settings: Any
+) -> Iterator[Ingest]:
     spool = Spool(folder, SpoolSettings(min_free_bytes=0, max_bytes=spool_bytes))
-    yield Ingest(Gate(spool, KEYS.get, IngestSettings(**settings)), spool)
+    yield Ingest(Gate(spool, KEYS.get, IngestSettings(**settings), series=series), spool)
     spool.close()
 
 
 @contextmanager
-def http_server(gate: Gate) -> Iterator[int]:
-    """The port of a uvicorn in a thread of its own."""
+def http_server(gate: Gate, application: Any = None) -> Iterator[int]:
+    """The port of a uvicorn in a thread of its own, with OTLP or another application of the gate."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(64)  # a client that comes before uvicorn is up waits
-        config = uvicorn.Config(OtlpHttp(gate), log_level="error", lifespan="off", http="httptools", ws="none")
+        config = uvicorn.Config(
+            application or OtlpHttp(gate), log_level="error", lifespan="off", http="httptools", ws="none"
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from conftest import spooled
@@ -31,8 +32,10 @@ from otlp import (
 )
 from tocsin.model.tenant import PLATFORM, Scope
 from tocsin.model.window import Window
-from tocsin.query import active, errors, otlp, red, senders, tenants, traces
+from tocsin.query import active, errors, otlp, red, senders, series_lists, tenants, traces
 from tocsin.query.filters import Filter
+from tocsin.query.promql.source import Hints, Matcher
+from tocsin.query.series import StoreSource
 from tocsin.storage.telemetry.engine import EngineError
 from tocsin.storage.telemetry.spool import write_messages
 from tocsin.storage.telemetry.store import TENANT_TABLES, TENANT_VIEWS, TelemetryStore
@@ -104,6 +107,15 @@ def telemetry_of(tenant: str, trace_id: bytes) -> list[Any]:
     request.resource_spans[0].scope_spans[0].scope.CopyFrom(InstrumentationScope(name=name, version=name))
     points = [number(5, time_ns=NOW, attrs=own)]
     metrics = [gauge("http.server.active_requests", points), counter("tocsin.sdk.dropped", points)]
+    metrics.append(counter(f"{name}.delta", points, temporality=1))
+    points[0].exemplars.add(as_double=1, time_unix_nano=NOW, trace_id=trace_id).filtered_attributes.extend(
+        attributes(own)
+    )
+    metrics.append(gauge(f"{name}.metric", points))
+    metrics[-1].description = f"{name} help"
+    native = Metric(name=f"{name}.native")
+    native.exponential_histogram.data_points.add(time_unix_nano=NOW, count=1, zero_count=1, attributes=attributes(own))
+    metrics.append(native)
     return [
         request,
         metric_request(metrics, resource),
@@ -159,6 +171,36 @@ QUESTIONS: dict[str, Callable[[TelemetryStore, Scope, Asked], Any]] = {
     "trace document": lambda store, scope, asked: otlp.trace_document(
         traces.get(store, scope, SHARED_TRACE.hex()) or traces.Trace("", [], 0, 0)
     ),
+}
+NOW_MS = NOW // 10**6
+HOUR_MS = 3_600_000
+RANGE = (NOW_MS - HOUR_MS, NOW_MS + HOUR_MS)
+
+
+def matchers(asked: Asked) -> list[Matcher]:
+    """Label matchers with whatever a caller may put into them."""
+    texts = (asked.filter.service, asked.filter.method, asked.filter.route, asked.filter.environment)
+    chosen = [Matcher("__name__", "!=", "")]
+    chosen += [Matcher("job", "!=", text) for text in texts if text is not None]
+    chosen += [Matcher(text or "a", "!=", "x") for text in texts if text is not None]
+    if asked.filter.tenant is not None:
+        chosen.append(Matcher("tenant", "=", asked.filter.tenant))
+    return chosen
+
+
+QUESTIONS |= {
+    "select": lambda store, scope, asked: [
+        (entry.labels, entry.histograms)
+        for entry in StoreSource(store, scope).select(matchers(asked), *RANGE, Hints(*RANGE, 60_000, 300_000))
+    ],
+    "label names": lambda store, scope, asked: series_lists.label_names(store, scope, matchers(asked), *RANGE),
+    "label values": lambda store, scope, asked: [
+        series_lists.label_values(store, scope, label, matchers(asked), *RANGE) for label in ("job", "tenant", "name")
+    ],
+    "list of series": lambda store, scope, asked: series_lists.series(store, scope, matchers(asked), *RANGE),
+    "metadata": lambda store, scope, asked: series_lists.metadata(store, scope),
+    "exemplars": lambda store, scope, asked: series_lists.exemplars(store, scope, matchers(asked), *RANGE),
+    "cardinality": lambda store, scope, asked: series_lists.cardinality(store, scope, *RANGE, limit=1000),
 }
 EVERYTHING = Asked(Filter(WINDOW), traces.TraceQuery(WINDOW))
 

@@ -144,11 +144,11 @@ def _sdk_metrics(now_ns: int) -> ExportMetricsServiceRequest:
     said = {"service.name": "front", "deployment.environment.name": "production", "telemetry.sdk.name": "tocsin"}
     group.resource.attributes.extend(_attributes(said | {"service.instance.id": "front-1"}))
     metrics = group.scope_metrics.add().metrics
-    for name, value, labels in (
-        ("tocsin.sdk.overhead.duration", 0.000_009, {"instrument": "middleware"}),
-        ("tocsin.sdk.shed.level", 0.0, {}),
+    for name, unit, value, labels in (
+        ("tocsin.sdk.overhead.duration", "s", 0.000_009, {"instrument": "middleware"}),
+        ("tocsin.sdk.shed.level", "1", 0.0, {}),
     ):
-        metrics.add(name=name).gauge.data_points.add(
+        metrics.add(name=name, unit=unit).gauge.data_points.add(
             time_unix_nano=now_ns, as_double=value, attributes=_attributes(labels)
         )
     dropped = metrics.add(name="tocsin.sdk.dropped").sum

@@ -26,6 +26,7 @@ DAY_MS, HOUR_MS = 86_400_000, 3_600_000
 IDLE_MS = 26 * 3_600_000  # after which a series is forgotten
 SETTLED_MS = 300_000  # how long after its end an hour's samples are no news
 NEVER = -1  # a day
+MAX_TOLD_TENANTS = 1000  # of one metric, who see what is said about it
 SAMPLE_TAIL_BYTES = 16  # value and time of a sample row
 
 
@@ -86,11 +87,12 @@ class KnownSeries:
         self.lock = threading.Lock()
         self.slots: dict[int, int] = {}
         self.heads: list[bytes] = []
-        self.noted: dict[int, int] = {}  # metadata by hash, and the day on which they were handed on
+        self._noted: dict[int, int] = {}  # metadata by hash, and the day on which they were handed on
         self._tenants: list[str] = []
         self._keys: list[str] = []
         self._last_ms = np.zeros(1024, np.int64)
         self._days = np.full((1024, 2), NEVER, np.int32)  # for which the series' row was handed on
+        self._metric_tenants: dict[str, set[str]] = {}
         self._per_tenant: Counter[str] = Counter()
         self._per_key: Counter[str] = Counter()
         self._swept_day = NEVER
@@ -110,6 +112,9 @@ class KnownSeries:
             self.heads.append(_head(identity))
             self._tenants.append(identity.tenant)
             self._keys.append(key_id)
+            tenants = self._metric_tenants.setdefault(identity.name, set())
+            if len(tenants) < MAX_TOLD_TENANTS:
+                tenants.add(identity.tenant)
             self._per_tenant[identity.tenant] += 1
             self._per_key[key_id] += 1
             if slot == len(self._last_ms):
@@ -120,6 +125,20 @@ class KnownSeries:
         for found_by in (own, *hashes):
             self.slots[found_by] = slot
         return slot
+
+    def tenants_with(self, family: str) -> set[str]:
+        """The tenants that have series of a metric, and '': whom to tell what is said about it."""
+        found = {""}
+        for suffix in ("", "_total", "_bucket", "_count", "_sum", "_info"):
+            found |= self._metric_tenants.get(f"{family}{suffix}", set())
+        return found
+
+    def is_news(self, key: int, day: int) -> bool:
+        """Whether some metadata, by hash, has not been handed on today; afterwards it counts as handed on."""
+        if self._noted.get(key) == day:
+            return False
+        self._noted[key] = day
+        return True
 
     def fields(self, slot: int) -> bytes:
         """The fields tenant, name and series that all rows of a series have."""
@@ -152,6 +171,7 @@ class KnownSeries:
         """The rows of these series did not reach the disk: they have none after all."""
         with self.lock:
             self._days[[slot for slot in slots if slot < len(self.heads)]] = NEVER
+            self._noted.clear()
 
     def take_late_hours(self) -> set[int]:
         """The hours (since 1970) for which samples came after they were over; asked again, none of them."""
@@ -169,7 +189,8 @@ class KnownSeries:
         if is_first:
             return
         count = len(self.heads)
-        self.noted.clear()
+        self._noted.clear()
+        self._metric_tenants.clear()
         kept = np.flatnonzero(self._last_ms[:count] >= now_ms - IDLE_MS)
         moved = np.full(count, NEVER, np.int64)
         moved[kept] = np.arange(len(kept))

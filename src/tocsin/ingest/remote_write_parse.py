@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from tocsin.ingest.body import BodyError
 from tocsin.ingest.histogram_rows import HistogramError, histogram_row, of_prometheus
-from tocsin.ingest.known_series import Identity, KnownSeries, SeriesLimitError
+from tocsin.ingest.known_series import DAY_MS, Identity, KnownSeries, SeriesLimitError
 from tocsin.ingest.prometheus_messages import METRIC_TYPES, Request2, TimeSeries, WriteRequest
 from tocsin.ingest.sample_batch import (
     Collected,
@@ -49,7 +49,8 @@ def read_1(known: KnownSeries, body: bytes, key_id: str, bounds: TimeBounds) -> 
         reader.take(series)
     for entry in request.metadata:
         kind = METRIC_TYPES[entry.type] if 0 <= entry.type < len(METRIC_TYPES) else "unknown"
-        reader.note(entry.metric_family_name, "", kind, entry.unit, entry.help)
+        for tenant in known.tenants_with(entry.metric_family_name):
+            reader.note(entry.metric_family_name, tenant, kind, entry.unit, entry.help)
     return reader.batch.finish()
 
 
@@ -122,6 +123,8 @@ class _Reader:
         self.batch.announce(slot, exemplar.timestamp, origin)
 
     def note(self, name: str, tenant: str, kind: str, unit: str, help: str) -> None:
+        if not self.known.is_news(hash(("sent", name, tenant, kind, unit, help)), self.bounds.newest_ms // DAY_MS):
+            return
         self.batch.metadata[metadata_row(name, tenant, kind, unit, help, self.bounds.newest_ms // 1000)] = None
 
 

@@ -72,12 +72,15 @@ class SampleRows:
     def __init__(self) -> None:
         self.slots: list[int] = []
         self.tails: list[bytes] = []
+        self._time_ms, self._time = 0, b""
         self.origins: list[Any] = []  # whatever `describe` needs to say which series it is
 
     def add(self, slot: int, value: float, time_ms: int, origin: Any) -> None:
         """A sample with a time that is known to be in bounds."""
+        if time_ms != self._time_ms:  # samples of one request mostly share it
+            self._time_ms, self._time = time_ms, b"\x10" + varint(time_ms)
         self.slots.append(slot)
-        self.tails.append(PACKED_VALUE.pack(0x09, value) + b"\x10" + varint(time_ms))
+        self.tails.append(PACKED_VALUE.pack(0x09, value) + self._time)
         self.origins.append(origin)
 
     def times(self) -> tuple[Times, np.ndarray[Any, np.dtype[np.bool_]]]:

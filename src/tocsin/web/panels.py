@@ -26,6 +26,7 @@ from tocsin.web.view import View
 MOST_READINGS = 24
 MOST_MARKERS = 50
 POINTS = 180
+HEATMAP_POINTS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ def _panel(panel: Panel, drawing: Drawing) -> Shown:
         return shown
     if panel.source:
         return _of_source(shown, drawing)
-    step = evaluate.step_ms(drawing.window, POINTS, _least_step(panel))
+    points = HEATMAP_POINTS if panel.type == "heatmap" else POINTS
+    step = evaluate.step_ms(drawing.window, points, _least_step(panel))
     done = [(_evaluated(query, panel, drawing, step), query) for query in panel.queries if not query.is_hidden]
     shown = replace(shown, notes=[note for one, _ in done for note in one.notes if note.kind == "error"])
     asked = [(one, query.legend) for one, query in done if one.result is not None]

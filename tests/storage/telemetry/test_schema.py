@@ -96,9 +96,12 @@ def test_retention_becomes_the_tables_ttl(engine: ChdbEngine) -> None:
         "spans": 100,
         "exceptions": 100,
         "logs": 200,
-        "series": 324,
+        "series": 9024,  # as long as any row of its samples
         "samples": 300,
         "deltas": 300,
+        "deltas_1h": 300,
+        "samples_5m": 300,
+        "samples_1h": 9000,
         "native_histograms": 300,
         "exemplars": 300,
         "metric_metadata": 324,

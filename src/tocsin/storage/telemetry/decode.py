@@ -32,7 +32,7 @@ class Signal(StrEnum):
     SERIES = "series"
     SAMPLES = "samples"
     DELTAS = "deltas"
-    NATIVE_HISTOGRAMS = "native_histograms"
+    NATIVE_HISTOGRAMS = "histograms"
     EXEMPLARS = "exemplars"
     METADATA = "metadata"
 

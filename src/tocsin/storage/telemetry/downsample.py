@@ -19,7 +19,8 @@ log = structlog.get_logger("tocsin.downsample")
 HOUR = 3600
 GRAINS = {"5m": 300, "1h": HOUR}
 SETTLE_SECONDS = 600  # after the end of an hour, for samples under way
-AGAIN_HOURS = 26  # after a start: samples may have come late without anybody noticing
+AGAIN_HOURS = 3  # after a start: samples may have come late without anybody noticing
+ROWS_AT_ONCE = 5_000_000  # of samples, which bounds the memory
 MAX_HOURS = 24 * 31  # to catch up at once
 CHECK_SECONDS = 60.0
 
@@ -34,6 +35,7 @@ FROM (
         value AS v
     FROM samples FINAL
     WHERE time >= fromUnixTimestamp({start}) AND time < fromUnixTimestamp({end}) AND NOT isNaN(value)
+        AND series % {parts} = {part}
 )
 GROUP BY name, series, at
 SETTINGS max_threads = 1, do_not_merge_across_partitions_select_final = 1
@@ -92,9 +94,15 @@ class Downsampler:
                 log.warning("downsample.put_off", error=str(error))
 
     def _fold(self, hour: int) -> None:
-        for grain, seconds in GRAINS.items():
-            start = hour * HOUR
-            self._engine.execute_aside(ROWS.format(grain=grain, seconds=seconds, start=start, end=start + HOUR))
+        start, end = hour * HOUR, (hour + 1) * HOUR
+        sql = (
+            f"SELECT count() FROM samples WHERE time >= fromUnixTimestamp({start}) AND time < fromUnixTimestamp({end})"
+        )
+        parts = 1 + int(self._engine.query(sql, {}, {}, 60).rows[0][0]) // ROWS_AT_ONCE
+        for part in range(parts):
+            for grain, seconds in GRAINS.items():
+                sql = ROWS.format(grain=grain, seconds=seconds, start=start, end=end, part=part, parts=parts)
+                self._engine.execute_aside(sql)
 
     def _note(self, hour: int) -> None:
         values = ", ".join(f"('{grain}', fromUnixTimestamp({hour * HOUR}))" for grain in GRAINS)

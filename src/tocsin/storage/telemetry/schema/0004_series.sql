@@ -22,14 +22,15 @@ PARTITION BY toYYYYMM(day)
 ORDER BY (name, day, tenant, id)
 SETTINGS $table_settings;
 
--- Of samples with the same time the last one written counts.
+-- Of samples with the same time the last one written counts. Delta before ZSTD packs real values tighter and reads faster
+-- than Gorilla: whole numbers and decimals that wander have bytes in common.
 CREATE TABLE samples $on_cluster
 (
     name    LowCardinality(String),
-    series  UInt64 CODEC(ZSTD(1)),
-    tenant  String,
+    series  UInt64 CODEC(Delta, ZSTD(1)),
+    tenant  LowCardinality(String),
     time    DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
-    value   Float64 CODEC(Gorilla, ZSTD(1))
+    value   Float64 CODEC(Delta, ZSTD(1))
 )
 ENGINE = ${replicated}ReplacingMergeTree
 PARTITION BY toDate(time)
@@ -40,8 +41,8 @@ SETTINGS $table_settings;
 CREATE TABLE deltas $on_cluster
 (
     name    LowCardinality(String),
-    series  UInt64 CODEC(ZSTD(1)),
-    tenant  String,
+    series  UInt64 CODEC(Delta, ZSTD(1)),
+    tenant  LowCardinality(String),
     time    DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
     value   SimpleAggregateFunction(sum, Float64)
 )
@@ -66,17 +67,17 @@ GROUP BY name, series, tenant, time;
 CREATE TABLE samples_5m $on_cluster
 (
     name       LowCardinality(String),
-    series     UInt64 CODEC(ZSTD(1)),
-    tenant     String,
+    series     UInt64 CODEC(Delta, ZSTD(1)),
+    tenant     LowCardinality(String),
     time       DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
     last_time  DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
-    first      Float64 CODEC(Gorilla, ZSTD(1)),
-    last       Float64 CODEC(Gorilla, ZSTD(1)),
-    min        Float64 CODEC(Gorilla, ZSTD(1)),
-    max        Float64 CODEC(Gorilla, ZSTD(1)),
-    sum        Float64 CODEC(Gorilla, ZSTD(1)),
+    first      Float64 CODEC(Delta, ZSTD(1)),
+    last       Float64 CODEC(Delta, ZSTD(1)),
+    min        Float64 CODEC(Delta, ZSTD(1)),
+    max        Float64 CODEC(Delta, ZSTD(1)),
+    sum        Float64 CODEC(Delta, ZSTD(1)),
     count      UInt64 CODEC(ZSTD(1)),
-    increase   Float64 CODEC(Gorilla, ZSTD(1))
+    increase   Float64 CODEC(Delta, ZSTD(1))
 )
 ENGINE = ${replicated}ReplacingMergeTree
 PARTITION BY toDate(time)

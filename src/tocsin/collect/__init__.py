@@ -1,0 +1,5 @@
+"""Telemetry pulled in. Enters: what targets show. Leaves: the same messages in the spool that senders push.
+
+`scrape_config` reads a prometheus.yml, `discovery` finds targets, `relabel` decides about their labels, `exposition`
+reads what they answer, and `scrape` does all of it in time.
+"""
