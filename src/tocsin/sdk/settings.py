@@ -64,6 +64,8 @@ class Settings:
     attribute_characters: int = 4096
     # Distinct route × status × tenant combinations counted apart per second; the rest go to tenant `other`.
     red_keys: int = 5000
+    # Tenants shown apart at the app's own /metrics, the rest as `other`; 0 leaves tenants out there.
+    metrics_tenants: int = 50
     # Seconds between batches of spans under load; larger batches hold the GIL longer and hurt p99.
     batch_seconds: float = 0.2
     # Seconds between exports of metrics.
@@ -151,6 +153,10 @@ def _whole_number(key: str, value: str) -> int:
     return int(number)
 
 
+def _count(key: str, value: str) -> int:
+    return 0 if value.strip() == "0" else _whole_number(key, value)
+
+
 def _switch(key: str, value: str) -> bool:
     word = value.strip().lower()
     if word in _TRUE or word in _FALSE:
@@ -170,6 +176,7 @@ _ENVIRONMENT: tuple[tuple[str, tuple[str, ...], Callable[[str, str], Any]], ...]
     ("sample_ratio", ("TOCSIN_SAMPLE_RATIO", "METRICS_SAMPLING_RATE"), _number),
     ("slow_seconds", ("TOCSIN_SLOW_SECONDS",), _number),
     ("overhead_budget_us", ("TOCSIN_OVERHEAD_BUDGET_US",), _number),
+    ("metrics_tenants", ("TOCSIN_METRICS_TENANTS",), _count),
     ("queue_spans", ("TOCSIN_QUEUE_SPANS",), _whole_number),
     ("queue_bytes", ("TOCSIN_QUEUE_BYTES",), _whole_number),
     ("enabled", ("TOCSIN_ENABLED",), _switch),
