@@ -29,7 +29,7 @@ from tocsin.ingest.gate import Gate, IngestSettings, Refused
 from tocsin.ingest.otlp_grpc import OtlpGrpc
 from tocsin.ingest.otlp_http import OtlpHttp
 from tocsin.ingest.validate import parse
-from tocsin.model.settings import setting
+from tocsin.model.settings import Preset, setting
 from tocsin.sdk.middleware import instrument
 from tocsin.sdk.transport import Response
 from tocsin.storage.control import AuthSettings, ControlSettings, ControlStore
@@ -92,6 +92,29 @@ SECTIONS: dict[str, type] = {
     "retention": RetentionSettings,
     "engine": ChdbSettings,
     "site": SiteSettings,
+}
+# The SDK's half of them, under the same names, is in sdk/settings.py.
+PRESETS: dict[str, Preset] = {
+    "production": Preset(
+        "A server that others rely on, behind TLS: every sender has a key, cookies travel over https alone, and a "
+        "forgotten browser is signed out within the hour.",
+        {
+            "auth.secure_cookies": True,
+            "auth.session_idle_seconds": "1h",
+            "ingest.require_key": True,
+            "spool.min_free_bytes": "1GiB",
+        },
+    ),
+    "development": Preset(
+        "Your own machine: what you did is on the page at once, a day of it is kept, and the engine takes less memory.",
+        {
+            "writer.idle_seconds": "250ms",
+            "retention.traces_hours": 24,
+            "retention.logs_hours": 24,
+            "retention.metrics_hours": 24,
+            "engine.memory_bytes": "1GiB",
+        },
+    ),
 }
 
 
@@ -313,6 +336,5 @@ def configuration(overrides: dict[str, Any] | None = None, toml: Path | None = N
     Raises ConfigError.
     """
     path = toml or Path("tocsin.toml")
-    if toml is None and not path.exists():
-        return load(SECTIONS, None, os.environ, overrides or {})
-    return load(SECTIONS, path, os.environ, overrides or {})
+    is_there = toml is not None or path.exists()
+    return load(SECTIONS, path if is_there else None, os.environ, overrides or {}, PRESETS)

@@ -31,6 +31,7 @@ def serve(
     require_ingest_key: Annotated[
         bool | None, typer.Option("--require-ingest-key", help="Refuse telemetry without an ingest key.")
     ] = None,
+    preset: Annotated[str | None, typer.Option(help="Defaults to start from: production or development.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="Settings file; default ./tocsin.toml.")] = None,
 ) -> None:
     """Start the server: pages, REST, OTLP over HTTP and gRPC, and the stores, in one process."""
@@ -39,6 +40,7 @@ def serve(
 
     configure_logs()
     overrides = {
+        "preset": preset,
         "server.data": data,
         "server.host": host,
         "server.port": port,

@@ -6,6 +6,7 @@ declares them and receives them as arguments.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field
 from typing import Any, Literal
 
@@ -21,6 +22,8 @@ SDK_ENVIRONMENT = frozenset(
         "EXCLUDE",
         "INGEST_KEY",
         "OVERHEAD_BUDGET_US",
+        "QUEUE_BYTES",
+        "QUEUE_SPANS",
         "RELEASE",
         "SAMPLE_RATIO",
         "SERVICE",
@@ -47,6 +50,16 @@ class SettingInfo:
     unit: Unit = ""
     aliases: tuple[Alias, ...] = ()
     is_secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Defaults that belong together."""
+
+    help: str
+    """Whom it is for."""
+    values: Mapping[str, Any]
+    """By dotted name ("ingest.require_key"), as tocsin.toml would say it."""
 
 
 def setting(
