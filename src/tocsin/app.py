@@ -64,11 +64,26 @@ class ServerSettings:
         4317, help="Port for OTLP/gRPC; 0 takes a free one, -1 turns it off.", env=("TOCSIN_GRPC_PORT",)
     )
     data: str = setting("tocsin-data", help="Folder for everything the server keeps.", env=("TOCSIN_DATA",))
+    trusted_proxies: tuple[str, ...] = setting(
+        (),
+        help="Addresses or networks of reverse proxies, such as 127.0.0.1 or 10.0.0.0/8, whose X-Forwarded-For and "
+        "X-Forwarded-Proto are believed; set it behind one, or all visitors count as one address.",
+    )
     spool_stuck_seconds: float = setting(
         60.0,
         unit="seconds",
         help="Age of telemetry in the spool from which the server calls itself degraded.",
     )
+
+    def __post_init__(self) -> None:
+        for proxy in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError as error:
+                raise ValueError(
+                    f"trusted_proxies names {proxy!r}: {error}; write an address such as 127.0.0.1 or a network such "
+                    "as 10.0.0.0/8"
+                ) from error
 
     @property
     def is_local(self) -> bool:

@@ -95,6 +95,7 @@ def _run(server: Server, listener: socket.socket) -> None:
     import uvicorn
 
     server.start()
+    proxies = server.config.trusted_proxies
     http = uvicorn.Server(
         uvicorn.Config(
             server.asgi,
@@ -104,7 +105,8 @@ def _run(server: Server, listener: socket.socket) -> None:
             server_header=False,
             timeout_graceful_shutdown=5,
             timeout_keep_alive=75,
-            proxy_headers=False,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(proxies),
         )
     )
     with asyncio.Runner(loop_factory=http.config.get_loop_factory()) as runner:
