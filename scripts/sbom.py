@@ -91,7 +91,7 @@ def _package_component(found: Distribution) -> Component:
 def _licence_names(found: Distribution) -> list[str]:
     """From before licence expressions: the trove classifiers, or else a short licence field."""
     kinds = [text for text in found.metadata.get_all("Classifier") or [] if text.startswith("License :: ")]
-    stated = found.metadata["License"] if "License" in found.metadata else ""
+    stated = (found.metadata.get_all("License") or [""])[0]
     short = [stated] if stated and "\n" not in stated and len(stated) < 80 else []
     return sorted({kind.rpartition(" :: ")[2] for kind in kinds}) or short
 
