@@ -12,9 +12,9 @@ import pytest
 from tocsin.app import PRESETS as SERVER_PRESETS
 from tocsin.app import SECTIONS as SERVER_SECTIONS
 from tocsin.config import Config, ConfigError, explain, load, preset_reference, reference
-from tocsin.model.settings import SDK_ENVIRONMENT, Alias, Preset, setting
-from tocsin.sdk.settings import _ENVIRONMENT as SDK_VARIABLES
+from tocsin.model.settings import Alias, Preset, setting
 from tocsin.sdk.settings import PRESETS as SDK_PRESETS
+from tocsin.sdk.settings import VARIABLES as SDK_VARIABLES
 
 
 class Mode(StrEnum):
@@ -184,8 +184,9 @@ def test_unknown_key_table_and_variable_name_the_nearest(tmp_path: Path) -> None
 
 
 def test_variables_of_the_sdk_are_passed_over(tmp_path: Path) -> None:
-    of_sdk = {name for _, names, _ in SDK_VARIABLES for name in names if name.startswith("TOCSIN_")}
-    assert of_sdk <= SDK_ENVIRONMENT | {"TOCSIN_PRESET"}
+    of_sdk = dict.fromkeys(SDK_VARIABLES - {"TOCSIN_PRESET"}, "1")
+    assert {"TOCSIN_ENDPOINT", "TOCSIN_QUEUE_SPANS", "METRICS_SAMPLING_RATE"} <= set(of_sdk)
+    assert set(filled(tmp_path, environ=of_sdk).origins.values()) == {"default"}
     assert filled(tmp_path, environ={"TOCSIN_ENDPOINT": "http://x", "TOCSIN_TENANT": "subdomain", "HOME": "/"})
 
 

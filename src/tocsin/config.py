@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from tocsin.model.setting_values import ValueProblem, printed, read_value, type_text
-from tocsin.model.settings import SDK_ENVIRONMENT, Preset, SettingInfo, Unit, setting_info
+from tocsin.model.settings import Preset, SettingInfo, Unit, setting_info
+from tocsin.sdk.settings import VARIABLES as SDK_VARIABLES
 
 Section = TypeVar("Section")
 Key = tuple[str, str]  # (section, field)
@@ -258,8 +259,8 @@ def _from_environment(
             if environ.get(variable) and field.key not in found:
                 found[field.key] = Found(environ[variable], f"environment {variable}", unit)
     for variable in sorted(environ):
-        if variable.startswith("TOCSIN_") and variable not in known and variable not in SDK_ENVIRONMENT:
-            candidates = known | SDK_ENVIRONMENT
+        if variable.startswith("TOCSIN_") and variable not in known and variable not in SDK_VARIABLES:
+            candidates = known | SDK_VARIABLES
             problems.append(_unknown(f"environment variable {variable}", variable, candidates, "variable", "{}"))
     return found
 

@@ -13,26 +13,6 @@ from typing import Any, Literal
 Unit = Literal["seconds", "bytes", "hours", "days", ""] | str
 """What a number counts. "seconds" also takes "15m", "bytes" also "64MB", "hours" and "days" also a duration."""
 
-SDK_ENVIRONMENT = frozenset(
-    f"TOCSIN_{name}"
-    for name in (
-        "ENABLED",
-        "ENDPOINT",
-        "ENVIRONMENT",
-        "EXCLUDE",
-        "INGEST_KEY",
-        "OVERHEAD_BUDGET_US",
-        "QUEUE_BYTES",
-        "QUEUE_SPANS",
-        "RELEASE",
-        "SAMPLE_RATIO",
-        "SERVICE",
-        "SLOW_SECONDS",
-        "TENANT",
-    )
-)
-"""TOCSIN_ variables that the SDK reads; a server started from the same environment passes over them."""
-
 
 @dataclass(frozen=True, slots=True)
 class Alias:

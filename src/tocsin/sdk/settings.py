@@ -190,6 +190,9 @@ _ENVIRONMENT: tuple[tuple[str, tuple[str, ...], Callable[[str, str], Any]], ...]
     ("queue_bytes", ("TOCSIN_QUEUE_BYTES",), _whole_number),
     ("enabled", ("TOCSIN_ENABLED",), _switch),
 )
+VARIABLES = frozenset(key for _, keys, _ in _ENVIRONMENT for key in keys)
+"""All that the SDK reads; a server started from the same environment passes over them."""
+
 _RESOURCE_FALLBACK = {
     "service": ("service.name",),
     "release": ("service.version",),
