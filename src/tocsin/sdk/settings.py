@@ -40,6 +40,8 @@ class Settings:
     tenant: str | TenantCallable = ""
     # True: only `set_tenant` and a callable name the tenant, what a client claims in header, JWT or host does not.
     tenant_trusted_only: bool = False
+    # `production` or `development`: other defaults for some settings, see PRESETS below; empty leaves them as here.
+    preset: str = ""
     # False turns everything off; the app then runs as if the SDK were not there.
     enabled: bool = True
     # Beginnings of paths that are passed on unwatched, such as `/healthz`; set it for probes that only make noise.
@@ -93,7 +95,7 @@ class Settings:
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **arguments: Any) -> Settings:
-        """Settings from keyword arguments, then the environment, then the defaults.
+        """Settings from keyword arguments, then the environment, then the preset, then the defaults.
 
         Raises SettingsError for an unknown name or a value that cannot be used.
         """
@@ -103,7 +105,7 @@ class Settings:
             raise SettingsError(f"cannot use setting {unknown[0]!r}: it does not exist; {_nearest(unknown[0], known)}")
         values = from_environment(os.environ if environ is None else environ)
         values.update(arguments)
-        return cls(**values)
+        return cls(**{**_of_preset(values.get("preset", "")), **values})
 
     def with_(self, **changes: Any) -> Settings:
         """These settings with some replaced."""
@@ -125,6 +127,12 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     if any(environ.get(key, "").strip().lower() in _FALSE for key in _SWITCHES):
         found["enabled"] = False
     return found
+
+
+def _of_preset(name: str) -> dict[str, Any]:
+    if name and name not in PRESETS:
+        raise SettingsError(f"cannot use preset {name!r}: it does not exist; write {' or '.join(PRESETS)}")
+    return PRESETS.get(name, {})
 
 
 def host_name() -> str:
@@ -164,12 +172,20 @@ def _switch(key: str, value: str) -> bool:
     raise SettingsError(f"cannot read {key}={value!r}: neither true nor false; write true or false")
 
 
+# The server's half of them, under the same names, is in app.py.
+PRESETS: dict[str, dict[str, Any]] = {
+    "production": {"environment": "production", "sample_ratio": 1.0},
+    # A tenth of the traces, though each failed and slow one still; --reload does not wait for the last batch.
+    "development": {"environment": "development", "sample_ratio": 0.1, "exit_flush_seconds": 0.5},
+}
+
 _SWITCHES = ("TOCSIN_ENABLED", "MONITORING_ENABLED", "MONITORING_MIDDLEWARE_ENABLED")
 _ENVIRONMENT: tuple[tuple[str, tuple[str, ...], Callable[[str, str], Any]], ...] = (
     ("endpoint", ("TOCSIN_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"), _text),
     ("ingest_key", ("TOCSIN_INGEST_KEY",), _text),
     ("service", ("TOCSIN_SERVICE", "OTEL_SERVICE_NAME"), _text),
     ("environment", ("TOCSIN_ENVIRONMENT",), _text),
+    ("preset", ("TOCSIN_PRESET",), _text),
     ("release", ("TOCSIN_RELEASE",), _text),
     ("tenant", ("TOCSIN_TENANT",), _text),
     ("exclude", ("TOCSIN_EXCLUDE",), _paths),
@@ -181,6 +197,9 @@ _ENVIRONMENT: tuple[tuple[str, tuple[str, ...], Callable[[str, str], Any]], ...]
     ("queue_bytes", ("TOCSIN_QUEUE_BYTES",), _whole_number),
     ("enabled", ("TOCSIN_ENABLED",), _switch),
 )
+VARIABLES = frozenset(key for _, keys, _ in _ENVIRONMENT for key in keys)
+"""All that the SDK reads; a server started from the same environment passes over them."""
+
 _RESOURCE_FALLBACK = {
     "service": ("service.name",),
     "release": ("service.version",),
