@@ -197,7 +197,7 @@ _ENVIRONMENT: tuple[tuple[str, tuple[str, ...], Callable[[str, str], Any]], ...]
     ("queue_bytes", ("TOCSIN_QUEUE_BYTES",), _whole_number),
     ("enabled", ("TOCSIN_ENABLED",), _switch),
 )
-VARIABLES = frozenset(key for _, keys, _ in _ENVIRONMENT for key in keys)
+VARIABLES = frozenset(key for _, keys, _ in _ENVIRONMENT for key in keys) | {"TOCSIN_WORKER_GROUP"}
 """All that the SDK reads; a server started from the same environment passes over them."""
 
 _RESOURCE_FALLBACK = {
