@@ -25,6 +25,7 @@ from tocsin.query.promql import (
     instant,
     range_query,
 )
+from tocsin.query.promql.histogram import NativeHistogram
 from tocsin.query.promql.query import Query
 
 STEP = 15_000
@@ -191,3 +192,49 @@ def test_one_query_over_many_series_equals_many_queries_over_one() -> None:
             found = next(one for one in together.series if one.labels == alone.series[0].labels)
             np.testing.assert_allclose(found.values, alone.series[0].values, rtol=1e-12)
             assert len(series.times) > 0
+
+
+def test_the_deepest_query_that_is_parsed_is_evaluated() -> None:
+    for query in (
+        "abs(" * 49 + "vector(-1)" + ")" * 49,
+        "-" * 98 + "1",
+        "+".join(["1"] * 100),
+        "(" * 98 + "1" + ")" * 98,
+    ):
+        assert instant(MemorySource(), query, 0).data is not None
+
+
+def test_buckets_of_a_native_histogram_grow_like_floats() -> None:
+    rng = np.random.default_rng(3)
+    counts = np.cumsum(rng.integers(0, 5, (60, 4)), axis=0).astype(float)
+    counts[30:] -= counts[30]  # a reset
+    times = np.arange(60, dtype=np.int64) * 10_000
+    samples = [
+        NativeHistogram(0, row.sum(), row.sum(), positive=dict(enumerate(row.tolist(), start=1))) for row in counts
+    ]
+    nothing = np.full(60, np.nan)
+    source = MemorySource([Series({"__name__": "h"}, times, nothing, samples)])
+    for at in range(4):
+        source.series.append(Series({"__name__": "b", "at": str(at)}, times, counts[:, at]))
+    source.series.append(Series({"__name__": "n"}, times, counts.sum(axis=1)))
+    count = range_query(source, "histogram_count(rate(h[1m]))", 0, 600_000, 7_000).series[0]
+    plain = range_query(source, "rate(n[1m])", 0, 600_000, 7_000).series[0]
+    np.testing.assert_allclose(count.values, plain.values, rtol=1e-12)
+    found = range_query(source, "rate(h[1m])", 400_000, 590_000, 7_000).series[0]
+    assert found.histograms is not None
+    ratio = range_query(source, "rate(b[1m]) / scalar(rate(n[1m]))", 400_000, 590_000, 7_000)
+    for at, series in enumerate(ratio.series):
+        of_histogram = [held.positive.get(at + 1, 0.0) / held.count for held in found.histograms if held is not None]
+        assert len(of_histogram) == len(series.values)
+
+
+def test_a_hint_of_a_reset_is_believed_over_the_numbers() -> None:
+    steady = [NativeHistogram(count=count, sum=count, positive={0: count}) for count in (1.0, 2.0, 3.0)]
+    steady[2].hint = "reset"
+    times = np.array([0, 60_000, 120_000], dtype=np.int64)
+    source = MemorySource([Series({"__name__": "h"}, times, np.full(3, np.nan), steady)])
+    # 1 → 2, then anew up to 3: four observations, and no more before the first sample than it had.
+    assert instant(source, "histogram_count(increase(h[121s]))", 120_000).series[0].values[0] == pytest.approx(
+        4.0, rel=0.3
+    )
+    assert instant(source, "resets(h[3m])", 120_000).series[0].values[0] == 1
