@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from promql.loading import Database, load
 from promql.notation import Item, NotationError, almost_equal, number, parse_series, same_histogram
+from promql.pinning import pinned_query
 from tocsin.query.promql import PromQLError, QuerySettings, Result, ResultSeries, instant, range_query
 from tocsin.query.promql.engine import Point
 from tocsin.query.promql.histogram import NativeHistogram
@@ -109,8 +110,9 @@ def _evaluation(line: int, head: str, lines: list[str]) -> tuple[Evaluation, int
     for used, text in enumerate(lines):
         if _expectation(made, text):
             continue
-        if text.startswith("expect string "):
-            made.text = unquote(text.removeprefix("expect string ").strip())
+        if text.startswith("expect string"):
+            expected = text.removeprefix("expect string").removeprefix(" ")
+            made.text = unquote(expected) if expected[:1] in ('"', "'", "`") else expected
             continue
         try:
             made.scalar = number(text)
@@ -191,10 +193,14 @@ def evaluate(source: MemorySource, command: Evaluation, settings: QuerySettings)
         return
     if _DEPENDS_ON_QUERY.search(command.query) or "ordered" in command.expects:
         return
+    _check_over_a_range(source, command, result, settings)
+    _check_pinned(source, command, settings)
+
+
+def _check_over_a_range(source: MemorySource, command: Evaluation, result: Result, settings: QuerySettings) -> None:
     minute = 60_000
-    ranged = range_query(
-        source, command.query, command.start_ms - minute, command.start_ms + minute, minute, settings=settings
-    )
+    start, end = command.start_ms - minute, command.start_ms + minute
+    ranged = range_query(source, command.query, start, end, minute, settings=settings)
     middle = []
     for series in ranged.series:
         at = [place for place, time in enumerate(series.times.tolist()) if time == command.start_ms]
@@ -206,6 +212,18 @@ def evaluate(source: MemorySource, command: Evaluation, settings: QuerySettings)
         _check_result(command, replace(result, data=data))
     except Mismatch as mismatch:
         raise Mismatch(f"over a range: {mismatch}") from mismatch
+
+
+def _check_pinned(source: MemorySource, command: Evaluation, settings: QuerySettings) -> None:
+    time_ms = command.start_ms
+    query = pinned_query(command.query, time_ms)
+    times = [-10 * time_ms, 0, time_ms // 5, 10 * time_ms] if time_ms else [-1000, 1000]
+    for at in times if query is not None else []:
+        assert query is not None
+        try:
+            _check_result(command, instant(source, query, at, settings=settings))
+        except (Mismatch, PromQLError) as error:
+            raise Mismatch(f"pinned, as {query} at {at}: {error}") from error
 
 
 def _ask(source: MemorySource, command: Evaluation, settings: QuerySettings) -> Result:

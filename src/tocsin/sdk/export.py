@@ -104,11 +104,13 @@ class Exporter:
         digest: Callable[[int], bool],
         encode_spans: Callable[[list[Queued]], bytes],
         encode_metrics: Callable[[], tuple[bytes, int] | None],
+        publish: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._digest = digest
         self._encode_spans = encode_spans
         self._encode_metrics = encode_metrics
+        self._publish = publish
         self._compress = compressor(settings.compression, settings.endpoint)
         self.dropped: Counter[tuple[str, str]] = Counter()
         self.exported: Counter[str] = Counter()
@@ -221,6 +223,8 @@ class Exporter:
             if metrics_due:
                 self._next_metrics = now + self._settings.metrics_seconds
             self._collect(metrics_due)
+            if metrics_due:
+                self._publish()
             while self._payloads and self.breaker.allows() and not self._stopping:
                 if not self._send_first(self._settings.timeout_seconds):
                     break

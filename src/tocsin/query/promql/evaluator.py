@@ -62,7 +62,7 @@ class Evaluator:
     def instant_vector(self, node: VectorSelector, grid: Grid, *, timestamps: bool = False) -> Matrix:
         """The latest samples within the lookback; with `timestamps`, their times in seconds instead of values."""
         times = self.reference_times(node.modifiers, grid)
-        found = instant_vector(self.query, self._selector(node, 0), times, timestamps=timestamps)
+        found = instant_vector(self.query, self.selector(node, 0), times, timestamps=timestamps)
         return merged(found)
 
     def windows(self, node: Expression, grid: Grid) -> Windows:
@@ -72,7 +72,7 @@ class Evaluator:
             return self._subquery(node, grid)
         assert isinstance(node, MatrixSelector)
         range_ms = self.query.milliseconds(node.range)
-        selector = self._selector(node.selector, range_ms)
+        selector = self.selector(node.selector, range_ms)
         times = self.reference_times(node.selector.modifiers, grid)
         series = selector.select(self.query, times)
         return windows_on(series, times, range_ms, grid, node.position, node.selector.extension, self.query.lookback_ms)
@@ -89,7 +89,8 @@ class Evaluator:
             times = times - self.query.milliseconds(modifiers.offset, may_be_negative=True)
         return times
 
-    def _selector(self, node: VectorSelector, range_ms: int) -> Selector:
+    def selector(self, node: VectorSelector, range_ms: int) -> Selector:
+        """The selector with what stands right above it, as sources are told."""
         function, by = "", False
         grouping: tuple[str, ...] = ()
         if self._above:

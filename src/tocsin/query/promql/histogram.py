@@ -10,22 +10,24 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 CUSTOM_SCHEMA = -53
 Hint = Literal["unknown", "reset", "not_reset", "gauge"]
 Buckets = dict[int, float]
+Place = tuple[int, int, float]  # sign (0 for the zero bucket), index, observations
 
 
 class IncompatibleHistogramsError(ValueError):
     """Exponential and custom buckets do not mix."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(NamedTuple):
+    """How many observations are held between both bounds."""
+
     lower: float
     upper: float
-    count: float
+    held: float
 
 
 @dataclass(slots=True, eq=False)
@@ -157,14 +159,24 @@ class NativeHistogram:
         before = before.at_schema(self.schema)
         return _any_lower(self.positive, before.positive) or _any_lower(self.negative, before.negative)
 
-    def buckets(self) -> Iterator[Bucket]:
+    def places(self) -> list[Place]:
         """All buckets that were set, ascending: negative ones, the zero bucket, positive ones."""
-        for index in sorted(self.negative, reverse=True):
-            yield Bucket(-bound(index, self.schema), -bound(index - 1, self.schema), self.negative[index])
+        made: list[Place] = [(-1, index, self.negative[index]) for index in sorted(self.negative, reverse=True)]
         if self.zero_count > 0:
-            yield Bucket(-self.zero_threshold, self.zero_threshold, self.zero_count)
-        for index in sorted(self.positive):
-            yield Bucket(*self._bounds(index), self.positive[index])
+            made.append((0, 0, self.zero_count))
+        return made + [(1, index, self.positive[index]) for index in sorted(self.positive)]
+
+    def bucket(self, place: Place) -> Bucket:
+        """A place with its bounds, which are dear to compute."""
+        sign, index, held = place
+        if sign == 0:
+            return Bucket(-self.zero_threshold, self.zero_threshold, held)
+        lower, upper = self._bounds(index)
+        return Bucket(lower, upper, held) if sign > 0 else Bucket(-upper, -lower, held)
+
+    def buckets(self) -> Iterator[Bucket]:
+        """All buckets with their bounds, ascending."""
+        return (self.bucket(place) for place in self.places())
 
     def _bounds(self, index: int) -> tuple[float, float]:
         if not self.is_custom:

@@ -18,15 +18,17 @@ def quantile(q: float, histogram: NativeHistogram) -> float:
     # NaN observations count, but are in no bucket: then ranks only hold from below.
     forward = math.isnan(histogram.sum) or q < 0.5
     rank = q * histogram.count if forward else (1 - q) * histogram.count
-    buckets = list(histogram.buckets())
+    places = histogram.places()
     bucket = Bucket(0.0, 0.0, 0.0)
     seen = 0.0
-    for bucket in buckets if forward else reversed(buckets):
-        if bucket.count == 0:
-            continue
-        seen += bucket.count
-        if seen >= rank:
+    last = None
+    for place in places if forward else reversed(places):
+        last = place
+        seen += place[2]
+        if place[2] and seen >= rank:
             break
+    if last is not None:
+        bucket = histogram.bucket(last)
     return _within(histogram, bucket, min(seen, histogram.count), rank, forward)
 
 
@@ -41,10 +43,10 @@ def _within(histogram: NativeHistogram, bucket: Bucket, seen: float, rank: float
             return lower
     if seen < rank:
         return math.nan if math.isnan(histogram.sum) else upper
-    rank = rank - (seen - bucket.count) if forward else seen - rank
-    if bucket.count == 0:
+    rank = rank - (seen - bucket.held) if forward else seen - rank
+    if bucket.held == 0:
         return math.nan
-    fraction = rank / bucket.count
+    fraction = rank / bucket.held
     if histogram.is_custom or lower <= 0 <= upper:
         return lower + (upper - lower) * fraction
     log_lower, log_upper = math.log2(abs(lower)), math.log2(abs(upper))
@@ -73,7 +75,7 @@ def fraction(lower: float, upper: float, histogram: NativeHistogram) -> float:
         return 0.0
     count = histogram.count
     if math.isnan(histogram.sum):  # NaN observations are in no bucket and in no fraction
-        in_buckets = sum(bucket.count for bucket in histogram.buckets())
+        in_buckets = sum(bucket.held for bucket in histogram.buckets())
         return (_rank_of(upper, histogram, in_buckets) - _rank_of(lower, histogram, in_buckets)) / count
     return (_rank_of(upper, histogram, count) - _rank_of(lower, histogram, count)) / count
 
@@ -89,8 +91,8 @@ def _rank_of(value: float, histogram: NativeHistogram, count: float) -> float:
         if low >= value:
             return min(rank, count)
         if high > value:
-            return min(rank + bucket.count * _share(value, low, high, linear=histogram.is_custom or is_zero), count)
-        rank += bucket.count
+            return min(rank + bucket.held * _share(value, low, high, linear=histogram.is_custom or is_zero), count)
+        rank += bucket.held
     return count
 
 
@@ -115,7 +117,7 @@ def variance(histogram: NativeHistogram) -> float:
     total = 0.0
     compensation = 0.0
     for bucket in histogram.buckets():
-        if bucket.count == 0:
+        if bucket.held == 0:
             continue
         if histogram.is_custom:
             middle = (bucket.upper + bucket.lower) / 2
@@ -123,7 +125,7 @@ def variance(histogram: NativeHistogram) -> float:
             middle = 0.0
         else:
             middle = math.copysign(math.sqrt(bucket.upper * bucket.lower), bucket.upper)
-        part = bucket.count * (middle - mean) ** 2
+        part = bucket.held * (middle - mean) ** 2
         new = total + part
         if math.isinf(new):
             compensation = 0.0

@@ -11,7 +11,8 @@ from tocsin.query.promql.calls import name_of
 from tocsin.query.promql.errors import Position
 from tocsin.query.promql.expressions import Aggregation
 from tocsin.query.promql.grouping import Groups
-from tocsin.query.promql.histogram import IncompatibleHistogramsError, NativeHistogram
+from tocsin.query.promql.histogram import Hint, IncompatibleHistogramsError, NativeHistogram
+from tocsin.query.promql.histogram_columns import exact_sum
 from tocsin.query.promql.literals import quote
 from tocsin.query.promql.matrix import Matrix
 from tocsin.query.promql.query import Query
@@ -47,6 +48,10 @@ def combined(
     hints = {sample.hint for sample in samples}
     if {"reset", "not_reset"} <= hints:
         query.warn("conflicting counter resets during histogram aggregation", position)
+    exact = exact_sum(samples)
+    if exact is not None:
+        exact.hint = _hint_of_sum(samples)
+        return (exact.divided(len(samples)) if mean else exact).compact()
     total = samples[0].copy()
     lost: NativeHistogram | None = None
     try:
@@ -66,6 +71,13 @@ def combined(
             return _moving_mean(samples)
         total = total.divided(len(samples))
     return total.compact()
+
+
+def _hint_of_sum(samples: Sequence[NativeHistogram]) -> Hint:
+    hints = {sample.hint for sample in samples}
+    if "gauge" in hints:
+        return "gauge"
+    return samples[0].hint if len(hints) == 1 else "unknown"
 
 
 def warn_of_schemas(query: Query, name: str, position: Position) -> None:

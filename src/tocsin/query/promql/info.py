@@ -9,7 +9,7 @@ import numpy as np
 
 from tocsin.query.promql.calls import FunctionCall
 from tocsin.query.promql.errors import EvaluationError
-from tocsin.query.promql.expressions import VectorSelector, unwrapped
+from tocsin.query.promql.expressions import VectorSelector, selectors, unwrapped
 from tocsin.query.promql.labels_text import labels_text
 from tocsin.query.promql.matchers import NAME, Matcher
 from tocsin.query.promql.matrix import Matrix, merged, stacked
@@ -52,10 +52,9 @@ def _info_series(
     """The info series that could describe a base series, and the times of their samples."""
     matchers = [*names, *wanted]
     selector = Selector(tuple(matchers), 0, call.position(0), function="info")
-    node = unwrapped(call.argument(0))
     times = call.grid.times
-    if isinstance(node, VectorSelector):
-        times = call.evaluator.reference_times(node.modifiers, call.grid)
+    for described in selectors(call.argument(0))[:1]:  # info series are as old as the series they describe
+        times = call.evaluator.reference_times(described.modifiers, call.grid)
     found = instant_vector(call.query, selector, times)
     if found.is_histogram.any():
         raise EvaluationError("this should be an info metric, with float samples: it has histograms")

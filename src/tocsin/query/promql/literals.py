@@ -63,7 +63,7 @@ def format_float(value: float) -> str:
         return "NaN"
     if math.isinf(value):
         return "+Inf" if value > 0 else "-Inf"
-    text = repr(value)
+    text = repr(float(value))  # a NumPy float has another repr
     if "e" in text:
         text = _without_exponent(text)
     return text.removesuffix(".0")
@@ -88,7 +88,7 @@ def format_number(value: float) -> str:
     if math.isnan(value) or math.isinf(value):
         return format_float(value)
     if value != 0 and not 1e-4 <= abs(value) < 1e21:
-        mantissa, _, exponent = f"{value!r}".partition("e")
+        mantissa, _, exponent = repr(float(value)).partition("e")
         if not exponent:
             mantissa, _, exponent = _scientific(value).partition("e")
         power = int(exponent)

@@ -48,7 +48,7 @@ def _pushed(call: FunctionCall, arguments: tuple[float, ...] = (), index: int = 
         return None
     evaluator = call.evaluator
     range_ms = call.query.milliseconds(node.range)
-    selector = evaluator._selector(node.selector, range_ms)
+    selector = evaluator.selector(node.selector, range_ms)
     times = evaluator.reference_times(node.selector.modifiers, call.grid)
     return pushed_down(call.query, selector, call.name, times, range_ms, arguments)
 

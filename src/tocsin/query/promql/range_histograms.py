@@ -9,6 +9,7 @@ import numpy as np
 
 from tocsin.query.promql.calls import FunctionCall, name_of
 from tocsin.query.promql.histogram import IncompatibleHistogramsError, NativeHistogram
+from tocsin.query.promql.histogram_columns import columns
 from tocsin.query.promql.histogram_sums import combined, warn_of_schemas
 from tocsin.query.promql.literals import quote
 from tocsin.query.promql.matrix import Matrix
@@ -48,7 +49,10 @@ def rates(call: FunctionCall, windows: Windows, made: Matrix, *, is_counter: boo
     held = windows.histograms
     assert held is not None
     _prepare(made)
+    done = _rates_of_counters(windows, made, is_rate=is_rate) if is_counter else set()
     for row, step, first, behind in _cells(windows):
+        if row in done:
+            continue
         if windows.counts[row, step]:
             _warn_of_mix(call, windows, row)
             made.present[row, step] = False
@@ -62,6 +66,33 @@ def rates(call: FunctionCall, windows: Windows, made: Matrix, *, is_counter: boo
             factor = _factor(windows, step, times, samples, change, is_counter=is_counter)
             change = change.scaled(factor / (windows.range_ms / 1000) if is_rate else factor)
         _put(made, row, step, change)
+
+
+def _rates_of_counters(windows: Windows, made: Matrix, *, is_rate: bool) -> set[int]:
+    """Computes the series whose samples are counters of one layout, all windows at once; gives their rows."""
+    held = windows.histograms
+    assert held is not None
+    done: set[int] = set()
+    for row in range(len(windows.labels) if len(windows.ends) else 0):
+        low, high = int(held.first[row].min()), int(held.behind[row].max())
+        if high - low < 2 or windows.counts[row].any():
+            continue
+        found = columns(held.samples[low:high])
+        if found is None:
+            continue
+        done.add(row)
+        steps = np.flatnonzero(held.behind[row] - held.first[row] >= 2)
+        first, last = held.first[row][steps] - low, held.behind[row][steps] - 1 - low
+        changes = found.changes(first, last)
+        times, ends = held.times[low:high], windows.ends[steps]
+        sampled = (times[last] - times[first]) / 1000
+        to_start, to_end = (times[first] - (ends - windows.range_ms)) / 1000, (ends - times[last]) / 1000
+        gaps = (last - first).astype(np.float64)
+        factors = extrapolation(sampled, gaps, to_start, to_end, found.numbers[first, 0], changes[:, 0])
+        changes *= (factors / (windows.range_ms / 1000) if is_rate else factors)[:, None]
+        for step, numbers in zip(steps.tolist(), changes, strict=True):
+            _put(made, row, step, found.histogram(numbers))
+    return done
 
 
 def _factor(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tocsin.query.promql.errors import Position
-from tocsin.query.promql.histogram import Hint, NativeHistogram
+from tocsin.query.promql.histogram import NativeHistogram
 from tocsin.query.promql.matchers import Matcher
 from tocsin.query.promql.matrix import Matrix, empty
 from tocsin.query.promql.query import Query
@@ -53,15 +53,12 @@ def _with_found_resets(histograms: Sequence[NativeHistogram | None] | None) -> l
     made: list[NativeHistogram | None] = []
     before: NativeHistogram | None = None
     for histogram in histograms:
+        found = histogram
+        if histogram is not None and histogram.hint == "unknown" and before is not None:
+            found = replace(histogram, hint="reset" if histogram.is_reset_after(before) else "not_reset")
+        made.append(found)
         if histogram is not None and histogram.hint != "gauge":
-            bare = replace(histogram, hint="unknown")
-            hint: Hint = histogram.hint
-            if before is not None:
-                hint = "reset" if bare.is_reset_after(before) else "not_reset"
-            made.append(replace(histogram, hint=hint))
-            before = bare
-        else:
-            made.append(histogram)
+            before = histogram
     return made
 
 

@@ -20,7 +20,7 @@ def trimmed(histogram: NativeHistogram, value: float, *, upper: bool) -> NativeH
     if histogram.zero_count > 0:
         zero = Bucket(-histogram.zero_threshold, histogram.zero_threshold, histogram.zero_count)
         below = _below(zero, value, is_positive=True, is_linear=True)
-        made.zero_count = below if upper else zero.count - below
+        made.zero_count = below if upper else zero.held - below
         kept.count += made.zero_count
     made.count, made.sum = kept.count, 0.0
     if kept.count:
@@ -41,22 +41,22 @@ class _Kept:
         self.has_negative = False
 
     def of(self, bucket: Bucket, *, is_positive: bool) -> float:
-        if bucket.count == 0:
+        if bucket.held == 0:
             return 0.0
         self._note_sign(bucket, is_positive)
         count, middle = self._split(bucket, is_positive)
         is_whole = bucket.upper <= self.value if self.upper else bucket.lower >= self.value
         if is_whole:
-            self.count += bucket.count
-            return bucket.count
+            self.count += bucket.held
+            return bucket.held
         is_cut = bucket.lower < self.value if self.upper else bucket.upper > self.value
         if is_cut:
-            self.removed_sum += (bucket.count - count) * middle
+            self.removed_sum += (bucket.held - count) * middle
             self.count += count
             return count
         if not self.is_custom:
             middle = math.copysign(math.sqrt(bucket.lower * bucket.upper), 1.0)
-        self.removed_sum += bucket.count * middle
+        self.removed_sum += bucket.held * middle
         return 0.0
 
     def _note_sign(self, bucket: Bucket, is_positive: bool) -> None:
@@ -77,20 +77,20 @@ class _Kept:
             middle = (bucket.lower + bucket.upper) / 2
         else:
             middle = math.copysign(math.sqrt(abs(outer) * abs(self.value)), 1.0 if is_positive else -1.0)
-        return (below if self.upper else bucket.count - below), middle
+        return (below if self.upper else bucket.held - below), middle
 
     def _split_open(self, bucket: Bucket) -> tuple[float, float]:
         if bucket.lower == -math.inf:
             if (self.value >= bucket.upper) if self.upper else (self.value <= bucket.lower):
-                return bucket.count, 0.0
+                return bucket.held, 0.0
             if 0 <= self.value < bucket.upper < math.inf:  # taken to begin at 0
                 share = self.value / bucket.upper
                 if self.upper:
-                    return bucket.count * share, (self.value + bucket.upper) / 2
-                return bucket.count * (1 - share), self.value / 2
+                    return bucket.held * share, (self.value + bucket.upper) / 2
+                return bucket.held * (1 - share), self.value / 2
             return 0.0, bucket.upper
         if not self.upper and self.value <= bucket.lower:
-            return bucket.count, 0.0
+            return bucket.held, 0.0
         return 0.0, bucket.lower
 
 
@@ -107,9 +107,9 @@ def _below(bucket: Bucket, value: float, *, is_positive: bool, is_linear: bool) 
     if value <= bucket.lower:
         return 0.0
     if value >= bucket.upper:
-        return bucket.count
+        return bucket.held
     if is_linear:
-        return bucket.count * (value - bucket.lower) / (bucket.upper - bucket.lower)
+        return bucket.held * (value - bucket.lower) / (bucket.upper - bucket.lower)
     low, high, at = (math.log2(abs(one)) for one in (bucket.lower, bucket.upper, value))
     share = (at - low) / (high - low) if is_positive else 1 - (at - high) / (low - high)
-    return bucket.count * share
+    return bucket.held * share

@@ -10,8 +10,7 @@ from tocsin.query.promql import operators
 from tocsin.query.promql.errors import EvaluationError
 from tocsin.query.promql.expressions import COMPARISONS, Binary, Matching
 from tocsin.query.promql.labels_text import labels_text
-from tocsin.query.promql.matchers import NAME
-from tocsin.query.promql.matrix import Mask, Matrix, empty, key, merged, without_name
+from tocsin.query.promql.matrix import METADATA, Mask, Matrix, empty, key, merged, without_name
 from tocsin.query.promql.query import Query
 from tocsin.query.promql.source import Labels
 
@@ -19,14 +18,14 @@ Signature = tuple[tuple[str, str], ...]
 
 
 def signatures(matrix: Matrix, matching: Matching) -> list[Signature]:
-    """By what each series is matched: the labels of `on`, or all but the metric name and those of `ignoring`."""
+    """By what each series is matched: the labels of `on`, or all but the metric's own and those of `ignoring`."""
     return [key(match_labels(labels, matching)) for labels in matrix.labels]
 
 
 def match_labels(labels: Labels, matching: Matching) -> Labels:
     if matching.on:
         return {name: labels[name] for name in matching.labels if labels.get(name)}
-    return {name: value for name, value in labels.items() if name not in matching.labels and name != NAME}
+    return {name: value for name, value in labels.items() if name not in matching.labels and name not in METADATA}
 
 
 @dataclass(slots=True)

@@ -1,11 +1,11 @@
-"""The control store as one object: its nouns are `users`, `sessions`, `tokens`, `keys`,
-`setup`, `dashboards` and `audit`."""
+"""The control store as one object: users, sessions, tokens, keys, setup, dashboards, attempts and audit."""
 
 from __future__ import annotations
 
 from sqlalchemy import delete, text
 
 from tocsin.model.clock import Clock, utc_now
+from tocsin.storage.control.attempts import Attempts
 from tocsin.storage.control.audit import Audit
 from tocsin.storage.control.dashboards import Dashboards
 from tocsin.storage.control.database import Database, connect
@@ -33,6 +33,7 @@ class ControlStore:
         self.keys = Keys(database)
         self.sessions = Sessions(database, auth, passwords)
         self.setup = Setup(database, auth, passwords, self.sessions)
+        self.attempts = Attempts(auth.attempts_per_minute, database.now)
 
     @classmethod
     def open(

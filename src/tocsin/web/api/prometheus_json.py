@@ -102,9 +102,9 @@ def histogram_json(histogram: NativeHistogram) -> dict[str, object]:
     lower end, 2: neither, 3: both."""
     said: dict[str, object] = {"count": value_text(histogram.count), "sum": value_text(histogram.sum)}
     buckets = [
-        [_ends(bucket.lower, bucket.upper), *(value_text(one) for one in (bucket.lower, bucket.upper, bucket.count))]
+        [_ends(bucket.lower, bucket.upper), *(value_text(one) for one in (bucket.lower, bucket.upper, bucket.held))]
         for bucket in histogram.buckets()
-        if bucket.count
+        if bucket.held
     ]
     return said | ({"buckets": buckets} if buckets else {})
 
