@@ -11,6 +11,7 @@ from tocsin.storage.telemetry.engine import EngineError
 from tocsin.web.access import add_access
 from tocsin.web.api import (
     dashboards,
+    data,
     doctor,
     figures,
     map,
@@ -44,7 +45,7 @@ def build_site(state: Any) -> FastAPI:
         redoc_url=None,
     )
     app.state.tocsin = state
-    for module in (services, figures, map, traces, tenants, dashboards, monitoring, doctor, *PROMETHEUS):
+    for module in (services, figures, map, traces, tenants, dashboards, data, monitoring, doctor, *PROMETHEUS):
         app.include_router(module.router)
     app.add_exception_handler(EngineError, answer_engine_error)
     add_access(app)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import platform
 from datetime import UTC, datetime
+from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from tocsin.collect.scrape import TargetState
+from tocsin.query.promql.literals import format_duration
 from tocsin.query.promql.settings import QuerySettings
 from tocsin.storage.telemetry.retention import RetentionSettings
 from tocsin.web.api.contract import BEARER
@@ -109,12 +112,28 @@ async def tsdb(request: Request, asked: AskedOf) -> Response:
 
 
 @router.get("/targets", operation_id="prometheus_targets")
-async def targets(request: Request, principal: Anybody) -> Response:
+async def targets(request: Request, principal: Anybody, state: str = "any") -> Response:
     """What the scraper watches; nothing while no scraper runs, and for who may not see the whole platform."""
     scraper = getattr(request.app.state.tocsin, "scraper", None)
-    if scraper is None or not principal.scope.is_platform:
-        return success({"activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {}})
-    return success(scraper.targets())
+    found = scraper.states() if scraper is not None and principal.scope.is_platform and state != "dropped" else []
+    return success({"activeTargets": [_target(one) for one in found], "droppedTargets": [], "droppedTargetCounts": {}})
+
+
+def _target(found: TargetState) -> dict[str, Any]:
+    target = found.target
+    return {
+        "discoveredLabels": dict(target.discovered),
+        "labels": dict(target.labels),
+        "scrapePool": target.job,
+        "scrapeUrl": target.url,
+        "globalUrl": target.url,
+        "lastError": found.error,
+        "lastScrape": datetime.fromtimestamp(found.last_scrape, UTC).isoformat().replace("+00:00", "Z"),
+        "lastScrapeDuration": found.duration_seconds,
+        "health": found.health,
+        "scrapeInterval": format_duration(round(target.interval_seconds * 1000)),
+        "scrapeTimeout": format_duration(round(target.timeout_seconds * 1000)),
+    }
 
 
 @router.get("/rules", operation_id="prometheus_rules")
