@@ -14,7 +14,7 @@ from tocsin.model.window import Window
 from tocsin.query import evaluate
 from tocsin.query.evaluate import series_text
 from tocsin.query.promql.settings import QuerySettings
-from tocsin.query.promql.source import MemorySource
+from tocsin.query.promql.source import Grid, MemorySource
 from tocsin.web.metric_charts import legend_text, metric_chart, metric_table
 from tocsin.web.pages.metrics import starting_query
 from tocsin.web.units import guessed, written
@@ -173,3 +173,26 @@ def test_unit_is_told_by_names(query: str, unit: str) -> None:
 )
 def test_values_are_written_in_their_unit(value: float, unit: str, text: str) -> None:
     assert written(value, unit) == text
+
+
+def test_another_time_is_drawn_beside_in_the_same_colours() -> None:
+    made = MemorySource()
+    for name, base in (("a", 1.0), ("b", 2.0)):
+        samples = [(at * 1000, base) for at in range(0, 601, 15)]
+        samples += [(86_400_000 + at * 1000, base * 10) for at in range(0, 601, 15)]
+        made.add({"__name__": "m", "name": name}, samples)
+    window = Window(86_400 * 10**9, 87_000 * 10**9)
+    grid = evaluate.grid_of(window, 60_000)
+    before = Grid(grid.start_ms - 86_400_000, grid.end_ms - 86_400_000, grid.step_ms)
+    now, then = (evaluate.over(made, "m", one, SETTINGS) for one in (grid, before))
+    drawn = metric_chart("x", "x", [(now, "")], window, beside=[then], beside_words="a day before")
+    assert [line.label for line in drawn.chart.lines] == ["a", "b", "a, a day before", "b, a day before"]
+    assert [line.colour for line in drawn.chart.lines] == ["c1", "c2", "c1", "c2"]
+    assert drawn.chart.lines[2].values[5] == 1.0
+    assert drawn.chart.lines[2].is_dashed
+
+
+def test_page_offers_times_to_compare_with(metered: Served) -> None:
+    text = explore(metered.administrator, "queue_depth", beside="7d")
+    assert re.search(r'aria-current="true">a week before', text)
+    assert "beside" not in explore(metered.administrator, "queue_depth", show="table")

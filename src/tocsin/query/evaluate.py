@@ -84,6 +84,11 @@ class Evaluated:
         return next((note for note in self.notes if note.kind == "error"), None)
 
     @property
+    def is_over_time(self) -> bool:
+        """Whether it has a value at every instant of its grid, rather than samples or a text at one time."""
+        return self.result is not None and self.result.type in ("matrix", "scalar") and len(self.grid) > 1
+
+    @property
     def series(self) -> list[ResultSeries]:
         """A scalar is one series without labels; a failed query and a string have none."""
         if self.result is None:

@@ -42,10 +42,13 @@ def _beyond(shown: Shown) -> tuple[str, str] | None:
     panel = shown.panel
     figures = [(row.tone, row.text) for row in shown.readings]
     if shown.chart:
-        now = [row.last for row in shown.chart.legend]
+        rows = shown.chart.legend
         figures = [
-            (tone_of(value, panel.thresholds, panel.min, panel.max), written(value, panel.unit, panel.decimals))
-            for value in now
+            (
+                tone_of(row.last, panel.thresholds, panel.min, panel.max),
+                f"{row.label if len(rows) > 1 else ''} {written(row.last, panel.unit, panel.decimals)}".strip(),
+            )
+            for row in rows
         ]
     for wanted in ("bad", "warn"):
         found = [text for tone, text in figures if tone == wanted]

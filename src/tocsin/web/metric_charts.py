@@ -76,8 +76,13 @@ def metric_chart(
     most: int = MOST_LINES,
     is_stacked: bool = False,
     limits: Sequence[tuple[float, str]] = (),
+    beside: Sequence[Evaluated] = (),
+    beside_words: str = "",
 ) -> MetricChart:
-    """One chart of several queries, each with the template of its legend. All have one grid."""
+    """One chart of several queries, each with the template of its legend. All have one grid.
+
+    beside: the same queries at another time, drawn as dashed lines in the colours of today's; their grids are as long.
+    """
     grid = asked[0][0].grid if asked else Grid(0, 0, 1)
     named, shared = _named(asked)
     drawn = [(label, aligned(series, grid)) for label, series in named]
@@ -89,6 +94,7 @@ def metric_chart(
         )
         for place, (label, values) in enumerate(kept)
     ]
+    lines += _beside_lines(lines, beside, beside_words)
     times = [at // 1000 for at in grid.times.tolist()]
     chart = Chart(
         id, title, "", unit or "count", times, lines, window, markers, None, href, rest,
@@ -134,6 +140,21 @@ def _named(asked: Sequence[tuple[Evaluated, str]]) -> tuple[list[tuple[str, Resu
             name = f"{evaluated.text[:60]} {name}".strip()
         named.append((name or series_text(series.labels) or evaluated.text[:60], series))
     return named, series_text(shared)
+
+
+def _beside_lines(lines: Sequence[Line], beside: Sequence[Evaluated], words: str) -> list[Line]:
+    """Only of series that are drawn for now too."""
+    named, _ = _named([(one, "") for one in beside])
+    grids = [one.grid for one in beside for _ in one.series]
+    by_label = {line.label: line for line in lines}
+    is_alone = len(named) == len(lines) == 1
+    made = []
+    for (label, series), grid in zip(named, grids, strict=True):
+        now = lines[0] if is_alone else by_label.get(label)
+        values = aligned(series, grid)
+        if now is not None and any(value is not None for value in values):
+            made.append(Line(f"{now.label}, {words}", values, now.colour, is_dashed=True))
+    return made
 
 
 def _largest(drawn: list[tuple[str, list[float | None]]], most: int) -> list[tuple[str, list[float | None]]]:

@@ -13,9 +13,11 @@ from tocsin.query import evaluate
 from tocsin.query.evaluate import Evaluated
 from tocsin.query.metric_reader import MetricMetadata, MetricReader
 from tocsin.query.promql.lexer import AGGREGATORS
+from tocsin.query.promql.settings import QuerySettings
 from tocsin.query.promql.signatures import FUNCTIONS
+from tocsin.query.promql.source import Grid
 from tocsin.web import metric_headline
-from tocsin.web.metric_charts import metric_chart, metric_table
+from tocsin.web.metric_charts import MetricChart, metric_chart, metric_table
 from tocsin.web.metrics import in_environment, promql_settings_of, reader_for
 from tocsin.web.page import Page
 from tocsin.web.units import guessed
@@ -29,6 +31,9 @@ LONGEST_QUERY = 20_000
 MOST_LISTED = 300
 PAGE_SECONDS = 20.0
 SHOWN = ("graph", "table")
+BESIDE = {"1d": (86_400, "a day before"), "7d": (604_800, "a week before"), "28d": (2_419_200, "four weeks before")}
+"""The times that a graph can show beside the chosen one."""
+
 WORDS = {
     "functions": {name: list(one.arguments) for name, one in FUNCTIONS.items()},
     "aggregators": sorted(AGGREGATORS),
@@ -64,80 +69,101 @@ class Listed:
     query: str
 
 
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Whose series are asked, within which bounds."""
+
+    view: View
+    reader: MetricReader
+    settings: QuerySettings
+
+    def over(self, text: str, seconds_before: int = 0) -> Evaluated:
+        """Over the chosen time, or as much earlier."""
+        grid = evaluate.grid_of(self.view.window, evaluate.step_ms(self.view.window))
+        before_ms = seconds_before * 1000
+        grid = Grid(grid.start_ms - before_ms, grid.end_ms - before_ms, grid.step_ms)
+        return evaluate.over(self.reader, text, grid, self.settings)
+
+    def at_end(self, text: str) -> Evaluated:
+        return evaluate.at(self.reader, text, self.view.window.end_ns // 1_000_000, self.settings)
+
+
 @router.get(page.path)
 def metrics(
     view: Annotated[View, Depends(view_of(page))],
     q: Annotated[list[str] | None, Query()] = None,
     show: str = "graph",
+    beside: str = "",
     find: str = "",
     add: str = "",
 ) -> Response:
     queries = [text[:LONGEST_QUERY] for text in q or [] if text.strip()][:MOST_QUERIES]
-    show = show if show in SHOWN else "graph"
-    reader = in_environment(
-        reader_for(view.request, view.scope.narrowed_to(view.choice.tenant)), view.choice.environment
-    )
-    boxes = _boxes(view, reader, queries, show)
+    show, beside = show if show in SHOWN else "graph", beside if beside in BESIDE else ""
+    asking = _asking(view)
+    boxes = _boxes(asking, queries, show)
     context: dict[str, Any] = {
         "boxes": [*boxes, *([Box("", None, "")] if add or not boxes else [])],
         "show": show,
+        "beside": beside,
+        "choices": {name: words for name, (_, words) in BESIDE.items()},
         "find": find,
-        "words": {
-            "functions": {name: list(one.arguments) for name, one in FUNCTIONS.items()},
-            "aggregators": sorted(AGGREGATORS),
-        },
-        "chart": None,
-        "tables": [],
-        "texts": [],
+        "words": WORDS,
         "listed": [],
         "more": 0,
         "has_metrics": True,
+        **_answers(asking, boxes, show, beside),
     }
     if queries:
-        context |= _answers(view, boxes, show)
-        return view.render(
-            headline=metric_headline.answers(view.speech, [box.evaluated for box in boxes if box.evaluated]), **context
-        )
-    listed = _listed(reader, view, find)
+        done = [box.evaluated for box in boxes if box.evaluated]
+        return view.render(headline=metric_headline.answers(view.speech, done), **context)
+    listed = _listed(asking.reader, view, find)
     context |= {"listed": listed[:MOST_LISTED], "more": len(listed) - len(listed[:MOST_LISTED])}
     context["has_metrics"] = bool(listed) or bool(find)
-    return view.render(
-        headline=metric_headline.browser(view.speech, [(one.name, one.series) for one in listed], find), **context
-    )
+    counts = [(one.name, one.series) for one in listed]
+    return view.render(headline=metric_headline.browser(view.speech, counts, find), **context)
 
 
-def _boxes(view: View, reader: MetricReader, queries: list[str], show: str) -> list[Box]:
+def _asking(view: View) -> Asking:
     settings = promql_settings_of(view.request)
     settings = replace(settings, timeout_seconds=min(PAGE_SECONDS, settings.timeout_seconds))
-    grid = evaluate.grid_of(view.window, evaluate.step_ms(view.window))
-    end_ms = view.window.end_ns // 1_000_000
+    scope = view.scope.narrowed_to(view.choice.tenant)
+    return Asking(view, in_environment(reader_for(view.request, scope), view.choice.environment), settings)
+
+
+def _boxes(asking: Asking, queries: list[str], show: str) -> list[Box]:
     boxes = []
     for place, text in enumerate(queries):
         others = [*queries[:place], *queries[place + 1 :]]
-        done = (
-            evaluate.over(reader, text, grid, settings)
-            if show == "graph"
-            else evaluate.at(reader, text, end_ms, settings)
-        )
-        boxes.append(Box(text, done, view.here(q=others or None)))
+        done = asking.over(text) if show == "graph" else asking.at_end(text)
+        boxes.append(Box(text, done, asking.view.here(q=others or None)))
     return boxes
 
 
-def _answers(view: View, boxes: list[Box], show: str) -> dict[str, Any]:
+def _answers(asking: Asking, boxes: list[Box], show: str, beside: str) -> dict[str, Any]:
     done = [box.evaluated for box in boxes if box.evaluated]
-    drawn = [one for one in done if one.result and one.result.type in ("matrix", "scalar") and len(one.grid) > 1]
+    is_line = [bool(one.result) and one.is_over_time and show == "graph" for one in done]
+    drawn = [one for one, is_drawn in zip(done, is_line, strict=True) if is_drawn]
+    shown = [one for one, is_drawn in zip(done, is_line, strict=True) if not is_drawn and one.result]
+    return {
+        "chart": _chart(asking, drawn, beside) if drawn else None,
+        "tables": [(one, metric_table(one)) for one in shown if one.result and one.result.type != "string"],
+        "texts": [(one, str(one.result.data)) for one in shown if one.result and one.result.type == "string"],
+    }
+
+
+def _chart(asking: Asking, drawn: list[Evaluated], beside: str) -> MetricChart:
+    seconds, words = BESIDE.get(beside, (0, ""))
     units = {guessed(one.text) for one in drawn}
-    chart = None
-    if show == "graph" and drawn:
-        unit = units.pop() if len(units) == 1 else ""
-        title = "Series" if len(drawn) > 1 else drawn[0].text
-        chart = metric_chart(
-            "series", title, [(one, "") for one in drawn], view.window, unit, rest=_rest(view, drawn[0])
-        )
-    shown = [one for one in done if show == "table" or (one.result and one not in drawn)]
-    tables = [(one, metric_table(one)) for one in shown if one.result and one.result.type != "string"]
-    texts = [(one, str(one.result.data)) for one in shown if one.result and one.result.type == "string"]
-    return {"chart": chart, "tables": tables, "texts": texts}
+    return metric_chart(
+        "series",
+        "Series" if len(drawn) > 1 else drawn[0].text,
+        [(one, "") for one in drawn],
+        asking.view.window,
+        units.pop() if len(units) == 1 else "",
+        rest=_rest(asking.view, drawn[0]),
+        beside=[asking.over(one.text, seconds) for one in drawn] if seconds else [],
+        beside_words=words,
+    )
 
 
 def _rest(view: View, done: Evaluated) -> str:
