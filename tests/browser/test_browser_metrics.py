@@ -46,6 +46,7 @@ def test_functions_groupings_and_ranges_are_completed(chromium: Browser, metrics
     with opened(chromium, metrics_site) as page:
         page.goto("/explore")
         page.keyboard.type("histogram_quan")
+        expect(page.locator(".words:visible")).to_have_count(1)
         page.keyboard.press("ArrowDown")
         page.keyboard.press("ArrowUp")
         expect(page.locator(".words [aria-selected=true]")).to_contain_text("histogram_quantile")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from metered import open_metered
+from running import Run
 from served import ADMIN_TOKEN, Served
 from typer.testing import CliRunner, Result
 
 from tocsin.cli.commands import app
-
-Run = Callable[..., Result]
 
 
 @pytest.fixture(scope="session")

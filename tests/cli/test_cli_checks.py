@@ -6,7 +6,8 @@ import json
 import time
 from pathlib import Path
 
-from conftest import Run
+from running import Run
+
 from tocsin.cli.collectors import _looked_at
 from tocsin.query.verify import stored_tables, verify
 from tocsin.storage.telemetry.chdb import ChdbEngine

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from running import Run
 from served import Served
-
-from conftest import Run
 
 BOARD = "title: Mine\nid: mine\npanels:\n  - {title: P, id: 1, at: [0,0,12,8], type: chart, queries: [{expr: up}]}\n"
 

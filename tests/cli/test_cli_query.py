@@ -6,9 +6,9 @@ import json
 import math
 
 import pytest
+from running import Run
 from typer.testing import CliRunner
 
-from conftest import Run
 from tocsin.cli.commands import app
 from tocsin.cli.query import moment, sparkline
 

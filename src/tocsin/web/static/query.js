@@ -84,7 +84,7 @@ function complete(box) {
   list.setAttribute("role", "listbox");
   box.after(list);
   for (const [name, value] of Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-controls": list.id, "aria-expanded": "false" })) box.setAttribute(name, value);
-  let shown = [], picked = 0, typed = "", asking = 0;
+  let shown = [], picked = 0, typed = "", asking = 0, caret = 0;
 
   const close = () => { list.hidden = true; shown = []; box.setAttribute("aria-expanded", "false"); box.removeAttribute("aria-activedescendant"); };
   const pick = (place) => {
@@ -93,7 +93,9 @@ function complete(box) {
     box.setAttribute("aria-activedescendant", list.children[picked].id);
     list.children[picked].scrollIntoView({ block: "nearest" });
   };
+  const hasMoved = () => box.selectionStart !== caret || box.selectionEnd !== caret;
   const accept = () => {
+    if (hasMoved()) return close();
     const { text, after = "" } = shown[picked];
     const start = box.selectionStart - typed.length, end = box.selectionStart;
     const behind = box.value.slice(end);
@@ -105,10 +107,12 @@ function complete(box) {
   };
   const show = async (isAsked) => {
     const turn = ++asking;
+    caret = box.selectionStart;
     const context = contextOf(box.value.slice(0, box.selectionStart));
     if (isAsked && context.kind === "open" && !context.typed) context.typed = " ";
     const found = await proposals(context, box.value);
     if (turn !== asking || document.activeElement !== box) return;
+    if (hasMoved()) return close();
     typed = (context.typed ?? "").trim();
     shown = fitting(found, typed);
     if (!shown.length) return close();
@@ -129,6 +133,8 @@ function complete(box) {
   const grow = () => { box.rows = Math.min(12, box.value.split("\n").length); };
   box.addEventListener("input", () => { grow(); show(false); });
   box.addEventListener("blur", close);
+  box.addEventListener("click", () => hasMoved() && close());
+  box.addEventListener("keyup", () => !list.hidden && hasMoved() && close());
   box.addEventListener("keydown", (event) => {
     const isOpen = !list.hidden;
     if (event.key === " " && event.ctrlKey) { event.preventDefault(); show(true); return; }
