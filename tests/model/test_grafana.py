@@ -168,6 +168,15 @@ def test_variables_and_annotations_are_read() -> None:
     assert lost == []
 
 
+@pytest.mark.parametrize(
+    ("time", "range", "is_lost"),
+    [({"from": "now-24h", "to": "now"}, "24h", False), ({"from": "now-2h"}, "6h", True), ({"from": "2026"}, "", True)],
+)
+def test_time_becomes_a_named_range(time: dict[str, str], range: str, is_lost: bool) -> None:
+    board, lost = imported(time=time)
+    assert (board.range, bool(lost)) == (range, is_lost)
+
+
 @pytest.mark.parametrize("document", [{}, {"panels": 3}, {"spec": {"elements": {}}}, {"dashboard": {"title": "x"}}])
 def test_what_is_no_classic_dashboard_is_refused(document: dict[str, Any]) -> None:
     with pytest.raises(TextError, match="export"):

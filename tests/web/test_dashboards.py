@@ -91,6 +91,14 @@ def test_tenant_viewer_sees_boards_for_everyone_with_own_figures(metered: Served
     assert "Request Rate" in text
 
 
+def test_board_opens_with_its_own_range_unless_told(metered: Served, own: str) -> None:
+    client = metered.administrator
+    client.put(f"{API}/queues", content=OWN + "range: 6h\n")
+    assert client.get(own).headers["location"] == f"{own}?range=6h"
+    assert client.get(own, params={"range": "1h"}).status_code == 200
+    assert f"{own}?range=6h" in page(client, "/dashboards")
+
+
 def test_tenant_switch_narrows_a_board(metered: Served, own: str) -> None:
     text = page(metered.administrator, own, tenant="globex", range="1h")
     assert "acme" not in panel_of(text, 4)

@@ -64,6 +64,12 @@ def test_switches_narrow_the_series(metered: Served) -> None:
     assert "No series match" in explore(metered.administrator, "queue_depth", env="production", range="1h")
 
 
+def test_browser_lists_only_what_the_environment_has(metered: Served) -> None:
+    text = explore(metered.administrator, env="staging", range="1h")
+    assert "queue_depth" in text
+    assert "1 metric with 2 series" in text
+
+
 def test_error_is_shown_at_its_place(metered: Served) -> None:
     text = explore(metered.administrator, "sum(rate(queue_depth[5m]) by (tenant)")
     assert "cannot be answered" in text

@@ -15,6 +15,8 @@ PANEL_TYPES: tuple[PanelType, ...] = (
 )  # fmt: skip
 VARIABLE_TYPES: tuple[VariableType, ...] = ("query", "custom", "text", "constant", "interval", "source")
 COLUMNS = 24
+RANGES: dict[str, int] = {"15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400, "7d": 604_800, "30d": 2_592_000}
+"""The ranges that end now and have a name, in seconds; a board may open with one of them."""
 
 UNITS: dict[str, str] = {
     "": "a plain number",
@@ -140,7 +142,8 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """`range` and `refresh` are what the board opens with ('' leaves the reader's choice)."""
+    """`range` is what the board opens with ('' leaves the reader's choice); `refresh` is kept for Grafana alone: here a
+    board is refreshed as often as its range makes sense."""
 
     id: str
     title: str

@@ -12,6 +12,7 @@ from tocsin.model.dashboard import (
     CALCULATIONS,
     COLUMNS,
     PANEL_TYPES,
+    RANGES,
     SOURCES,
     UNITS,
     VARIABLE_TYPES,
@@ -227,7 +228,8 @@ ANNOTATION: Spec = {
 }  # fmt: skip
 DASHBOARD: Spec = {
     "id": matching(ID, "id: use small letters, digits, - and _"), "title": text(200), "description": text(5000),
-    "tags": several(text(100), 50), "audience": one_of(("everyone", "staff")), "range": text(20), "refresh": text(20),
+    "tags": several(text(100), 50), "audience": one_of(("everyone", "staff")),
+    "range": one_of(tuple(RANGES)), "refresh": text(20),
     "links": several(links, 50), "variables": several(record(VARIABLE, Variable, ("name", "type")), 50),
     "annotations": several(record(ANNOTATION, Annotation, ("name", "expr")), 50),
     "panels": several(record(PANEL, Panel, ("id", "title", "type", "at")), MOST_PANELS),

@@ -7,6 +7,7 @@ from typing import Any
 
 from tocsin.model.dashboard import (
     COLUMNS,
+    RANGES,
     SOURCES,
     Annotation,
     Dashboard,
@@ -79,7 +80,7 @@ class _Import:
             tags=tuple(str(tag)[:100] for tag in _list(document.get("tags")))[:50],
             variables=tuple(self._variables(_list(_mapping(document.get("templating")).get("list")))),
             annotations=tuple(self._annotations(_list(_mapping(document.get("annotations")).get("list")))),
-            range=str(own["range"]) if "range" in own else _range(_mapping(document.get("time"))),
+            range=self._range(_mapping(document.get("time")), own),
             refresh=str(own["refresh"]) if "refresh" in own else _refresh(document.get("refresh")),
             audience="everyone" if own.get("audience") == "everyone" else "staff",
             links=tuple(self._links(_list(document.get("links")))),
@@ -88,6 +89,22 @@ class _Import:
             if document.get(key):
                 self.lose(f"{key}: there is no such thing here")
         return made, self.lost
+
+    def _range(self, time: Json, own: Json) -> str:
+        """The named range that is nearest above."""
+        if "range" in own:
+            return str(own["range"]) if own["range"] in RANGES else ""
+        found = re.fullmatch(r"now-(\d+)([smhdwMy])", str(time.get("from") or ""))
+        if not found or time.get("to") not in (None, "now"):
+            if time:
+                self.lose(f"the time from {time.get('from')} to {time.get('to')}; the board opens with the reader's")
+            return ""
+        per = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "M": 2_592_000, "y": 31_536_000}
+        seconds = int(found[1]) * per[found[2]]
+        name = next((name for name, length in RANGES.items() if length >= seconds), "30d")
+        if RANGES[name] != seconds:
+            self.lose(f"the time range {found[1]}{found[2]}; the board opens with {name}")
+        return name
 
     def _panels(self, document: Json) -> list[Panel]:
         found = []
@@ -324,11 +341,6 @@ def _id(document: Json, title: str) -> str:
         if plain:
             return plain
     return "imported"
-
-
-def _range(time: Json) -> str:
-    found = re.fullmatch(r"now-(\w+)", str(time.get("from") or ""))
-    return found[1] if found else ""
 
 
 def _refresh(given: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from tocsin.model.access import Role
 from tocsin.web import board_headline
@@ -26,6 +26,9 @@ def dashboard(view: Annotated[View, Depends(view_of(page))], id: str) -> Respons
     board = board_of(control_of(view.request), view.principal, id)
     if board is None:
         raise HTTPException(404, f"There is no dashboard {id[:80]}, or it is not yours to see.")
+    opening = board.dashboard.range
+    if opening and not view.is_fragment and not {"range", "start"} & set(view.request.query_params):
+        return RedirectResponse(view.here(range=opening), 303)
     drawing = drawing_of(view, board.dashboard)
     panels = drawn(board.dashboard, drawing)
     return view.render(

@@ -15,7 +15,7 @@ from tocsin.query.metric_reader import MetricMetadata, MetricReader
 from tocsin.query.promql.lexer import AGGREGATORS
 from tocsin.query.promql.settings import QuerySettings
 from tocsin.query.promql.signatures import FUNCTIONS
-from tocsin.query.promql.source import Grid
+from tocsin.query.promql.source import NAME, Grid
 from tocsin.web import metric_headline
 from tocsin.web.metric_charts import MetricChart, metric_chart, metric_table
 from tocsin.web.metrics import in_environment, promql_settings_of, reader_for
@@ -181,9 +181,12 @@ def _rest(view: View, done: Evaluated) -> str:
 
 def _listed(reader: MetricReader, view: View, find: str) -> list[Listed]:
     start_ms, end_ms = view.window.start_ns // 1_000_000, view.window.end_ns // 1_000_000
-    about = reader.metadata()
+    about, counts = reader.metadata(), reader.series_counts(start_ms, end_ms)
+    if view.choice.environment is not None:
+        there = set(reader.label_values(NAME, [], start_ms, end_ms))
+        counts = {name: count for name, count in counts.items() if name in there}
     found = []
-    for name, count in reader.series_counts(start_ms, end_ms).items():
+    for name, count in counts.items():
         said = about.get(name) or about.get(_family(name))
         words = f"{name} {said[0].help if said else ''}".lower()
         if all(word in words for word in find.lower().split()):
