@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo serve test check format bench screenshots clean
+.PHONY: help setup demo serve test check format bench screenshots release clean
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
@@ -36,6 +36,10 @@ bench: setup .venv/.test-installed ## run the benchmarks and print their tables
 screenshots: setup .venv/.test-installed  ## draw the pictures of the README anew
 	scripts/debian-packages
 	$(BIN)/python -m scripts.screenshots
+
+release: setup   ## build the files of a release into dist, signed with KEY=… if given
+	$(BIN)/python -m pip install -q --group release
+	$(BIN)/python -m scripts.release $(if $(KEY),--key $(KEY))
 
 clean:           ## remove what was built, but no data
 	rm -rf .venv dist src/tocsin/web/static/vendor .mypy_cache .ruff_cache .pytest_cache

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import multiprocessing
 import os
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-TOKEN = "bench"
+from bench.server import Running, tocsin_on
+
 TENANTS, ROUTES = 100, 40
 
 
@@ -168,45 +166,6 @@ def bare_receiver(folder: str) -> None:
     uvicorn.Server(config).run(sockets=[listener])
 
 
-class Running:
-    """A server process and what it uses."""
-
-    def __init__(self, command: list[str], **environment: str) -> None:
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}, stderr=subprocess.DEVNULL
-        )
-        assert self.process.stdout is not None
-        line = next(line for line in self.process.stdout if "ready on http://" in line)
-        self.port = int(line.split("http://")[1].split()[0].split(":")[1])
-        self._seen = psutil.Process(self.process.pid)
-
-    def cpu_seconds(self) -> float:
-        times = self._seen.cpu_times()
-        return times.user + times.system
-
-    def resident_mb(self) -> float:
-        return self._seen.memory_info().rss / 1e6
-
-    def peak_mb(self) -> float:
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) / 1e3
-
-    def get(self, path: str) -> Any:
-        return json.loads(self.text(path))
-
-    def text(self, path: str) -> bytes:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}", headers={"authorization": f"Bearer {TOKEN}"}
-        )
-        with urllib.request.urlopen(request) as answer:
-            read: bytes = answer.read()
-            return read
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
-
-
 def stored(server: Running) -> int:
     """Requests counted by the rollups: one per span of this load."""
     services = server.get(f"/api/v1/services?start={time.time() - 7200}&end={time.time() + 3600}")["services"]
@@ -255,17 +214,7 @@ def main() -> None:
         bare_load = generate(bare.port, chosen.seconds / 2, chosen.connections, chosen.batch)
         bare.stop()
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            Path(sys.executable).with_name("tocsin"),
-            "serve",
-            "--data",
-            folder,
-            "--port",
-            "0",
-            "--grpc-port",
-            "-1",
-        ]
-        server = Running([str(part) for part in command], TOCSIN_ADMIN_TOKEN=TOKEN)
+        server = tocsin_on(Path(folder))
         idle_mb, cpu = server.resident_mb(), server.cpu_seconds()
         load = generate(server.port, chosen.seconds, chosen.connections, chosen.batch, chosen.rate)
         cpu = server.cpu_seconds() - cpu

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-from bench.ingest import TOKEN, Running
+from bench.server import Running, tocsin_on
 from tocsin.storage.telemetry.chdb import ChdbEngine
 from tocsin.storage.telemetry.migrate import migrate
 
@@ -75,17 +74,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         seconds = fill(Path(folder), int(chosen.millions * 1e6))
         print(f"{chosen.millions:g} million spans over {DAYS} days, filled in {seconds:.0f} s")
-        command = [
-            str(Path(sys.executable).with_name("tocsin")),
-            "serve",
-            "--data",
-            folder,
-            "--port",
-            "0",
-            "--grpc-port",
-            "-1",
-        ]
-        server = Running(command, TOCSIN_ADMIN_TOKEN=TOKEN)
+        server = tocsin_on(Path(folder))
         print(f"{'page':<28}" + "".join(f"{name:>8}" for name in RANGES))
         for page, path in PAGES.items():
             times = [

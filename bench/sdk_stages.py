@@ -18,8 +18,8 @@ from typing import Any
 from bench.sdk_app import run_pass
 
 SLICE_REQUESTS = 100
-# As many requests as a batch of 100 ms has at 1,000 requests/s; metrics at that rate go out once in ten batches.
-SLICES_PER_EXPORT = 1
+# At 1,000 requests/s a batch of 200 ms has as many requests as two slices; metrics go out once in five batches.
+SLICES_PER_EXPORT = 2
 SLICES_PER_METRICS = 10
 
 

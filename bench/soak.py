@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
 import threading
 import time
@@ -17,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.ingest import TOKEN, Running, generate
+from bench.ingest import generate
+from bench.server import Running, tocsin_on
 
 CONNECTIONS, BATCH = 4, 256
 READS = (
@@ -36,17 +36,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=20_000, help="spans a second")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            str(Path(sys.executable).with_name("tocsin")),
-            "serve",
-            "--data",
-            folder,
-            "--port",
-            "0",
-            "--grpc-port",
-            "-1",
-        ]
-        server = Running(command, TOCSIN_ADMIN_TOKEN=TOKEN)
+        server = tocsin_on(Path(folder))
         stop = threading.Event()
         reader = threading.Thread(target=_read, args=(server, stop))
         reader.start()

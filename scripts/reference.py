@@ -12,12 +12,15 @@ from typing import Any
 
 import typer.main
 
-from tocsin.app import SECTIONS
+from tocsin.app import PRESETS, SECTIONS
 from tocsin.cli.commands import app
-from tocsin.config import reference
+from tocsin.config import preset_reference, reference
 
 DOCS = Path(__file__).parent.parent / "docs"
-SETTINGS = ("<!-- settings reference: written by tocsin.config.reference -->", "<!-- end of settings reference -->")
+GENERATED = {
+    "settings reference": lambda: reference(SECTIONS),
+    "presets": lambda: preset_reference(SECTIONS, PRESETS),
+}
 
 
 def main() -> None:
@@ -28,12 +31,16 @@ def main() -> None:
 def written() -> dict[str, str]:
     """The generated documents by their name below docs/, as they should read now."""
     configuration = (DOCS / "configuration.md").read_text()
-    start, end = (re.escape(mark) for mark in SETTINGS)
-    settings = f"{SETTINGS[0]}\n\n{reference(SECTIONS)}\n\n{SETTINGS[1]}"
-    return {
-        "configuration.md": re.sub(f"{start}.*{end}", lambda _: settings, configuration, flags=re.DOTALL),
-        "cli.md": "\n".join(_commands()) + "\n",
-    }
+    for name, write in GENERATED.items():
+        configuration = _replaced(configuration, name, write())
+    return {"configuration.md": configuration, "cli.md": "\n".join(_commands()) + "\n"}
+
+
+def _replaced(text: str, name: str, content: str) -> str:
+    """`text` with `content` between the two comments that name it."""
+    start, end = f"<!-- {name}: written by scripts.reference -->", f"<!-- end of {name} -->"
+    pattern = f"{re.escape(start)}.*{re.escape(end)}"
+    return re.sub(pattern, lambda _: f"{start}\n\n{content}\n\n{end}", text, flags=re.DOTALL)
 
 
 def _commands() -> Iterator[str]:

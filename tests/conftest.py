@@ -1,8 +1,13 @@
-"""The embedded engine, of which one process can hold one: opened once, emptied for each test, lent out on request."""
+"""What tests of several parts share: the embedded engine, of which one process can hold one, and a PostgreSQL."""
 
 from __future__ import annotations
 
 import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -85,3 +90,39 @@ def put(engine: ChdbEngine, tmp_path: Path) -> Put:
                 engine.insert_segment(signal, segment, f"put-{tmp_path}-{next(_tokens)}")
 
     return put
+
+
+@pytest.fixture(scope="session")
+def postgres_socket() -> Iterator[Path]:
+    """A PostgreSQL cluster in a temporary folder, listening on a Unix socket there."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    programs = Path(found[-1]) if found else Path(shutil.which("initdb") or "/nowhere").parent
+    if not (programs / "initdb").exists():
+        pytest.skip("PostgreSQL's initdb is not installed; the control store was tested on SQLite only")
+    as_user = "postgres" if os.geteuid() == 0 else None
+    folder = Path(tempfile.mkdtemp(prefix="tocsin-pg-"))
+    if as_user:
+        os.chown(folder, pwd.getpwnam(as_user).pw_uid, -1)
+    options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
+    _run([programs / "initdb", "-D", folder / "data", "-A", "trust", "-U", "tocsin", "--no-sync"], as_user, folder)
+    start = [programs / "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "-o", options, "start"]
+    _run(start, as_user, folder)
+    yield folder
+    _run([programs / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop"], as_user, folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgres_url(postgres_socket: Path) -> Iterator[str]:
+    """A fresh database in the cluster."""
+    import psycopg
+
+    name = f"t{os.urandom(6).hex()}"
+    with psycopg.connect(host=str(postgres_socket), user="tocsin", dbname="postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+        yield f"postgresql://tocsin@/{name}?host={postgres_socket}"
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def _run(command: list[str | Path], user: str | None, folder: Path) -> None:
+    subprocess.run(list(map(str, command)), check=True, user=user, cwd=folder, stdout=subprocess.DEVNULL)

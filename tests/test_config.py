@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
-from tocsin.config import Config, ConfigError, explain, load, reference
-from tocsin.model.settings import Alias, setting
+from tocsin.app import PRESETS as SERVER_PRESETS
+from tocsin.app import SECTIONS as SERVER_SECTIONS
+from tocsin.config import Config, ConfigError, explain, load, preset_reference, reference
+from tocsin.model.settings import Alias, Preset, setting
+from tocsin.sdk.settings import PRESETS as SDK_PRESETS
+from tocsin.sdk.settings import VARIABLES as SDK_VARIABLES
 
 
 class Mode(StrEnum):
@@ -43,6 +47,10 @@ class Retention:
 
 
 SECTIONS: dict[str, type] = {"server": Server, "retention": Retention}
+PRESETS = {
+    "large": Preset("Many.", {"server.port": 80, "server.mode": "fast", "retention.sweep_seconds": "5m"}),
+    "small": Preset("Few.", {"server.port": 8080}),
+}
 
 
 def filled(tmp_path: Path, toml: str | None = None, environ: dict[str, str] | None = None, **overrides: Any) -> Config:
@@ -50,7 +58,8 @@ def filled(tmp_path: Path, toml: str | None = None, environ: dict[str, str] | No
     if toml is not None:
         path = tmp_path / "tocsin.toml"
         path.write_text(toml)
-    return load(SECTIONS, path, environ or {}, {name.replace("__", "."): raw for name, raw in overrides.items()})
+    options = {name.replace("__", "."): raw for name, raw in overrides.items()}
+    return load(SECTIONS, path, environ or {}, options, PRESETS)
 
 
 def faults(tmp_path: Path, **sources: Any) -> str:
@@ -72,6 +81,60 @@ def test_later_source_wins_and_origin_is_remembered(tmp_path: Path) -> None:
     assert config.origins["server", "host"] == "tocsin.toml line 2"
     assert config.origins["server", "mode"] == "environment TOCSIN_SERVER_MODE"
     assert config.origins["server", "port"] == "command line"
+
+
+def test_preset_fills_what_nothing_else_sets(tmp_path: Path) -> None:
+    config = filled(tmp_path, '[server]\nmode = "safe"\n', {"TOCSIN_PRESET": "large"})
+    assert (config[Server].port, config[Server].mode, config[Retention].sweep_seconds) == (80, Mode.SAFE, 300)
+    assert config.origins["server", "port"] == "preset large"
+    assert config.origins["server", "mode"] == "tocsin.toml line 2"
+    assert config.origins["server", "host"] == "default"
+    overridden = filled(tmp_path, environ={"TOCSIN_PRESET": "large", "TOCSIN_PORT": "1"}, server__mode="safe")
+    assert (overridden[Server].port, overridden[Server].mode) == (1, Mode.SAFE)
+
+
+def test_preset_is_chosen_by_option_then_variable_then_file(tmp_path: Path) -> None:
+    toml = '# sizes\npreset = "small"\n[server]\nhost = "::1"\n'
+    environ = {"TOCSIN_PRESET": "large"}
+    chosen = [
+        filled(tmp_path, toml),
+        filled(tmp_path, toml, environ),
+        filled(tmp_path, toml, environ, preset="small"),
+        filled(tmp_path, toml, environ, preset=None),
+    ]
+    assert [(row.value, row.origin) for row in (explain(config)[0] for config in chosen)] == [
+        ("small", "tocsin.toml line 2"),
+        ("large", "environment TOCSIN_PRESET"),
+        ("small", "command line"),
+        ("large", "environment TOCSIN_PRESET"),
+    ]
+    assert [config[Server].port for config in chosen] == [8080, 80, 8080, 80]
+
+
+def test_unknown_preset_names_the_nearest(tmp_path: Path) -> None:
+    told = faults(tmp_path, environ={"TOCSIN_PRESET": "larg"})
+    assert told.startswith("cannot use preset 'larg' from environment TOCSIN_PRESET: there is no such preset")
+    assert "did you mean large?" in told
+    assert "there is no such preset" in faults(tmp_path, toml='preset = ["large"]\n')
+
+
+def test_presets_of_the_server_can_be_loaded_and_have_the_names_of_the_sdk() -> None:
+    assert set(SERVER_PRESETS) == set(SDK_PRESETS) == {"production", "development"}
+    for name, preset in SERVER_PRESETS.items():
+        config = load(SERVER_SECTIONS, None, {"TOCSIN_PRESET": name}, {}, SERVER_PRESETS)
+        plain = load(SERVER_SECTIONS, None, {}, {}, SERVER_PRESETS)
+        of_preset = {key for key, origin in config.origins.items() if origin == f"preset {name}"}
+        assert of_preset == {tuple(dotted.split(".")) for dotted in preset.values}
+        for section, field in of_preset:
+            assert getattr(config.sections[section], field) != getattr(plain.sections[section], field)
+
+
+def test_presets_are_shown_beside_the_defaults() -> None:
+    text = preset_reference(SECTIONS, PRESETS)
+    assert text.startswith("| setting | default | large | small |")
+    assert "| `server.port` | `4318` | `80` | `8080` |" in text
+    assert "| `retention.sweep_seconds` | `1m` | `5m` | `1m` |" in text
+    assert "server.host" not in text
 
 
 def test_option_that_was_not_given_changes_nothing(tmp_path: Path) -> None:
@@ -121,6 +184,9 @@ def test_unknown_key_table_and_variable_name_the_nearest(tmp_path: Path) -> None
 
 
 def test_variables_of_the_sdk_are_passed_over(tmp_path: Path) -> None:
+    of_sdk = dict.fromkeys(SDK_VARIABLES - {"TOCSIN_PRESET"}, "1")
+    assert {"TOCSIN_ENDPOINT", "TOCSIN_QUEUE_SPANS", "METRICS_SAMPLING_RATE"} <= set(of_sdk)
+    assert set(filled(tmp_path, environ=of_sdk).origins.values()) == {"default"}
     assert filled(tmp_path, environ={"TOCSIN_ENDPOINT": "http://x", "TOCSIN_TENANT": "subdomain", "HOME": "/"})
 
 
@@ -171,8 +237,9 @@ def test_secrets_are_masked_wherever_printed(tmp_path: Path) -> None:
 
 
 def test_explain_prints_values_as_people_write_them(tmp_path: Path) -> None:
-    rows = {f"{row.section}.{row.name}": row.value for row in explain(filled(tmp_path))}
+    rows = {row.dotted: row.value for row in explain(filled(tmp_path))}
     assert rows["retention.sweep_seconds"] == "1m"
+    assert rows["retention.spans_days"] == "30d"
     assert rows["retention.body_bytes"] == "64MB"
     assert rows["server.channels"] == "log"
     assert rows["server.enabled"] == "true"

@@ -27,6 +27,7 @@ def create_app(settings: ProductSettings, renderer_client: httpx2.AsyncClient | 
     app = FastAPI(title="Tallyroom", version=settings.release, lifespan=lifespan)
     tocsin.instrument(app, service="tallyroom", environment="demo", release=settings.release)
     app.include_router(tocsin.monitoring_router)
+    app.include_router(tocsin.metrics_router)
     app.include_router(api)
     app.include_router(control.router)
     app.mount("/public", create_public())

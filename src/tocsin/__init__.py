@@ -6,8 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tocsin.sdk.measures import count, gauge, login_attempt, registration, timing
     from tocsin.sdk.middleware import MonitoringMiddleware, instrument
-    from tocsin.sdk.router import monitoring_router, set_health_check
+    from tocsin.sdk.router import metrics_router, monitoring_router, set_health_check
     from tocsin.sdk.settings import Settings
     from tocsin.sdk.tenant import current_tenant, set_tenant, wrap
     from tocsin.sdk.trace import span
@@ -15,26 +16,38 @@ if TYPE_CHECKING:
 __all__ = [
     "MonitoringMiddleware",
     "Settings",
+    "count",
     "current_tenant",
     "embed",
+    "gauge",
     "instrument",
+    "login_attempt",
+    "metrics_router",
     "monitoring_router",
+    "registration",
     "set_health_check",
     "set_tenant",
     "span",
+    "timing",
     "wrap",
 ]
 
 _HOMES = {
     "MonitoringMiddleware": "tocsin.sdk.middleware",
     "Settings": "tocsin.sdk.settings",
+    "count": "tocsin.sdk.measures",
     "current_tenant": "tocsin.sdk.tenant",
     "embed": "tocsin.app",
+    "gauge": "tocsin.sdk.measures",
     "instrument": "tocsin.sdk.middleware",
+    "login_attempt": "tocsin.sdk.measures",
+    "metrics_router": "tocsin.sdk.router",
     "monitoring_router": "tocsin.sdk.router",
+    "registration": "tocsin.sdk.measures",
     "set_health_check": "tocsin.sdk.router",
     "set_tenant": "tocsin.sdk.tenant",
     "span": "tocsin.sdk.trace",
+    "timing": "tocsin.sdk.measures",
     "wrap": "tocsin.sdk.tenant",
 }
 

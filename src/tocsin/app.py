@@ -33,7 +33,7 @@ from tocsin.ingest.otlp_http import OtlpHttp
 from tocsin.ingest.remote_write import PATHS as WRITE_PATHS
 from tocsin.ingest.remote_write import RemoteWrite
 from tocsin.ingest.validate import parse
-from tocsin.model.settings import setting
+from tocsin.model.settings import Preset, setting
 from tocsin.sdk.middleware import instrument
 from tocsin.sdk.transport import Response
 from tocsin.storage.control import AuthSettings, ControlSettings, ControlStore
@@ -43,6 +43,7 @@ from tocsin.storage.telemetry.decode import Signal
 from tocsin.storage.telemetry.downsample import Downsampler
 from tocsin.storage.telemetry.engine import EngineError
 from tocsin.storage.telemetry.migrate import migrate
+from tocsin.storage.telemetry.residency import release_code_pages
 from tocsin.storage.telemetry.retention import RetentionSettings, apply_retention
 from tocsin.storage.telemetry.spool import Spool, SpoolSettings
 from tocsin.storage.telemetry.store import QuerySettings, TelemetryStore
@@ -69,11 +70,26 @@ class ServerSettings:
         4317, help="Port for OTLP/gRPC; 0 takes a free one, -1 turns it off.", env=("TOCSIN_GRPC_PORT",)
     )
     data: str = setting("tocsin-data", help="Folder for everything the server keeps.", env=("TOCSIN_DATA",))
+    trusted_proxies: tuple[str, ...] = setting(
+        (),
+        help="Addresses or networks of reverse proxies, such as 127.0.0.1 or 10.0.0.0/8, whose X-Forwarded-For and "
+        "X-Forwarded-Proto are believed; set it behind one, or all visitors count as one address.",
+    )
     spool_stuck_seconds: float = setting(
         60.0,
         unit="seconds",
         help="Age of telemetry in the spool from which the server calls itself degraded.",
     )
+
+    def __post_init__(self) -> None:
+        for proxy in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError as error:
+                raise ValueError(
+                    f"trusted_proxies names {proxy!r}: {error}; write an address such as 127.0.0.1 or a network such "
+                    "as 10.0.0.0/8"
+                ) from error
 
     @property
     def is_local(self) -> bool:
@@ -99,6 +115,29 @@ SECTIONS: dict[str, type] = {
     "retention": RetentionSettings,
     "engine": ChdbSettings,
     "site": SiteSettings,
+}
+# The SDK's half of them, under the same names, is in sdk/settings.py.
+PRESETS: dict[str, Preset] = {
+    "production": Preset(
+        "A server that others rely on, behind TLS: every sender has a key, cookies travel over https alone, and a "
+        "forgotten browser is signed out within the hour.",
+        {
+            "auth.secure_cookies": True,
+            "auth.session_idle_seconds": "1h",
+            "ingest.require_key": True,
+            "spool.min_free_bytes": "1GiB",
+        },
+    ),
+    "development": Preset(
+        "Your own machine: what you did is on the page at once, a day of it is kept, and the engine takes less memory.",
+        {
+            "writer.idle_seconds": "250ms",
+            "retention.traces_hours": 24,
+            "retention.logs_hours": 24,
+            "retention.metrics_hours": 24,
+            "engine.memory_bytes": "1GiB",
+        },
+    ),
 }
 
 
@@ -177,6 +216,7 @@ class Server:
 
     def start(self) -> None:
         """Begin to move telemetry into the store; requests may be served from now on."""
+        release_code_pages("/_chdb.")
         self.keyring.start()
         self.writer.start()
         self.downsampler.start()
@@ -338,6 +378,5 @@ def configuration(overrides: dict[str, Any] | None = None, toml: Path | None = N
     Raises ConfigError.
     """
     path = toml or Path("tocsin.toml")
-    if toml is None and not path.exists():
-        return load(SECTIONS, None, os.environ, overrides or {})
-    return load(SECTIONS, path, os.environ, overrides or {})
+    is_there = toml is not None or path.exists()
+    return load(SECTIONS, path if is_there else None, os.environ, overrides or {}, PRESETS)

@@ -1,4 +1,4 @@
-"""Fills every package's settings from tocsin.toml, the environment and the command line, and says where each came from.
+"""Fills every package's settings from a preset, tocsin.toml, the environment and the command line, and says from which.
 
 Enters: the settings classes by section name, the TOML file, the environment, command-line overrides. Leaves: one
 `Config` that hands out the filled dataclasses. Later sources win in that order; nothing else is read.
@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from tocsin.model.setting_values import ValueProblem, printed, read_value, type_text
-from tocsin.model.settings import SDK_ENVIRONMENT, SettingInfo, Unit, setting_info
+from tocsin.model.settings import Preset, SettingInfo, Unit, setting_info
+from tocsin.sdk.settings import VARIABLES as SDK_VARIABLES
 
 Section = TypeVar("Section")
 Key = tuple[str, str]  # (section, field)
 DEFAULT = "default"
 COMMAND_LINE = "command line"
+PRESET, PRESET_VARIABLE = "preset", "TOCSIN_PRESET"
 
 
 class ConfigError(Exception):
@@ -44,8 +46,12 @@ class Explained:
     section: str
     name: str
     value: str  # as a person writes it; secrets are masked
-    origin: str  # "default", "tocsin.toml line 4", "environment TOCSIN_DATA" or "command line"
+    origin: str  # "default", "preset production", "tocsin.toml line 4", "environment TOCSIN_DATA" or "command line"
     help: str
+
+    @property
+    def dotted(self) -> str:
+        return f"{self.section}.{self.name}" if self.section else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,7 @@ class Config:
 
     sections: Mapping[str, object]
     origins: Mapping[Key, str]
+    preset: Found | None = None  # the preset in force and what chose it
 
     def __getitem__(self, section: type[Section]) -> Section:
         for filled in self.sections.values():
@@ -89,31 +96,36 @@ def load(
     toml_path: Path | None,
     environ: Mapping[str, str],
     overrides: Mapping[str, Any],
+    presets: Mapping[str, Preset] | None = None,
 ) -> Config:
-    """Every section filled: defaults, then the TOML file, then the environment, then `overrides`.
+    """Every section filled: defaults, then the preset's, then the TOML file, the environment, and `overrides`.
 
-    `toml_path` None means no file. `overrides` are command-line options by dotted name ("server.port"); None means the
-    option was not given. An environment variable that is empty counts as not set.
+    `toml_path` None means no file. `overrides` are command-line options by dotted name ("server.port"), and "preset";
+    None means the option was not given. An environment variable that is empty counts as not set.
     Raises ConfigError listing every fault found.
     """
     declared = {field.key: field for name, cls in sections.items() for field in _fields(name, cls)}
     problems: list[str] = []
-    found: dict[Key, Found] = {}
+    text, tables = ("", {}) if toml_path is None else _file_tables(toml_path)
+    options = dict(overrides)
+    preset = _chosen_preset(options.pop(PRESET, None), environ, (toml_path, text, tables.pop(PRESET, None)))
+    found = _from_preset(preset, presets or {}, declared, problems)
     if toml_path is not None:
-        found |= _from_toml(toml_path, sections, declared, problems)
+        found |= _from_toml(toml_path, text, tables, sections, declared, problems)
     found |= _from_environment(environ, declared, problems)
-    found |= _from_overrides(overrides, declared, problems)
+    found |= _from_overrides(options, declared, problems)
     values = _read_all(found, declared, problems)
     filled = {name: _construct(name, cls, values, problems) for name, cls in sections.items()}
     if problems:
         raise ConfigError("\n".join(problems))
     origins = {key: found[key].origin if key in found else DEFAULT for key in declared}
-    return Config(sections=filled, origins=origins)
+    return Config(sections=filled, origins=origins, preset=preset)
 
 
 def explain(config: Config) -> list[Explained]:
-    """Every setting with its value and where it came from, in the order declared."""
-    rows = []
+    """Every setting with its value and where it came from, in the order declared; the preset first."""
+    chosen = config.preset or Found("", DEFAULT)
+    rows = [Explained("", PRESET, str(chosen.raw), chosen.origin, "The set of defaults to start from.")]
     for section, filled in config.sections.items():
         for field in _fields(section, type(filled)):
             value = printed(getattr(filled, field.name), field.info)
@@ -124,6 +136,20 @@ def explain(config: Config) -> list[Explained]:
 def reference(sections: Mapping[str, type]) -> str:
     """The settings reference as Markdown: one table a section."""
     return "\n".join(line for name, cls in sections.items() for line in _reference_table(name, cls))
+
+
+def preset_reference(sections: Mapping[str, type], presets: Mapping[str, Preset]) -> str:
+    """What each preset makes of the settings it speaks of, as a Markdown table."""
+    lines = [f"| setting | default | {' | '.join(presets)} |", "|---|---|" + "---|" * len(presets)]
+    named = {dotted for preset in presets.values() for dotted in preset.values}
+    for section, cls in sections.items():
+        defaults = {field.name: field.default for field in dataclasses.fields(cls)}
+        for field in _fields(section, cls):
+            if field.dotted in named:
+                raws = [preset.values.get(field.dotted, defaults[field.name]) for preset in presets.values()]
+                values = [defaults[field.name], *(read_value(field.hint, field.info, raw) for raw in raws)]
+                lines.append(f"| `{field.dotted}` | {' | '.join(f'`{printed(it, field.info)}`' for it in values)} |")
+    return "\n".join(lines)
 
 
 def _reference_table(section: str, cls: type) -> Iterator[str]:
@@ -143,14 +169,41 @@ def _fields(section: str, cls: type) -> Iterator[_Declared]:
         yield _Declared(section, field.name, hints[field.name], setting_info(field))
 
 
-def _from_toml(
-    path: Path, sections: Mapping[str, type], declared: Mapping[Key, _Declared], problems: list[str]
+def _chosen_preset(option: Any, environ: Mapping[str, str], file: tuple[Path | None, str, Any]) -> Found | None:
+    """The preset that the command line, else the environment, else the file names; None when none does."""
+    path, text, in_file = file
+    if option is not None:
+        return Found(option, COMMAND_LINE)
+    if environ.get(PRESET_VARIABLE):
+        return Found(environ[PRESET_VARIABLE], f"environment {PRESET_VARIABLE}")
+    if path is not None and in_file is not None:
+        return Found(in_file, _place_in(path, text, "", PRESET))
+    return None
+
+
+def _from_preset(
+    chosen: Found | None, presets: Mapping[str, Preset], declared: Mapping[Key, _Declared], problems: list[str]
 ) -> dict[Key, Found]:
-    text = _file_text(path)
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"cannot read {path}: {error}; correct the TOML there") from error
+    if chosen is None:
+        return {}
+    if not isinstance(chosen.raw, str) or chosen.raw not in presets:
+        problems.append(
+            _unknown(f"{PRESET} {chosen.raw!r} from {chosen.origin}", str(chosen.raw), presets, PRESET, "{}")
+        )
+        return {}
+    by_name = {field.dotted: field.key for field in declared.values()}
+    origin = f"{PRESET} {chosen.raw}"
+    return {by_name[dotted]: Found(raw, origin) for dotted, raw in presets[chosen.raw].values.items()}
+
+
+def _from_toml(
+    path: Path,
+    text: str,
+    tables: Mapping[str, Any],
+    sections: Mapping[str, type],
+    declared: Mapping[Key, _Declared],
+    problems: list[str],
+) -> dict[Key, Found]:
     found: dict[Key, Found] = {}
     for section, table in tables.items():
         if section not in sections or not isinstance(table, dict):
@@ -158,19 +211,27 @@ def _from_toml(
             continue
         for name, raw in table.items():
             if (section, name) in declared:
-                line = _line_of(text, section, name)
-                found[section, name] = Found(raw, f"{path.name} line {line}" if line else path.name)
+                found[section, name] = Found(raw, _place_in(path, text, section, name))
             else:
                 names = [field for known, field in declared if known == section]
                 problems.append(_unknown(f"{section}.{name} in {path}", name, names, "key", section + ".{}"))
     return found
 
 
-def _file_text(path: Path) -> str:
+def _file_tables(path: Path) -> tuple[str, dict[str, Any]]:
+    """The file as text and as tables."""
     try:
-        return path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
+        return text, tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"cannot read {path}: {error}; correct the TOML there") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read configuration file '{path}': {error}; name a readable UTF-8 file") from error
+
+
+def _place_in(path: Path, text: str, section: str, name: str) -> str:
+    line = _line_of(text, section, name)
+    return f"{path.name} line {line}" if line else path.name
 
 
 def _line_of(text: str, section: str, name: str) -> int | None:
@@ -189,7 +250,7 @@ def _line_of(text: str, section: str, name: str) -> int | None:
 def _from_environment(
     environ: Mapping[str, str], declared: Mapping[Key, _Declared], problems: list[str]
 ) -> dict[Key, Found]:
-    known: set[str] = set()
+    known = {PRESET_VARIABLE}
     found: dict[Key, Found] = {}
     for field in declared.values():
         # The full name first: it wins over an alias that says something else.
@@ -198,8 +259,8 @@ def _from_environment(
             if environ.get(variable) and field.key not in found:
                 found[field.key] = Found(environ[variable], f"environment {variable}", unit)
     for variable in sorted(environ):
-        if variable.startswith("TOCSIN_") and variable not in known and variable not in SDK_ENVIRONMENT:
-            candidates = known | SDK_ENVIRONMENT
+        if variable.startswith("TOCSIN_") and variable not in known and variable not in SDK_VARIABLES:
+            candidates = known | SDK_VARIABLES
             problems.append(_unknown(f"environment variable {variable}", variable, candidates, "variable", "{}"))
     return found
 

@@ -106,6 +106,23 @@ def test_guessing_a_password_is_slowed_down_for_that_account_alone(server: Serve
         assert submit(guesser, "/sign-in", fields).status_code == 303
 
 
+def test_only_a_trusted_proxy_says_who_asks_and_how(
+    server: ServerProcess, start_server: Callable[..., ServerProcess]
+) -> None:
+    behind = start_server(
+        environ={"TOCSIN_SERVER_TRUSTED_PROXIES": "127.0.0.1", "TOCSIN_AUTH_ATTEMPTS_PER_MINUTE": "1"}
+    )
+    forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
+    with server.client(token="") as direct, behind.client(token="") as proxied:
+        assert "Secure" not in direct.get("/sign-in", headers=forwarded).headers["set-cookie"]
+        answer = proxied.get("/sign-in", headers=forwarded)
+        assert "Secure" in answer.headers["set-cookie"]
+        assert "max-age" in answer.headers["strict-transport-security"]
+        guesses = [("203.0.113.9", 410), ("203.0.113.9", 429), ("203.0.113.10", 410)]
+        for ip, expected in guesses:
+            assert proxied.get("/setup/tcs_set_guess", headers={"X-Forwarded-For": ip}).status_code == expected
+
+
 def test_local_token_is_the_owners_alone_and_only_looks(server: ServerProcess) -> None:
     token = server.data / "local-token"
     assert stat.S_IMODE(token.stat().st_mode) == 0o600

@@ -13,7 +13,7 @@ FAILED = ("GET", "/items", 500, "globex", "ValueError")
 
 def encoded(table: RedTable, figures: list[Figure]) -> dict[str, object]:
     encoder = MetricEncoder(resource({"service.name": "shop"}), "1")
-    message = ExportMetricsServiceRequest.FromString(encoder.encode_request(table.collect(), figures, 5))
+    message = ExportMetricsServiceRequest.FromString(encoder.encode_request(table.collect(), figures, [], 5))
     (scope,) = message.resource_metrics[0].scope_metrics
     return {metric.name: metric for metric in scope.metrics}
 

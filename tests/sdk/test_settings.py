@@ -55,6 +55,21 @@ def test_the_seed_name_of_the_sampling_rate_works() -> None:
     assert Settings.load({"METRICS_SAMPLING_RATE": "0.25"}).sample_ratio == 0.25
 
 
+def test_preset_gives_way_to_environment_and_arguments() -> None:
+    environ = {"TOCSIN_PRESET": "development"}
+    settings = Settings.load(environ)
+    assert (settings.preset, settings.environment, settings.sample_ratio) == ("development", "development", 0.1)
+    assert Settings.load(environ | {"METRICS_SAMPLING_RATE": "0.5"}).sample_ratio == 0.5
+    assert Settings.load(environ | {"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=qa"}).environment == "qa"
+    assert Settings.load(environ, sample_ratio=0.9).sample_ratio == 0.9
+    assert Settings.load(environ, preset="production").environment == "production"
+
+
+def test_an_unknown_preset_stops_the_start() -> None:
+    with pytest.raises(SettingsError, match="write production or development"):
+        Settings.load({"TOCSIN_PRESET": "prod"})
+
+
 def test_an_unknown_setting_is_answered_with_the_nearest_one() -> None:
     with pytest.raises(SettingsError, match="did you mean 'sample_ratio'"):
         Settings.load({}, sampel_ratio=0.1)

@@ -11,9 +11,11 @@ from access_site import PASSWORD, Site, csrf_in, open_site, sign_in, token_of
 from fastapi.testclient import TestClient
 
 from tocsin.model.access import Role
+from tocsin.model.control import SYSTEM
 from tocsin.storage.control import ControlStore
+from tocsin.web.pages.audit import told
 
-ADA = "ada@acme.example"
+ADA, TOM = "ada@acme.example", "tom@acme.example"
 
 
 @pytest.fixture
@@ -226,3 +228,16 @@ def test_mounted_server_keeps_its_paths_and_cookies_below_the_mount(site: Site) 
     assert "Path=/monitoring" in done.headers["set-cookie"]
     assert browser.get("/monitoring/api/v1/services").json()["name"] == ADA
     assert TestClient(product).get("/monitoring/api/v1/services").status_code == 401
+
+
+def test_audit_says_what_changed_in_words(site: Site) -> None:
+    tom = next(user for user in site.control.users.all() if user.email == TOM)
+    site.control.users.change(SYSTEM, tom.id, name="Tom", role=Role.TENANT_VIEWER, tenants=["globex", "acme"])
+    site.control.users.change(SYSTEM, tom.id, name="Tom", role=Role.VIEWER, tenants=[])
+    entries = site.control.audit.entries(action="user.change")
+    assert [told(entry) for entry in entries] == [
+        [("role", "tenant viewer → viewer"), ("tenants", "acme and globex → none")],
+        [("name", f"{TOM} → Tom"), ("tenants", "acme → acme and globex")],
+    ]
+    created = site.control.audit.entries(action="user.create")
+    assert [("email", TOM), ("role", "tenant viewer"), ("tenants", "acme")] in [told(entry) for entry in created]

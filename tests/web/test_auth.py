@@ -248,3 +248,37 @@ def test_session_cookie_is_out_of_reach_of_scripts_and_other_sites(site: Site) -
     assert all("HttpOnly" in cookie and "SameSite=lax" in cookie for cookie in plain if "session" in cookie)
     assert any("tocsin_session" in cookie and "Secure" in cookie for cookie in secure)
     assert not any("Secure" in cookie for cookie in plain)
+
+
+def test_address_that_guesses_passwords_links_or_tokens_has_to_wait(tmp_path: Path) -> None:
+    site = open_site(tmp_path, {"TOCSIN_AUTH_ATTEMPTS_PER_MINUTE": "6", "TOCSIN_ADMIN_TOKEN": ADMIN_TOKEN})
+    browser, known = site.visitor(), site.automation()
+    secret = site.control.tokens.create(SYSTEM, name="new", role=Role.VIEWER, tenants=[]).secret
+    assert known.get("/api/v1/services").status_code == 200
+    assert [sign_in(browser, f"nobody{number}@globex.example", "wrong").status_code for number in range(3)] == [401] * 3
+    assert [browser.get(f"/setup/tcs_set_guess{number}").status_code for number in range(2)] == [410] * 2
+    assert site.automation("tcs_api_guess").get("/api/v1/services").status_code == 401
+    for answer in (
+        sign_in(browser, ADA),
+        browser.get("/setup/tcs_set_guess"),
+        site.automation("tcs_api_guess").get("/api/v1/services"),
+        site.automation("tcs_api_guess").get("/services"),
+        site.automation(secret).get("/api/v1/services"),
+    ):
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "10")
+        assert "too many failed attempts; try again in 10 s" in answer.text
+    assert known.get("/api/v1/services").status_code == 200
+    site.clock.turn(10)
+    assert site.automation(secret).get("/api/v1/services").status_code == 200
+    assert sign_in(browser, ADA).status_code == 303
+    site.control.close()
+
+
+def test_revoked_token_that_was_good_counts_as_a_guess(tmp_path: Path) -> None:
+    site = open_site(tmp_path, {"TOCSIN_AUTH_ATTEMPTS_PER_MINUTE": "2"})
+    issued = site.control.tokens.create(SYSTEM, name="old", role=Role.VIEWER, tenants=[])
+    client = site.automation(issued.secret)
+    assert [client.get("/api/v1/services").status_code for _ in range(5)] == [200] * 5
+    site.control.tokens.revoke(SYSTEM, issued.item.id)
+    assert [client.get("/api/v1/services").status_code for _ in range(4)] == [401, 401, 401, 429]
+    site.control.close()

@@ -182,12 +182,18 @@ def test_tenant_without_requests() -> None:
 
 def test_services_name_the_failing_one_with_its_tenants() -> None:
     said = headline.services(SAY, [service_row("reports"), service_row("accounts")], [harmed("acme")])
-    assert said.text == "reports fails for acme."
+    assert said.text == f"reports fails for acme since {SAY.clock(harmed('acme').since_ns)}."
+    assert "open the failing traces" in said.sub_text
 
 
 def test_services_with_failures_of_nobody_in_particular() -> None:
     said = headline.services(SAY, [service_row("reports", red(errors=30)), service_row("accounts")], [])
     assert (said.state, said.text) == ("warn", "reports fails: 3 % of the requests.")
+
+
+def test_many_failing_services_are_counted_after_the_third() -> None:
+    rows = [service_row(name, red(errors=30)) for name in ("a", "b", "c", "d", "e")]
+    assert headline.services(SAY, rows, []).text == "a, b, c and 2 more fail: 3 % of the requests."
 
 
 def test_services_well_but_one_is_silent() -> None:
@@ -205,7 +211,7 @@ def test_service_ignores_harm_elsewhere() -> None:
 def test_endpoint_failing() -> None:
     said = headline.endpoint(SAY, "POST /login", red(errors=9), red(), [harmed("acme", LOGIN)], [error_group()])
     assert said.text == "POST /login fails for acme since 14:02."
-    assert said.sub_text == "mostly TimeoutError, 328 times · open a failing trace"
+    assert said.sub_text == "Mostly TimeoutError, 328 times · open a failing trace"
 
 
 def test_endpoint_slower() -> None:
@@ -231,7 +237,7 @@ def test_traces_all_failed() -> None:
 def test_traces_without_failures_name_the_slowest() -> None:
     said = headline.traces(SAY, [summary(took_ms=40), summary(took_ms=900)], False, False)
     assert said.text == "2 traces, none failed."
-    assert said.sub_text == f"slowest: GET /reports, 900{NB}ms"
+    assert said.sub_text == f"Slowest: GET /reports, 900{NB}ms"
 
 
 def test_search_without_a_match() -> None:

@@ -11,7 +11,7 @@ from telemetry_rows import NOW_NS, SAY, service_row
 from tocsin.model.window import Window
 from tocsin.query.map import Call, ServiceMap
 from tocsin.web.map_headline import calls_link, service_map
-from tocsin.web.map_layout import HEIGHT, WIDTH, Layout, layout
+from tocsin.web.map_layout import GAP_X, HEIGHT, LABEL_HEIGHT, LABEL_WIDTH, WIDTH, Layout, layout
 
 pytestmark = pytest.mark.xdist_group("shop")
 
@@ -83,7 +83,7 @@ def test_headline_names_the_dependency_that_fails_most() -> None:
 def test_headline_is_short_when_all_answer() -> None:
     said = service_map(SAY, found(call("db"), call("orders", p95=0.4)))
     assert said.text == "All two dependencies answer."
-    assert said.sub_text.startswith("slowest: orders, p95 400")
+    assert said.sub_text.startswith("Slowest: orders, p95 400")
 
 
 def test_headline_says_what_a_map_needs_when_nobody_calls() -> None:
@@ -97,7 +97,7 @@ def test_calls_of_a_service_are_found_by_both_ends() -> None:
 
 
 def columns(made: Layout) -> dict[str, int]:
-    return {box.name: round((box.x - 14) / (WIDTH + 190)) for box in made.boxes}
+    return {box.name: round((box.x - 14) / (WIDTH + GAP_X)) for box in made.boxes}
 
 
 def test_callers_stand_left_of_what_they_call() -> None:
@@ -119,6 +119,17 @@ def test_boxes_never_overlap_and_stay_inside() -> None:
     for one, other in itertools.combinations(made.boxes, 2):
         assert abs(one.x - other.x) >= WIDTH or abs(one.y - other.y) >= HEIGHT
     assert all(0 <= box.x <= made.width - WIDTH and 0 <= box.y <= made.height - HEIGHT for box in made.boxes)
+
+
+def test_labels_of_crossing_arrows_lie_neither_on_each_other_nor_on_boxes() -> None:
+    callers, callees = ["web", "mobile", "batch"], ["orders", "search", "accounts"]
+    made = layout([], list(itertools.product(callers, callees)))
+    for one, other in itertools.combinations(made.arrows, 2):
+        apart = abs(one.label_x - other.label_x), abs(one.label_y - other.label_y)
+        assert apart[0] >= LABEL_WIDTH or apart[1] >= LABEL_HEIGHT, (one, other)
+    for arrow, box in itertools.product(made.arrows, made.boxes):
+        apart = abs(arrow.label_x - box.x - WIDTH / 2), abs(arrow.label_y - box.y - HEIGHT / 2)
+        assert apart[0] >= (LABEL_WIDTH + WIDTH) / 2 or apart[1] >= (LABEL_HEIGHT + HEIGHT) / 2, (arrow, box)
 
 
 def test_nothing_makes_an_empty_map() -> None:

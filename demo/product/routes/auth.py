@@ -45,8 +45,10 @@ def login(credentials: Credentials, session: InSession, services: InServices) ->
     services.latency.wait(12)
     user = session.scalars(select(User).where(User.email == credentials.email)).one_or_none()
     if user is None or not is_password(credentials.password, user.password_hash):
+        tocsin.login_attempt("failure")
         raise HTTPException(status.HTTP_401_UNAUTHORIZED, "email or password is wrong")
     if user.is_staff:
+        tocsin.login_attempt("success")
         return _signed_in(Claims(user.id, "", "staff", True, _expiry()), services.token_secret)
     statement = select(Membership).where(Membership.user_id == user.id)
     if credentials.org_id is not None:
@@ -54,7 +56,9 @@ def login(credentials: Credentials, session: InSession, services: InServices) ->
     membership = session.scalars(statement).first()
     if membership is None:
         raise HTTPException(status.HTTP_403_FORBIDDEN, "you are not a member of that organisation")
-    return _enter(membership, services.token_secret)
+    signed_in = _enter(membership, services.token_secret)
+    tocsin.login_attempt("success")
+    return signed_in
 
 
 @router.post("/switch")

@@ -38,17 +38,20 @@ def version() -> None:
 
 
 @config_app.command("explain")
-def explain(config: TomlFile = None) -> None:
+def explain(
+    config: TomlFile = None,
+    preset: Annotated[str | None, typer.Option(help="Defaults to start from: production or development.")] = None,
+) -> None:
     """Every setting with its value, where it comes from, and when to change it."""
     from tocsin.app import configuration
     from tocsin.cli.fail import failing_clearly
     from tocsin.config import explain as rows_of
 
     with failing_clearly():
-        rows = rows_of(configuration(toml=config))
+        rows = rows_of(configuration({"preset": preset}, toml=config))
     table = Table("Setting", "Value", "From", "What it does", box=None, pad_edge=False)
     for row in rows:
-        table.add_row(f"{row.section}.{row.name}", row.value, row.origin, row.help)
+        table.add_row(row.dotted, row.value, row.origin, row.help)
     Console().print(table)
 
 

@@ -31,6 +31,7 @@ def serve(
     require_ingest_key: Annotated[
         bool | None, typer.Option("--require-ingest-key", help="Refuse telemetry without an ingest key.")
     ] = None,
+    preset: Annotated[str | None, typer.Option(help="Defaults to start from: production or development.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="Settings file; default ./tocsin.toml.")] = None,
 ) -> None:
     """Start the server: pages, REST, OTLP over HTTP and gRPC, and the stores, in one process."""
@@ -39,6 +40,7 @@ def serve(
 
     configure_logs()
     overrides = {
+        "preset": preset,
         "server.data": data,
         "server.host": host,
         "server.port": port,
@@ -93,6 +95,7 @@ def _run(server: Server, listener: socket.socket) -> None:
     import uvicorn
 
     server.start()
+    proxies = server.config.trusted_proxies
     http = uvicorn.Server(
         uvicorn.Config(
             server.asgi,
@@ -102,7 +105,8 @@ def _run(server: Server, listener: socket.socket) -> None:
             server_header=False,
             timeout_graceful_shutdown=5,
             timeout_keep_alive=75,
-            proxy_headers=False,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(proxies),
         )
     )
     with asyncio.Runner(loop_factory=http.config.get_loop_factory()) as runner:

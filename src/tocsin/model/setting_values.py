@@ -71,8 +71,8 @@ def printed(value: Any, info: SettingInfo) -> str:
         return MASK
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, (int, float)) and info.unit in ("seconds", "bytes"):
-        return duration_text(value) if info.unit == "seconds" else size_text(int(value))
+    if isinstance(value, (int, float)) and info.unit in UNIT_EXAMPLES:
+        return size_text(int(value)) if info.unit == "bytes" else duration_text(value * SECONDS_PER_UNIT[info.unit])
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return str(value.value) if isinstance(value, Enum) else str(value)

@@ -6,29 +6,12 @@ declares them and receives them as arguments.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field
 from typing import Any, Literal
 
 Unit = Literal["seconds", "bytes", "hours", "days", ""] | str
 """What a number counts. "seconds" also takes "15m", "bytes" also "64MB", "hours" and "days" also a duration."""
-
-SDK_ENVIRONMENT = frozenset(
-    f"TOCSIN_{name}"
-    for name in (
-        "ENABLED",
-        "ENDPOINT",
-        "ENVIRONMENT",
-        "EXCLUDE",
-        "INGEST_KEY",
-        "OVERHEAD_BUDGET_US",
-        "RELEASE",
-        "SAMPLE_RATIO",
-        "SERVICE",
-        "SLOW_SECONDS",
-        "TENANT",
-    )
-)
-"""TOCSIN_ variables that the SDK reads; a server started from the same environment passes over them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +30,16 @@ class SettingInfo:
     unit: Unit = ""
     aliases: tuple[Alias, ...] = ()
     is_secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Defaults that belong together."""
+
+    help: str
+    """Whom it is for."""
+    values: Mapping[str, Any]
+    """By dotted name ("ingest.require_key"), as tocsin.toml would say it."""
 
 
 def setting(

@@ -16,12 +16,15 @@ from typing import Any
 from opentelemetry import trace
 
 from tocsin.sdk import coexist, guard
+from tocsin.sdk.catalogue import Catalogue
 from tocsin.sdk.digest import Digest
 from tocsin.sdk.encode import resource
 from tocsin.sdk.encode_metrics import Figure, MetricEncoder
 from tocsin.sdk.encode_spans import Queued, SpanEncoder
 from tocsin.sdk.exchange import Exchange, MeteredExchange
 from tocsin.sdk.export import Exporter
+from tocsin.sdk.exposition import Family
+from tocsin.sdk.measures import measures
 from tocsin.sdk.overhead import MEASURE_EVERY, OverheadMeter
 from tocsin.sdk.red import RedCollection, RedTable
 from tocsin.sdk.sampling import Sampler
@@ -60,7 +63,7 @@ class Agent:
         self.slow = SlowLog(settings.slow_logs_per_second)
         self.meter = OverheadMeter(settings.overhead_budget_us)
         self.provider = TocsinTracerProvider(self)
-        self.exporter = Exporter(settings, self.digest, self._encode_spans, self._encode_metrics)
+        self.exporter = Exporter(settings, self.digest, self._encode_spans, self._encode_metrics, self._publish)
         self._reset()
         _agents.add(self)
 
@@ -69,6 +72,7 @@ class Agent:
         self.live: set[Exchange] = set()
         self._pending: deque[Exchange] = deque()
         self._digest = Digest(self)
+        self.catalogue = Catalogue(self)
         self._digest_lock = threading.Lock()
         # One request in some is measured by a kind of exchange that takes more clocks.
         self.next_kind = itertools.cycle([Exchange] * (MEASURE_EVERY - 1) + [MeteredExchange]).__next__
@@ -78,7 +82,7 @@ class Agent:
         self.start_ns = time.time_ns()
         self.unrecorded_children = 0
         self._encoders: tuple[SpanEncoder, MetricEncoder] | None = None
-        self._last_total = -1
+        self._last_state = (-1, -1)
         self._last_figures_ns = 0
 
     def after_fork(self) -> None:
@@ -172,7 +176,18 @@ class Agent:
         """The RED rows since the last collection, all ended requests included."""
         self.digest()
         with self._digest_lock:
-            return self.red.collect()
+            collection = self.red.collect()
+            self.catalogue.add(collection.rows)
+        return collection
+
+    def request_families(self) -> list[Family]:
+        """The requests of this process since it began, for a scraper."""
+        self.digest()
+        with self._digest_lock:
+            return self.catalogue.totals.families(self.red.rows)
+
+    def _publish(self) -> None:
+        self.catalogue.publish()
 
     def resource_attributes(self) -> dict[str, Any]:
         """Who is sending, in OpenTelemetry's words."""
@@ -208,27 +223,25 @@ class Agent:
         collection = self.collect_red()
         now = collection.end_ns
         # Without traffic the figures are repeated now and then, so that a quiet process is seen to be alive.
-        if not collection.rows and self.red.total == self._last_total and now - self._last_figures_ns < 15e9:
+        state = (self.red.total, measures.version)
+        if not collection.rows and state == self._last_state and now - self._last_figures_ns < 15e9:
             return None
         if not self.live:
-            self._last_total = self.red.total
+            self._last_state = state
         self._last_figures_ns = now
         figures = self.figures()
-        body = self._open_encoders()[1].encode_request(collection, figures, self.start_ns)
-        return body, len(collection.rows) + len(figures)
+        timings = measures.copied_timings()
+        body = self._open_encoders()[1].encode_request(collection, figures, timings, self.start_ns)
+        return body, len(collection.rows) + len(figures) + len(timings)
 
     def figures(self) -> list[Figure]:
         """The state of this process: active requests and the SDK's own health."""
         exporter = self.exporter
-        dropped = Counter(exporter.dropped)
-        if self.red.folded:
-            dropped["metrics", "key_limit"] = self.red.folded
-        if guard.faults:
-            dropped["all", "fault"] = sum(guard.faults.values())
         figures = self._active_figures()
+        figures += measures.figures()
         figures += [
             Figure("tocsin.sdk.dropped", "{item}", n, {"signal": signal, "reason": reason}, True, True)
-            for (signal, reason), n in dropped.items()
+            for (signal, reason), n in self.dropped().items()
         ]
         figures += [
             Figure("tocsin.sdk.exported", "{item}", n, {"signal": signal}, True, True)
@@ -241,6 +254,17 @@ class Agent:
             for name, seconds in self.meter.costs().items()
         ]
         return figures
+
+    def dropped(self) -> Counter[tuple[str, str]]:
+        """Items that were not exported, by signal and reason."""
+        dropped = Counter(self.exporter.dropped)
+        if self.red.folded:
+            dropped["metrics", "key_limit"] = self.red.folded
+        if measures.dropped:
+            dropped["metrics", "measure_limit"] = measures.dropped
+        if guard.faults:
+            dropped["all", "fault"] = sum(guard.faults.values())
+        return dropped
 
     def _active_figures(self) -> list[Figure]:
         name, unit = "http.server.active_requests", "{request}"

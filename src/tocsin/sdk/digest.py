@@ -76,7 +76,7 @@ class Digest:
             exchange.reason = reason = "parent" if exchange.remote_sampled else reason_to_keep(exchange, duration_ns)
             exchange.is_done = True
             if reason:
-                put(encode(exchange))
+                put(encode(exchange, headers))
             if exchange.span_count > 1:
                 self._close(exchange)
         return True

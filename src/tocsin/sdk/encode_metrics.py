@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from tocsin.sdk.encode import AttributeCache, delimited, export_request, instrumentation_scope, varint
 from tocsin.sdk.encode import text as utf8
-from tocsin.sdk.red import SCALE, RedCollection, RedRow
+from tocsin.sdk.red import SCALE, RedCollection
 
 _DELTA, _CUMULATIVE = b"\x10\x01", b"\x10\x02"
 _TIMES = struct.Struct("<sQsQ")
@@ -27,6 +27,25 @@ class Figure(NamedTuple):
     is_monotonic: bool = False
 
 
+class Timed(Protocol):
+    """What a timing is of."""
+
+    @property
+    def name(self) -> str: ...
+
+    def attributes(self) -> dict[str, str]: ...
+
+
+class Spread(Protocol):
+    """Seconds in exponential buckets of `red.SCALE`."""
+
+    buckets: dict[int, int]
+    seconds: float
+
+    @property
+    def count(self) -> int: ...
+
+
 class MetricEncoder:
     """Encodes collections with the attributes of each key kept as bytes; used by one thread at a time."""
 
@@ -37,10 +56,17 @@ class MetricEncoder:
         self._histogram = AttributeCache(b"\x4a")
         self._number = AttributeCache(b"\x3a")
 
-    def encode_request(self, red: RedCollection, figures: Iterable[Figure], process_start_ns: int) -> bytes:
-        """One ExportMetricsServiceRequest: the RED metrics as deltas, the figures cumulative since process start."""
+    def encode_request(
+        self,
+        red: RedCollection,
+        figures: Iterable[Figure],
+        timings: Iterable[tuple[Timed, Spread]],
+        process_start_ns: int,
+    ) -> bytes:
+        """One ExportMetricsServiceRequest: RED metrics as deltas, figures and timings cumulative since the start."""
         metrics = self._red_metrics(red) if red.rows else []
         metrics += self._figure_metrics(figures, process_start_ns, red.end_ns)
+        metrics += self._timing_metrics(timings, process_start_ns, red.end_ns)
         return export_request(self.resource_field, [(self._scope, [delimited(b"\x12", metric) for metric in metrics])])
 
     def _red_metrics(self, red: RedCollection) -> list[bytes]:
@@ -72,6 +98,16 @@ class MetricEncoder:
         for figure in figures:
             by_name.setdefault(figure.name, []).append(figure)
         return [self._figures(name, group, start_ns, now_ns) for name, group in by_name.items()]
+
+    def _timing_metrics(self, timings: Iterable[tuple[Timed, Spread]], start_ns: int, now_ns: int) -> list[bytes]:
+        times = _TIMES.pack(b"\x11", start_ns, b"\x19", now_ns)
+        by_name: dict[str, list[bytes]] = {}
+        for key, spread in timings:
+            labels = self._exponential.encode_all(key.attributes())
+            by_name.setdefault(key.name, []).append(delimited(b"\x0a", labels + times + _exponential(spread)))
+        return [
+            _head(name, "s") + delimited(b"\x52", b"".join(points) + _CUMULATIVE) for name, points in by_name.items()
+        ]
 
     def _figures(self, name: str, group: list[Figure], start_ns: int, now_ns: int) -> bytes:
         first = group[0]
@@ -108,7 +144,7 @@ def _plain_point(labels: bytes, times: bytes, count: int, total: float) -> bytes
     return delimited(b"\x0a", times + _COUNT_AND_SUM.pack(b"\x21", count, b"\x29", total) + labels)
 
 
-def _exponential(row: RedRow) -> bytes:
+def _exponential(row: Spread) -> bytes:
     first, last = min(row.buckets), max(row.buckets)
     counts = b"".join([varint(row.buckets.get(index, 0)) for index in range(first, last + 1)])
     offset = varint(first << 1 if first >= 0 else -first * 2 - 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import time
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -19,6 +20,8 @@ from tocsin.sdk.spans import ERROR
 ATTRIBUTE = b"\x4a"  # Span.attributes
 TRACE_ID, SPAN_ID, PARENT_ID, START, END = b"\x0a\x10", b"\x12\x08", b"\x22\x08", 0x39, 0x41
 pack_times = struct.Struct("<BQBQ").pack
+_pack_root = struct.Struct("<2s16s2s8sBQBQ").pack
+_pack_child = struct.Struct("<2s16s2s8s2s8sBQBQ").pack
 KIND = tuple(b"\x30" + bytes((kind,)) for kind in range(6))
 _CACHED_TEXT = 96
 _QUERY_BYTES = 2048
@@ -62,27 +65,24 @@ class RequestEncoder:
         """Compares the clocks anew; to be called once for each batch."""
         self._clock_offset_ns = time.time_ns() - time.perf_counter_ns()
 
-    def encode(self, span: Exchange) -> bytes:
+    def encode(self, span: Exchange, headers: Mapping[bytes, bytes]) -> bytes:
         """The content of the Span message of an ended request, without what only few have; see `is_plain`."""
         kind, _, path, query, client, server, scheme, version = span.facts
         offset_ns = self._clock_offset_ns
-        parent_id = span.parent_id
+        start_ns, end_ns = span.started_ns + offset_ns, span.ended_ns + offset_ns
+        ids = TRACE_ID, span.trace_id, SPAN_ID, span.span_id
         shared = (span.key, span.reason)
         shared_part = self._shareds.get(shared) if span.is_plain else self._shared(span)
-        peer = (client[0] if client else "", span.header_map().get(b"user-agent"), server, scheme, version, kind)
+        peer = (client[0] if client else "", headers.get(b"user-agent"), server, scheme, version, kind)
         try:
             peer_part = self._peers.get(peer) or self._keep(self._peers, peer, self._peer(*peer))
         except TypeError:  # ASGI allows lists, which cannot be looked up
             peer_part = self._peer(*peer)
         sizes = (span.response_bytes, span.request_bytes)
         return b"".join((
-            TRACE_ID,
-            span.trace_id,
-            SPAN_ID,
-            span.span_id,
-            PARENT_ID if parent_id else b"",
-            parent_id,
-            pack_times(START, span.started_ns + offset_ns, END, span.ended_ns + offset_ns),
+            _pack_child(*ids, PARENT_ID, span.parent_id, START, start_ns, END, end_ns)
+            if span.parent_id
+            else _pack_root(*ids, START, start_ns, END, end_ns),
             shared_part or self._keep(self._shareds, shared, self._shared(span)),
             peer_part,
             self._paths.find(path) or self._paths.add(path, path),

@@ -63,7 +63,7 @@ class SpanEncoder:
     def encode_span(self, span: RecordingSpan) -> bytes:
         """The content of one Span message."""
         if isinstance(span, Exchange):
-            parts = [self._requests.encode(span)]
+            parts = [self._requests.encode(span, span.header_map())]
             has_more = not span.is_plain
         else:
             parts = self._inner_parts(span)

@@ -23,11 +23,10 @@ from tocsin.sdk.transport import HttpTransport, Response, Transport, compressor
 
 log = logging.getLogger("tocsin")
 
-# A batch this large leaves at once: encoding more in one go, about 3 µs each, would hold the GIL too long.
-BATCH_SPANS = 256
-# Ended requests digested before the app is let through again; as many as a batch, so that they are encoded while
-# they are still in the processor's cache.
-DIGEST_PORTION = BATCH_SPANS
+# A batch this large leaves at once: encoding more in one go, up to 3 µs each, would hold the GIL too long.
+BATCH_SPANS = 512
+# Ended requests digested before the app is let through again.
+DIGEST_PORTION = 256
 _IDLE_SECONDS = 1.0
 _BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.5, 30.0
 _LONGEST_RETRY_AFTER_SECONDS = 300.0
@@ -105,11 +104,13 @@ class Exporter:
         digest: Callable[[int], bool],
         encode_spans: Callable[[list[Queued]], bytes],
         encode_metrics: Callable[[], tuple[bytes, int] | None],
+        publish: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._digest = digest
         self._encode_spans = encode_spans
         self._encode_metrics = encode_metrics
+        self._publish = publish
         self._compress = compressor(settings.compression, settings.endpoint)
         self.dropped: Counter[tuple[str, str]] = Counter()
         self.exported: Counter[str] = Counter()
@@ -222,6 +223,8 @@ class Exporter:
             if metrics_due:
                 self._next_metrics = now + self._settings.metrics_seconds
             self._collect(metrics_due)
+            if metrics_due:
+                self._publish()
             while self._payloads and self.breaker.allows() and not self._stopping:
                 if not self._send_first(self._settings.timeout_seconds):
                     break

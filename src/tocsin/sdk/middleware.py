@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry.context import Context
 
 from tocsin.sdk import coexist
 from tocsin.sdk.agent import Agent, agent_for
@@ -13,7 +13,7 @@ from tocsin.sdk.exchange import Exchange, Message, Receive, Send
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.tenant import current_work
-from tocsin.sdk.trace import SPAN_KEY
+from tocsin.sdk.trace import SPAN_KEY, current_context, enter_context, leave_context
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -31,7 +31,7 @@ class MonitoringMiddleware:
     """
 
     def __init__(self, app: App, *, settings: Settings | None = None, **arguments: Any) -> None:
-        self.app = app
+        self.app = self._inner = app
         self.settings = settings or Settings.load(**arguments)
         self.agent: Agent | None = agent_for(self.settings) if self.settings.enabled else None
         self._excluded = tuple(self.settings.exclude)
@@ -46,16 +46,16 @@ class MonitoringMiddleware:
         if agent is None or MARK in scope or scope["type"] not in _RECORDED:
             if agent is not None and scope["type"] == "lifespan":
                 send = self._lifespan_send(agent, scope, send)
-            await self.app(scope, receive, send)
+            await self._inner(scope, receive, send)
             return
         if self._excluded and scope["path"].startswith(self._excluded):
             scope.setdefault(coexist.NATIVE, None)  # nor may a mounted FastAPI app record it by itself
-            await self.app(scope, receive, send)
+            await self._inner(scope, receive, send)
             return
         exchange = agent.next_kind()(agent, scope, receive, send)
         scope[MARK] = True
         agent.live.add(exchange)
-        around = get_current()
+        around = current_context()
         if around or not self._is_alone or coexist.NATIVE in scope:
             context = self._begin_among_others(exchange, scope, around)
         else:
@@ -63,15 +63,15 @@ class MonitoringMiddleware:
             scope[coexist.NATIVE] = None
             context = Context({SPAN_KEY: exchange})
         work = current_work.set(exchange)
-        token = attach(context)
+        token = enter_context(context)
         try:
-            await self.app(scope, exchange.receive, exchange.send)
+            await self._inner(scope, exchange.receive, exchange.send)
         except BaseException as error:
             exchange.fail(error)
             raise
         finally:
             exchange.finish()
-            detach(token)
+            leave_context(token)
             current_work.reset(work)
 
     @guarded(Context())
@@ -148,15 +148,13 @@ def _outermost(build: Callable[[], App], settings: Settings) -> Callable[[], App
     """The app's stack with our middleware around all of it, error handlers included, whoever adds theirs later."""
     from starlette.middleware.errors import ServerErrorMiddleware
 
-    class Outermost(ServerErrorMiddleware):
+    class Outermost(MonitoringMiddleware, ServerErrorMiddleware):
         """What OpenTelemetry's instrumentation insists on finding outermost: it takes app, handler and debug out."""
 
-        def __init__(self, stack: Any) -> None:
-            super().__init__(MonitoringMiddleware(stack.app, settings=settings), stack.handler, stack.debug)
-            self._monitored = MonitoringMiddleware(stack, settings=settings)
-
-        def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
-            return self._monitored(scope, receive, send)
+        def __init__(self, stack: ServerErrorMiddleware) -> None:
+            MonitoringMiddleware.__init__(self, stack, settings=settings)
+            self.app = MonitoringMiddleware(stack.app, settings=settings)
+            self.handler, self.debug = stack.handler, stack.debug
 
     def build_middleware_stack() -> App:
         stack = build()

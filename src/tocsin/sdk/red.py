@@ -97,6 +97,11 @@ class RedTable:
         return RedCollection(start_ns, now, rows)
 
     @property
+    def rows(self) -> Rows:
+        """What has been counted since the last collection."""
+        return self._rows
+
+    @property
     def total(self) -> int:
         """Requests counted since the process began."""
         return self._total_with(self._rows)

@@ -1,6 +1,8 @@
-"""Two routes for load balancers and people: is this process well, and what is it doing.
+"""Routes for load balancers, people and scrapers.
 
-`app.include_router(tocsin.monitoring_router)`. Neither route reads anything slow or tells anything secret.
+`app.include_router(tocsin.monitoring_router)`: is this process well, and what is it doing. Neither route reads
+anything slow or tells anything secret. `app.include_router(tocsin.metrics_router)`: `/metrics` and `/api/health`,
+where the classic stack looks; keep `/metrics` from the public, it names routes and tenants.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tocsin.sdk import catalogue
 from tocsin.sdk.agent import Agent, current_agent
+from tocsin.sdk.exposition import OPENMETRICS, TEXT, render
 from tocsin.sdk.guard import attempt
 from tocsin.sdk.overhead import LEVELS
 
@@ -120,8 +124,36 @@ def create_router() -> APIRouter:
     return router
 
 
+def create_metrics_router() -> APIRouter:
+    """A fresh router with `/metrics` and `/api/health`. Raises ImportError when FastAPI is not installed."""
+    from fastapi import APIRouter
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse, Response
+
+    catalogue.want()
+    router = APIRouter(tags=["monitoring"])
+
+    def get_metrics(request: Request) -> Response:
+        agent = current_agent()
+        openmetrics = "application/openmetrics-text" in request.headers.get("accept", "")
+        text = render(agent.catalogue.families() if agent else [], openmetrics=openmetrics)
+        return Response(text, media_type=OPENMETRICS if openmetrics else TEXT)
+
+    async def get_health() -> Response:
+        status, body = health()
+        return JSONResponse(body, status_code=status, headers={"Cache-Control": "no-store"})
+
+    get_metrics.__annotations__["request"] = Request
+    router.add_api_route("/metrics", get_metrics, methods=["GET"], summary="What is counted, for Prometheus")
+    router.add_api_route("/api/health", get_health, methods=["GET"], summary="Is this process well?")
+    return router
+
+
+_ROUTERS = {"monitoring_router": create_router, "metrics_router": create_metrics_router}
+
+
 def __getattr__(name: str) -> Any:
-    if name == "monitoring_router":
-        router = globals()[name] = create_router()
+    if name in _ROUTERS:
+        router = globals()[name] = _ROUTERS[name]()
         return router
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

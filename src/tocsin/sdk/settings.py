@@ -40,6 +40,8 @@ class Settings:
     tenant: str | TenantCallable = ""
     # True: only `set_tenant` and a callable name the tenant, what a client claims in header, JWT or host does not.
     tenant_trusted_only: bool = False
+    # `production` or `development`: other defaults for some settings, see PRESETS below; empty leaves them as here.
+    preset: str = ""
     # False turns everything off; the app then runs as if the SDK were not there.
     enabled: bool = True
     # Beginnings of paths that are passed on unwatched, such as `/healthz`; set it for probes that only make noise.
@@ -64,8 +66,10 @@ class Settings:
     attribute_characters: int = 4096
     # Distinct route × status × tenant combinations counted apart per second; the rest go to tenant `other`.
     red_keys: int = 5000
+    # Tenants shown apart at the app's own /metrics, the rest as `other`; 0 leaves tenants out there.
+    metrics_tenants: int = 50
     # Seconds between batches of spans under load; larger batches hold the GIL longer and hurt p99.
-    batch_seconds: float = 0.1
+    batch_seconds: float = 0.2
     # Seconds between exports of metrics.
     metrics_seconds: float = 1.0
     # Seconds one export may take before it is given up and retried.
@@ -91,7 +95,7 @@ class Settings:
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **arguments: Any) -> Settings:
-        """Settings from keyword arguments, then the environment, then the defaults.
+        """Settings from keyword arguments, then the environment, then the preset, then the defaults.
 
         Raises SettingsError for an unknown name or a value that cannot be used.
         """
@@ -101,7 +105,7 @@ class Settings:
             raise SettingsError(f"cannot use setting {unknown[0]!r}: it does not exist; {_nearest(unknown[0], known)}")
         values = from_environment(os.environ if environ is None else environ)
         values.update(arguments)
-        return cls(**values)
+        return cls(**{**_of_preset(values.get("preset", "")), **values})
 
     def with_(self, **changes: Any) -> Settings:
         """These settings with some replaced."""
@@ -123,6 +127,12 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     if any(environ.get(key, "").strip().lower() in _FALSE for key in _SWITCHES):
         found["enabled"] = False
     return found
+
+
+def _of_preset(name: str) -> dict[str, Any]:
+    if name and name not in PRESETS:
+        raise SettingsError(f"cannot use preset {name!r}: it does not exist; write {' or '.join(PRESETS)}")
+    return PRESETS.get(name, {})
 
 
 def host_name() -> str:
@@ -151,6 +161,10 @@ def _whole_number(key: str, value: str) -> int:
     return int(number)
 
 
+def _count(key: str, value: str) -> int:
+    return 0 if value.strip() == "0" else _whole_number(key, value)
+
+
 def _switch(key: str, value: str) -> bool:
     word = value.strip().lower()
     if word in _TRUE or word in _FALSE:
@@ -158,22 +172,34 @@ def _switch(key: str, value: str) -> bool:
     raise SettingsError(f"cannot read {key}={value!r}: neither true nor false; write true or false")
 
 
+# The server's half of them, under the same names, is in app.py.
+PRESETS: dict[str, dict[str, Any]] = {
+    "production": {"environment": "production", "sample_ratio": 1.0},
+    # A tenth of the traces, though each failed and slow one still; --reload does not wait for the last batch.
+    "development": {"environment": "development", "sample_ratio": 0.1, "exit_flush_seconds": 0.5},
+}
+
 _SWITCHES = ("TOCSIN_ENABLED", "MONITORING_ENABLED", "MONITORING_MIDDLEWARE_ENABLED")
 _ENVIRONMENT: tuple[tuple[str, tuple[str, ...], Callable[[str, str], Any]], ...] = (
     ("endpoint", ("TOCSIN_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"), _text),
     ("ingest_key", ("TOCSIN_INGEST_KEY",), _text),
     ("service", ("TOCSIN_SERVICE", "OTEL_SERVICE_NAME"), _text),
     ("environment", ("TOCSIN_ENVIRONMENT",), _text),
+    ("preset", ("TOCSIN_PRESET",), _text),
     ("release", ("TOCSIN_RELEASE",), _text),
     ("tenant", ("TOCSIN_TENANT",), _text),
     ("exclude", ("TOCSIN_EXCLUDE",), _paths),
     ("sample_ratio", ("TOCSIN_SAMPLE_RATIO", "METRICS_SAMPLING_RATE"), _number),
     ("slow_seconds", ("TOCSIN_SLOW_SECONDS",), _number),
     ("overhead_budget_us", ("TOCSIN_OVERHEAD_BUDGET_US",), _number),
+    ("metrics_tenants", ("TOCSIN_METRICS_TENANTS",), _count),
     ("queue_spans", ("TOCSIN_QUEUE_SPANS",), _whole_number),
     ("queue_bytes", ("TOCSIN_QUEUE_BYTES",), _whole_number),
     ("enabled", ("TOCSIN_ENABLED",), _switch),
 )
+VARIABLES = frozenset(key for _, keys, _ in _ENVIRONMENT for key in keys) | {"TOCSIN_WORKER_GROUP"}
+"""All that the SDK reads; a server started from the same environment passes over them."""
+
 _RESOURCE_FALLBACK = {
     "service": ("service.name",),
     "release": ("service.version",),

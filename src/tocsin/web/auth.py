@@ -15,9 +15,11 @@ from fastapi import Depends, HTTPException, Request
 from starlette.requests import HTTPConnection
 
 from tocsin.model.access import Principal, Role
+from tocsin.storage.control import Throttled
 from tocsin.web.cookies import session_secret
 from tocsin.web.csrf import bearer_of, csrf_token, refuse_forged
 from tocsin.web.paths import is_for_people, sign_in_path
+from tocsin.web.refusals import headers_of
 from tocsin.web.state import auth_settings_of, control_of, state_of
 
 AUTOMATION = Principal("admin-token", "TOCSIN_ADMIN_TOKEN", Role.ADMIN)
@@ -28,6 +30,7 @@ def principal_of(request: HTTPConnection) -> Principal | None:
     """The principal behind the bearer value or else the session cookie; None when neither is good.
 
     Reads the control store: call it from threads. Also for WebSockets, which have no dependencies on forms.
+    Raises HTTPException 429 when the address has sent too many wrong bearer values.
     """
     bearer = bearer_of(request)
     if bearer is not None:
@@ -35,6 +38,10 @@ def principal_of(request: HTTPConnection) -> Principal | None:
     secret = session_secret(request)
     session = control_of(request).sessions.find(secret) if secret else None
     return session.user.principal if session else None
+
+
+def ip_of(request: HTTPConnection) -> str:
+    return request.client.host if request.client else ""
 
 
 def current_principal(request: Request, _: Annotated[None, Depends(refuse_forged)]) -> Principal:
@@ -71,6 +78,20 @@ Admin = Annotated[Principal, Depends(require(Role.ADMIN))]
 
 
 def _principal_of_bearer(request: HTTPConnection, bearer: str) -> Principal | None:
+    attempts, ip = control_of(request).attempts, ip_of(request)
+    try:
+        attempts.admit(ip, "tell who is asking", bearer)
+    except Throttled as error:
+        raise HTTPException(429, str(error), headers=headers_of(error)) from error
+    found = _known_bearer(request, bearer)
+    if found is None:
+        attempts.was_wrong(bearer)
+    else:
+        attempts.was_right(ip, bearer)
+    return found
+
+
+def _known_bearer(request: HTTPConnection, bearer: str) -> Principal | None:
     expected = auth_settings_of(request).admin_token
     if expected and hmac.compare_digest(bearer.encode("latin-1"), expected.encode("utf-8", "replace")):
         return AUTOMATION

@@ -118,11 +118,15 @@ def services(say: Speech, rows: Sequence[ServiceRow], harmed: Sequence[HarmedTen
     hurt = {each.worst_endpoint[0] for each in harmed if each.worst_endpoint}
     bad = [each for each in active if each.service in hurt] or failing
     if bad:
-        parts = listed([Part(each.service, service_link(say.link, each.service), True) for each in bad[:3]])
-        rest = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+        named = [Part(each.service, service_link(say.link, each.service), True) for each in bad[:3]]
+        parts = listed([*named, Part(f"{len(bad) - 3} more")] if len(bad) > 3 else named)
         verb = "fails" if len(bad) == 1 else "fail"
-        who = _for_tenants(harmed) if hurt else f": {format.percent(bad[0].red.error_ratio)} % of the requests"
-        return Headline("bad" if hurt else "warn", (*parts, Part(f"{rest} {verb}{who}.")))
+        if hurt:
+            since = say.clock(min(each.since_ns for each in harmed))
+            who = Part(f" {verb}{_for_tenants(harmed)} since {since}.")
+            return Headline("bad", (*parts, who), _next_steps(say, harmed, ()))
+        share = format.percent(bad[0].red.error_ratio)
+        return Headline("warn", (*parts, Part(f" {verb}: {share} % of the requests.")))
     return Headline("ok", (Part(_all_answer(len(active))),), _silent(say, rows))
 
 
@@ -186,12 +190,12 @@ def traces(say: Speech, found: Sequence[TraceSummary], is_more: bool, has_condit
         return Headline(
             "ok",
             (Part(f"{count}, none failed."),),
-            (Part(f"slowest: {slowest.name}, {took}", trace_link(say.link, slowest.trace_id)),),
+            (Part(f"Slowest: {slowest.name}, {took}", trace_link(say.link, slowest.trace_id)),),
         )
     hurt = list(dict.fromkeys(each.tenant for each in failed if each.tenant))
     who = f" for {format.join(hurt)}" if hurt else ""
     verdict = "all failed" if len(failed) == len(found) else f"{format.count_word(len(failed))} failed"
-    last = (Part("open the last failing one", trace_link(say.link, failed[0].trace_id)),)
+    last = (Part("Open the last failing one", trace_link(say.link, failed[0].trace_id)),)
     return Headline("bad", (Part(f"{count}, "), Part(verdict, is_harm=True), Part(f"{who}.")), last)
 
 
@@ -279,12 +283,12 @@ def _cause(harmed: Sequence[HarmedTenant], errors: Sequence[ErrorGroup]) -> Erro
 
 def _error_steps(say: Speech, errors: Sequence[ErrorGroup]) -> tuple[Part, ...]:
     if not errors:
-        return (Part("open the failing traces", traces_link(say.link, status="error")),)
+        return (Part("Open the failing traces", traces_link(say.link, status="error")),)
     worst = max(errors, key=lambda each: each.count)
     kind = worst.type.rpartition(".")[2]
     return row(
         [
-            Part(f"mostly {kind}, {format.plural(worst.count, 'time')}"),
+            Part(f"Mostly {kind}, {format.plural(worst.count, 'time')}"),
             Part("open a failing trace", trace_link(say.link, worst.sample_trace_id)),
         ]
     )

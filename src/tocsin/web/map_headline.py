@@ -54,5 +54,5 @@ def _slowest(say: Speech, calls: Sequence[Call]) -> tuple[Part, ...]:
     slowest = max(calls, key=lambda call: call.p95_seconds or 0.0)
     if slowest.p95_seconds is None:
         return ()
-    took = f"slowest: {slowest.callee}, p95 {format.duration(slowest.p95_seconds)} for {slowest.caller}"
+    took = f"Slowest: {slowest.callee}, p95 {format.duration(slowest.p95_seconds)} for {slowest.caller}"
     return (Part(took, calls_link(say.link, slowest, order="slowest")),)

@@ -8,12 +8,26 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 WIDTH, HEIGHT = 190, 58
-GAP_X, GAP_Y = 190, 30
+GAP_X, GAP_Y = 240, 44
 MARGIN = 14
+LABEL_WIDTH, LABEL_HEIGHT = 94, 26
+LABEL_PARTS = [step / 24 for step in range(4, 21)]
+COURSE_STEPS = 16
+MOST_WEIGHED = 60
+"""Arrows up to which labels keep off other arrows and move more than once; among more no free place is left."""
+
+OVERLAP_COST, CROSSING_COST, DRIFT_COST = 600.0, 60.0, 120.0
+"""In square pixels covered: a label on a box or label at all, on another arrow, and at the very end of its own."""
+
+Point = tuple[float, float]
+Curve = tuple[Point, Point, Point, Point]
+"""A cubic Bézier: start, two handles, end."""
+
 SWEEPS = 4
-"""How often the order within columns is improved; crossings rarely fall further after that."""
+"""How often the order within columns, and the places of labels, are improved; neither changes much after that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +41,22 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """The path of an edge as SVG path data, and where its label stands."""
+    """The path of an edge as SVG path data, and where the middle of its label stands."""
 
     caller: str
     callee: str
     path: str
     label_x: float
     label_y: float
+
+
+class Area(NamedTuple):
+    """A rectangle by its middle."""
+
+    x: float
+    y: float
+    width: float
+    height: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +77,9 @@ def layout(names: Iterable[str], calls: Sequence[tuple[str, str]]) -> Layout:
         for place, column in enumerate(columns)
         for row, name in enumerate(column)
     }
-    arrows = tuple(_arrow(places[caller], places[callee]) for caller, callee in calls)
+    curves = [_curve(places[caller], places[callee]) for caller, callee in calls]
+    labels = _label_places(curves, places.values())
+    arrows = tuple(Arrow(*pair, _path(curve), *label) for pair, curve, label in zip(calls, curves, labels, strict=True))
     width = len(columns) * (WIDTH + GAP_X) - GAP_X + 2 * MARGIN if columns else 0
     return Layout(tuple(places.values()), arrows, width, tallest * (HEIGHT + GAP_Y) - GAP_Y + 2 * MARGIN + 14)
 
@@ -110,15 +135,69 @@ def _top(row: int, count: int, tallest: int) -> float:
     return MARGIN + 14 + spare + row * (HEIGHT + GAP_Y)
 
 
-def _arrow(start: Box, end: Box) -> Arrow:
+def _curve(start: Box, end: Box) -> Curve:
     """A gentle S from the right side of the caller to the left side of the callee; back over the top when need be."""
     if end.x > start.x:
         x1, y1, x2, y2 = start.x + WIDTH, start.y + HEIGHT / 2, end.x, end.y + HEIGHT / 2
         bend = (x2 - x1) / 2
-        path = f"M{x1:g},{y1:g} C{x1 + bend:g},{y1:g} {x2 - bend:g},{y2:g} {x2 - 7:g},{y2:g}"
-        # Labels of arrows out of one box must not lie on each other: each stands near its own end.
-        return Arrow(start.name, end.name, path, x1 + bend * 1.06, y1 + (y2 - y1) * 0.56)
+        return (x1, y1), (x1 + bend, y1), (x2 - bend, y2), (x2 - 7, y2)
     x1, y1, x2, y2 = start.x + WIDTH / 2, start.y, end.x + WIDTH / 2, end.y
     lift = min(y1, y2) - 26
-    path = f"M{x1:g},{y1:g} C{x1:g},{lift:g} {x2:g},{lift:g} {x2:g},{y2 - 7:g}"
-    return Arrow(start.name, end.name, path, (x1 + x2) / 2, lift + 6)
+    return (x1, y1), (x1, lift), (x2, lift), (x2, y2 - 7)
+
+
+def _path(curve: Curve) -> str:
+    start, first, second, end = (f"{x:g},{y:g}" for x, y in curve)
+    return f"M{start} C{first} {second} {end}"
+
+
+def _at(curve: Curve, part: float) -> Point:
+    """The point of the curve after `part` (0-1) of its course."""
+    weights = ((1 - part) ** 3, 3 * (1 - part) ** 2 * part, 3 * (1 - part) * part**2, part**3)
+    x, y = (sum(weight * point[axis] for weight, point in zip(weights, curve, strict=True)) for axis in (0, 1))
+    return x, y
+
+
+def _label_places(curves: Sequence[Curve], boxes: Iterable[Box]) -> list[Point]:
+    """Where each curve's label stands: on the curve, clear of boxes, of other labels and of other curves if it can be.
+
+    Each in turn takes the place that is least in the way of the others, until none moves any more.
+    """
+    solid = [Area(box.x + WIDTH / 2, box.y + HEIGHT / 2, WIDTH + 8, HEIGHT + 8) for box in boxes]
+    courses = [[_at(curve, step / COURSE_STEPS) for step in range(COURSE_STEPS + 1)] for curve in curves]
+    choices = [
+        [_choice(curve, part, solid, _others(courses, own)) for part in LABEL_PARTS] for own, curve in enumerate(curves)
+    ]
+    places: dict[int, Area] = {}
+    for _ in range(SWEEPS if len(curves) <= MOST_WEIGHED else 1):
+        for own, choice in enumerate(choices):
+            labels = [place for other, place in places.items() if other != own]
+            places[own] = min((cost + _hidden(label, labels), label) for label, cost in choice)[1]
+    return [(places[own].x, places[own].y) for own in range(len(curves))]
+
+
+def _others(courses: Sequence[list[Point]], own: int) -> list[list[Point]]:
+    if len(courses) > MOST_WEIGHED:
+        return []
+    return [course for other, course in enumerate(courses) if other != own]
+
+
+def _choice(curve: Curve, part: float, solid: Sequence[Area], others: Iterable[list[Point]]) -> tuple[Area, float]:
+    """A place for a label, and how much it is in the way of boxes and of other arrows there."""
+    x, y = _at(curve, part)
+    label = Area(x, y, LABEL_WIDTH, LABEL_HEIGHT)
+    wide, high = LABEL_WIDTH / 2, LABEL_HEIGHT / 2
+    crossed = sum(any(-wide < px - x < wide and -high < py - y < high for px, py in course) for course in others)
+    return label, _hidden(label, solid) + crossed * CROSSING_COST + abs(part - 0.5) * DRIFT_COST
+
+
+def _hidden(label: Area, areas: Iterable[Area]) -> float:
+    covered = (_covered(label, area) for area in areas)
+    return sum(OVERLAP_COST + each for each in covered if each)
+
+
+def _covered(one: Area, other: Area) -> float:
+    """How many square pixels two areas share."""
+    wide = (one.width + other.width) / 2 - abs(one.x - other.x)
+    high = (one.height + other.height) / 2 - abs(one.y - other.y)
+    return wide * high if wide > 0 and high > 0 else 0.0

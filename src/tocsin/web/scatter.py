@@ -16,7 +16,7 @@ FINE_TICKS_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """`x` and `y` are per cent from the upper left corner."""
+    """`x` and `y` are per cent from the upper left corner; the left edge is left to the scale's labels."""
 
     trace_id: str
     x: float
@@ -44,7 +44,7 @@ def scatter(found: Sequence[TraceSummary], zone: tzinfo) -> Scatter | None:
     dots = [
         Dot(
             each.trace_id,
-            2 + 96 * (each.start_ns - first) / max(last - first, 1),
+            9 + 89 * (each.start_ns - first) / max(last - first, 1),
             100 * (high - at) / (high - low),
             each.is_error,
             f"{each.name}, {each.tenant or 'no tenant'}, {format.duration(each.duration_ns / 1e9)}",

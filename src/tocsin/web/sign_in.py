@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from tocsin.model.control import Issued, Session
+from tocsin.model.control import Issued, Session, SetupLink
 from tocsin.storage.control import ControlError, InvalidInput, LinkUnusable, Throttled, WrongCredentials
 from tocsin.storage.control.passwords import SHORTEST_CHARS
-from tocsin.web.auth import principal_of
+from tocsin.web.auth import ip_of, principal_of
 from tocsin.web.cookies import clear_session, session_secret, set_session, set_visit
 from tocsin.web.csrf import refuse_forged, refuse_forged_visit, visit_token
 from tocsin.web.paths import at, safe_next
@@ -35,10 +35,13 @@ def sign_in_page(request: Request, next: str = "") -> Response:
 @router.post("/sign-in", dependencies=VISITOR)
 def sign_in(request: Request, email: Text = "", password: Text = "", next: Text = "") -> Response:
     """Opens a session under a new secret, whatever cookie came along, and goes to `next`."""
+    control, ip = control_of(request), ip_of(request)
     try:
-        issued = control_of(request).sessions.sign_in(
-            email, password, ip=ip_of(request), agent=agent_of(request), replaces=session_secret(request)
+        control.attempts.admit(ip, "sign in")
+        issued = control.sessions.sign_in(
+            email, password, ip=ip, agent=agent_of(request), replaces=session_secret(request)
         )
+        control.attempts.was_right(ip)
     except (WrongCredentials, Throttled) as error:
         return _sign_in_form(request, next=next, email=email, problem=error)
     return _signed_in(request, issued, safe_next(request, next))
@@ -65,14 +68,11 @@ def setup(request: Request, token: str, email: Text = "", name: Text = "", passw
     """Sets the password, uses the link up and signs in."""
     who = {"ip": ip_of(request), "agent": agent_of(request)}
     try:
+        _look_up(request, token)
         issued = control_of(request).setup.redeem(token, password, email=email, name=name, **who)
-    except (InvalidInput, LinkUnusable) as error:
+    except (InvalidInput, LinkUnusable, Throttled) as error:
         return _setup_form(request, token, email=email, name=name, problem=error)
     return _signed_in(request, issued, at(request, "/"))
-
-
-def ip_of(request: Request) -> str:
-    return request.client.host if request.client else ""
 
 
 def agent_of(request: Request) -> str:
@@ -83,6 +83,15 @@ def _signed_in(request: Request, issued: Issued[Session], where: str) -> Respons
     response = RedirectResponse(where, 303)
     set_session(request, response, issued.secret)
     return response
+
+
+def _look_up(request: Request, token: str) -> SetupLink:
+    """The link if it can be used, counted against the address if not. Raises LinkUnusable and Throttled."""
+    control, ip = control_of(request), ip_of(request)
+    control.attempts.admit(ip, "use this link")
+    link = control.setup.look_up(token)
+    control.attempts.was_right(ip)
+    return link
 
 
 def _sign_in_form(request: Request, next: str, email: str = "", problem: ControlError | None = None) -> Response:
@@ -106,8 +115,8 @@ def _setup_form(
 ) -> Response:
     link = None
     try:
-        link = control_of(request).setup.look_up(token)
-    except LinkUnusable as error:
+        link = _look_up(request, token)
+    except (LinkUnusable, Throttled) as error:
         problem = error
     response = render(
         request,
@@ -121,5 +130,6 @@ def _setup_form(
         shortest_chars=SHORTEST_CHARS,
         problem=str(problem or ""),
     )
+    response.headers.update((headers_of(problem) if problem else None) or {})
     set_visit(request, response)
     return response

@@ -40,7 +40,8 @@ def answer_http_error(request: Request, error: Exception) -> Response:
         return Response(status_code=error.status_code, headers=error.headers)
     if _is_for_program(request):
         return JSONResponse({"detail": error.detail}, error.status_code, headers=error.headers)
-    _recognise(request)
+    if error.status_code != 429:  # asking who it is would be one more attempt
+        _recognise(request)
     said = error.detail if error.detail != _phrase(error.status_code) else ""
     response = error_page(request, error.status_code, said)
     response.headers.update(error.headers or {})

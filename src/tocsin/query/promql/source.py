@@ -1,40 +1,51 @@
-"""What the language needs of whatever holds the series."""
+"""Where the samples come from: what the evaluator asks a store, and a store in memory."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
-from tocsin.model.histogram import NativeHistogram
+from tocsin.query.promql.histogram import NativeHistogram
+from tocsin.query.promql.matchers import NAME, Matcher, MatchOperator
 
-Operator = Literal["=", "!=", "=~", "!~"]
+__all__ = ["NAME", "Grid", "GridSource", "Hints", "MatchOperator", "Matcher", "MemorySource", "Series", "Source"]
+
+Labels = dict[str, str]
+Times = NDArray[np.int64]
+Values = NDArray[np.float64]
+
+STALE_BITS = 0x7FF0000000000002
+STALE = float(np.array([STALE_BITS], dtype=np.uint64).view(np.float64)[0])
+
+
+def is_stale(values: Values) -> NDArray[np.bool_]:
+    """Where a series said that it ended: a NaN of Prometheus' own bits, which is no value."""
+    return np.asarray(np.ascontiguousarray(values).view(np.uint64) == STALE_BITS)
 
 
 @dataclass(frozen=True, slots=True)
-class Matcher:
-    """One condition on a label; a label that a series does not have is ''."""
+class Grid:
+    """The instants that are asked about: start, start+step, … up to end, in milliseconds."""
 
-    name: str
-    operator: Operator
-    value: str
+    start_ms: int
+    end_ms: int
+    step_ms: int
 
-    def matches(self, text: str) -> bool:
-        """Whether a label's value meets the condition. Regular expressions are anchored at both ends."""
-        if self.operator == "=":
-            return text == self.value
-        if self.operator == "!=":
-            return text != self.value
-        return (re.fullmatch(self.value, text, re.DOTALL) is not None) == (self.operator == "=~")
+    @property
+    def times(self) -> Times:
+        return np.arange(self.start_ms, self.end_ms + 1, self.step_ms, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return max(0, (self.end_ms - self.start_ms) // self.step_ms + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What is asked of the samples: the source may read less, or coarser, where the answer stays right."""
+    """What the query does with the series, for a store that can answer from rollups."""
 
     start_ms: int
     end_ms: int
@@ -47,16 +58,58 @@ class Hints:
 
 @dataclass(slots=True)
 class Series:
-    """Samples of one series, times in milliseconds and rising. `histograms[i]` belongs to `timestamps[i]`."""
+    """labels include `__name__`; timestamps ascend, in ms; `histograms[i]` is None where sample i is a float."""
 
-    labels: Mapping[str, str]
-    timestamps: npt.NDArray[np.int64]
-    values: npt.NDArray[np.float64]
+    labels: Labels
+    timestamps: Times
+    values: Values
     histograms: Sequence[NativeHistogram | None] | None = None
 
 
 class Source(Protocol):
-    """Something that holds series."""
+    def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: Hints) -> list[Series]:
+        """The series that match, with their samples in (start, end], ordered by labels."""
+
+
+@runtime_checkable
+class GridSource(Protocol):
+    """A store that computes range functions itself."""
+
+    def grid(
+        self, function: str, matchers: Sequence[Matcher], steps: Grid, range_ms: int, arguments: tuple[float, ...]
+    ) -> tuple[list[Labels], Values, NDArray[np.bool_]] | None:
+        """Labels, values and presence of `function` over the window (t-range, t] at each t of `steps`.
+
+        `last` is the instant selector with `range_ms` as its lookback. None: not possible here; the evaluator then
+        selects the samples and computes.
+        """
+
+
+@dataclass(slots=True)
+class MemorySource:
+    """Series in memory, for tests and the REPL."""
+
+    series: list[Series] = field(default_factory=list)
+
+    def add(self, labels: Labels, samples: Sequence[tuple[int, float]]) -> None:
+        times = np.array([time for time, _ in samples], dtype=np.int64)
+        values = np.array([value for _, value in samples], dtype=np.float64)
+        self.series.append(Series(labels, times, values))
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: Hints) -> list[Series]:
-        """The series that meet all matchers, with their samples after start_ms up to end_ms, sorted by labels."""
+        found = []
+        for series in self.series:
+            if not all(matcher.matches(series.labels.get(matcher.name, "")) for matcher in matchers):
+                continue
+            first, behind = np.searchsorted(series.timestamps, [start_ms, end_ms], side="right")
+            histograms = None if series.histograms is None else series.histograms[first:behind]
+            if behind > first:
+                found.append(
+                    Series(
+                        dict(series.labels), series.timestamps[first:behind], series.values[first:behind], histograms
+                    )
+                )
+        return sorted(found, key=lambda series: sorted(series.labels.items()))
+
+
+Canceled = Callable[[], bool]

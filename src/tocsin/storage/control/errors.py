@@ -41,9 +41,9 @@ class WrongCredentials(ControlError):
 
 
 class Throttled(ControlError):
-    """Too many failed attempts; `retry_after_seconds` says when to try again."""
+    """Too many failed attempts to `act`; `retry_after_seconds` says when to try again."""
 
-    def __init__(self, retry_after_seconds: int) -> None:
+    def __init__(self, retry_after_seconds: int, act: str = "sign in") -> None:
         wait = f"{retry_after_seconds} s" if retry_after_seconds < 120 else f"{retry_after_seconds // 60} min"
-        super().__init__(f"cannot sign in: too many failed attempts; try again in {wait}")
+        super().__init__(f"cannot {act}: too many failed attempts; try again in {wait}")
         self.retry_after_seconds = retry_after_seconds

@@ -10,7 +10,8 @@ from tocsin.model.access import Principal
 from tocsin.model.control import IngestKey, Issued
 from tocsin.storage.control import audit
 from tocsin.storage.control.database import Database
-from tocsin.storage.control.errors import InvalidInput, NotFound
+from tocsin.storage.control.errors import InvalidInput
+from tocsin.storage.control.revoking import revoked
 from tocsin.storage.control.schema import IngestKeyRow
 from tocsin.storage.control.secrets import digest, new_id, new_secret, shown_prefix
 from tocsin.storage.control.tokens import checked_label
@@ -67,15 +68,9 @@ class Keys:
         """Ends a key: at once on this server, within a second on others. Raises NotFound."""
         now = self._database.now()
         with self._database.write() as session:
-            row = session.get(IngestKeyRow, key_id, with_for_update=True)
-            if row is None:
-                raise NotFound(f"cannot find ingest key '{key_id}': none has that id; look it up in the list")
-            if row.revoked_at is None:
-                row.revoked_at = now
-                audit.record(session, now, actor, "key.revoke", row.id, {"name": row.name})
-            revoked = key_of(row)
+            ended = key_of(revoked(session, IngestKeyRow, key_id, actor, now))
         self._tell()
-        return revoked
+        return ended
 
     def live(self) -> Mapping[str, IngestKey]:
         """The keys that are not revoked, by the hash of their secret."""

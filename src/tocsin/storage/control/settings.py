@@ -57,6 +57,11 @@ class AuthSettings:
     longest_wait_seconds: float = setting(
         900.0, unit="seconds", help="The longest wait after failed sign-ins; after twice this time they are forgotten."
     )
+    attempts_per_minute: int = setting(
+        60,
+        help="Wrong passwords, set-up links and bearer tokens from one address a minute before it has to wait, on each "
+        "server; lower it where few people sign in, 0 sets no limit.",
+    )
     secure_cookies: bool = setting(
         False,
         help="Mark cookies Secure even where the server itself sees plain http; set it behind a proxy that ends TLS "
@@ -68,3 +73,5 @@ class AuthSettings:
             raise ValueError("session and link durations must be above 0; name a duration such as 12h")
         if self.free_attempts < 1:
             raise ValueError(f"free_attempts = {self.free_attempts} would lock everybody out; use 1 or more")
+        if self.attempts_per_minute < 0:
+            raise ValueError(f"attempts_per_minute = {self.attempts_per_minute} is below 0; use 0 for no limit")

@@ -1,10 +1,11 @@
-"""The control store as one object: its nouns are `users`, `sessions`, `tokens`, `keys`, `setup` and `audit`."""
+"""The control store as one object: its nouns are users, sessions, tokens, keys, setup, attempts and audit."""
 
 from __future__ import annotations
 
 from sqlalchemy import delete, text
 
 from tocsin.model.clock import Clock, utc_now
+from tocsin.storage.control.attempts import Attempts
 from tocsin.storage.control.audit import Audit
 from tocsin.storage.control.database import Database, connect
 from tocsin.storage.control.errors import StoreUnusable
@@ -30,6 +31,7 @@ class ControlStore:
         self.keys = Keys(database)
         self.sessions = Sessions(database, auth, passwords)
         self.setup = Setup(database, auth, passwords, self.sessions)
+        self.attempts = Attempts(auth.attempts_per_minute, database.now)
 
     @classmethod
     def open(

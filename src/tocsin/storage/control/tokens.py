@@ -11,7 +11,8 @@ from tocsin.model.access import Principal, Role
 from tocsin.model.control import ApiToken, Issued
 from tocsin.storage.control import audit
 from tocsin.storage.control.database import Database
-from tocsin.storage.control.errors import InvalidInput, NotFound
+from tocsin.storage.control.errors import InvalidInput
+from tocsin.storage.control.revoking import revoked
 from tocsin.storage.control.schema import ApiTokenRow
 from tocsin.storage.control.secrets import digest, new_id, new_secret, shown_prefix
 from tocsin.storage.control.users import checked_tenants
@@ -73,13 +74,7 @@ class Tokens:
         """Ends a token at once. Raises NotFound."""
         now = self._database.now()
         with self._database.write() as session:
-            row = session.get(ApiTokenRow, token_id, with_for_update=True)
-            if row is None:
-                raise NotFound(f"cannot find API token '{token_id}': none has that id; look it up in the list")
-            if row.revoked_at is None:
-                row.revoked_at = now
-                audit.record(session, now, actor, "token.revoke", row.id, {"name": row.name})
-            return token_of(row)
+            return token_of(revoked(session, ApiTokenRow, token_id, actor, now))
 
     def find(self, secret: str) -> ApiToken | None:
         """The token behind a bearer value; None when unknown, expired or revoked."""

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 from starlette.responses import Response
 
 from tocsin.model.access import Role
-from tocsin.web import settings_headline
+from tocsin.model.control import AuditEntry
+from tocsin.web import format, settings_headline
 from tocsin.web.page import Page
 from tocsin.web.read_audit import ACTION
 from tocsin.web.state import control_of
@@ -40,8 +41,24 @@ def audit(
     rows = found[:PAGE_ROWS]
     return view.render(
         headline=settings_headline.audit(recent, ACTION),
-        rows=rows,
+        rows=[(entry, told(entry)) for entry in rows],
         action=action,
         shown=SHOWN,
         older=rows[-1].id if len(found) > PAGE_ROWS else None,
     )
+
+
+def told(entry: AuditEntry) -> list[tuple[str, str]]:
+    """The detail of an entry as names and words; a change says what it was and what it is."""
+    is_change = entry.action.endswith(".change")
+    return [
+        (name, " → ".join(map(_words, value)) if is_change and isinstance(value, list) else _words(value))
+        for name, value in entry.detail.items()
+        if value or is_change
+    ]
+
+
+def _words(value: object) -> str:
+    if isinstance(value, list):
+        return format.join(sorted(map(str, value))) if value else "none"
+    return str(value).replace("tenant_viewer", "tenant viewer") if value not in ("", None) else "none"

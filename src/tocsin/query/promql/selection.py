@@ -1,0 +1,142 @@
+"""Selectors: which series, which of their samples, and which of those are the present value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tocsin.query.promql.errors import Position
+from tocsin.query.promql.histogram import NativeHistogram
+from tocsin.query.promql.matchers import Matcher
+from tocsin.query.promql.matrix import Matrix, empty
+from tocsin.query.promql.query import Query
+from tocsin.query.promql.source import Grid, GridSource, Hints, Series, Times, is_stale
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """A selector with what stands right above it."""
+
+    matchers: tuple[Matcher, ...]
+    range_ms: int  # 0 for an instant vector
+    position: Position
+    extension: str = ""
+    function: str = ""
+    grouping: tuple[str, ...] = ()
+    by: bool = False
+    finds_resets: bool = False  # below histogram_count and its kin: counter resets are looked for, not taken from hints
+
+    def select(self, query: Query, times: Times) -> list[Series]:
+        """The samples that windows or lookbacks from these times can reach."""
+        if not len(times):
+            return []
+        back = self.range_ms or query.lookback_ms
+        if self.extension and self.range_ms:
+            back += query.lookback_ms
+        start, end = int(times.min()) - back, int(times.max())
+        end += query.lookback_ms if self.extension == "smoothed" else 0
+        grid = query.grid
+        hints = Hints(start, end, grid.step_ms, self.range_ms, self.function, self.grouping, self.by)
+        found = query.source.select(self.matchers, start, end, hints)
+        query.read(sum(len(series.timestamps) for series in found), len(found))
+        if self.finds_resets:
+            for series in found:
+                series.histograms = _with_found_resets(series.histograms)
+        return found
+
+
+def _with_found_resets(histograms: Sequence[NativeHistogram | None] | None) -> list[NativeHistogram | None] | None:
+    if histograms is None:
+        return None
+    made: list[NativeHistogram | None] = []
+    before: NativeHistogram | None = None
+    for histogram in histograms:
+        found = histogram
+        if histogram is not None and histogram.hint == "unknown" and before is not None:
+            found = replace(histogram, hint="reset" if histogram.is_reset_after(before) else "not_reset")
+        made.append(found)
+        if histogram is not None and histogram.hint != "gauge":
+            before = histogram
+    return made
+
+
+def pushed_down(
+    query: Query, selector: Selector, function: str, times: Times, range_ms: int, arguments: Sequence[float] = ()
+) -> Matrix | None:
+    """What the source computes itself, if it can."""
+    if not isinstance(query.source, GridSource) or selector.extension or not len(times):
+        return None
+    step_ms = int(times[1] - times[0]) if len(times) > 1 else 1
+    if step_ms <= 0:
+        return None  # pinned by @
+    steps = Grid(int(times[0]), int(times[-1]), step_ms)
+    answer = query.source.grid(function, selector.matchers, steps, range_ms, tuple(arguments))
+    if answer is None:
+        return None
+    labels, values, present = answer
+    query.read(int(present.sum()), len(labels))
+    return Matrix(labels, values, present)
+
+
+def instant_vector(query: Query, selector: Selector, times: Times, *, timestamps: bool = False) -> Matrix:
+    """The latest sample in (t-lookback, t] of each series at each time; none behind a stale marker."""
+    if not timestamps:
+        pushed = pushed_down(query, selector, "last", times, query.lookback_ms)
+        if pushed is not None:
+            return pushed
+    found = selector.select(query, times)
+    if not found:
+        return empty(len(times))
+    made = Matrix(
+        [series.labels for series in found],
+        np.full((len(found), len(times)), np.nan),
+        np.zeros((len(found), len(times)), dtype=bool),
+    )
+    if any(series.histograms is not None for series in found):
+        made.histograms = np.full(made.present.shape, None, dtype=object)
+    oldest = times - query.lookback_ms
+    previous: Series | None = None
+    for row, series in enumerate(found):
+        if previous is None or not _same_times(previous, series):
+            place = series.timestamps.searchsorted(times, side="right") - 1
+            there = place >= 0
+            place = np.maximum(place, 0)
+            in_reach = there & (series.timestamps[place] > oldest)
+            previous = series
+        values = series.values[place]
+        present = in_reach & ~is_stale(values) if np.isnan(values).any() else in_reach
+        made.present[row] = present
+        made.values[row] = series.timestamps[place] / 1000 if timestamps else values
+        if series.histograms is not None and made.histograms is not None and not timestamps:
+            for step in np.flatnonzero(present):
+                made.histograms[row, step] = series.histograms[place[step]]
+    query.hold(made.values.size)
+    if selector.extension == "smoothed" and not timestamps:
+        _interpolate(query, made, found, times)
+    return made
+
+
+def _interpolate(query: Query, made: Matrix, found: list[Series], times: Times) -> None:
+    """`metric smoothed`: on the line between the samples around each time, as far as the lookback reaches."""
+    for row, series in enumerate(found):
+        kept = ~is_stale(series.values)
+        at, values = series.timestamps[kept], series.values[kept]
+        if not len(at):
+            continue
+        after = at.searchsorted(times, side="left")
+        following, before = np.minimum(after, len(at) - 1), np.maximum(after - 1, 0)
+        has_before = (after > 0) & (at[before] > times - query.lookback_ms)
+        has_after = (after < len(at)) & (at[following] <= times + query.lookback_ms)
+        span = np.maximum(at[following] - at[before], 1)
+        between = values[before] + (values[following] - values[before]) * (times - at[before]) / span
+        exact = has_after & (at[following] == times)
+        alone = np.where(has_before, values[before], values[following])
+        made.values[row] = np.where(exact, values[following], np.where(has_before & has_after, between, alone))
+        made.present[row] = has_before | has_after
+
+
+def _same_times(left: Series, right: Series) -> bool:
+    one, other = left.timestamps, right.timestamps
+    return one is other or (len(one) == len(other) and bool(np.array_equal(one, other)))

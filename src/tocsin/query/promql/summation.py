@@ -1,0 +1,27 @@
+"""Sums that lose nothing to rounding: Neumaier's variant of Kahan's summation, on arrays.
+
+Source: Neumaier, "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen", 1974.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tocsin.query.promql.source import Values
+
+
+def kahan_add(added: Values, total: Values, compensation: Values) -> tuple[Values, Values]:
+    """The new totals and what they lost; both are new arrays."""
+    new = total + added
+    lost = np.where(np.abs(total) >= np.abs(added), (total - new) + added, (added - new) + total)
+    return new, np.where(np.isinf(new), 0.0, compensation + lost)
+
+
+def segment_sums(values: Values, first: np.ndarray, behind: np.ndarray) -> Values:
+    """values[first:behind].sum() of each segment; plain addition, 0 for an empty one."""
+    if not len(first):
+        return np.zeros(0)
+    padded = np.append(values, 0.0)
+    bounds = np.empty(2 * len(first), dtype=np.int64)
+    bounds[::2], bounds[1::2] = first, behind
+    return np.where(behind > first, np.add.reduceat(padded, bounds)[::2], 0.0)

@@ -1,0 +1,97 @@
+"""Numbers of the product's own: counted, bounded, sent and shown with the tenant they belong to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
+import tocsin
+from tocsin.sdk.encode_metrics import MetricEncoder
+from tocsin.sdk.guard import faults
+from tocsin.sdk.measures import measures
+from tocsin.sdk.red import RedTable
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    measures.forget()
+    yield
+    measures.forget()
+    faults.clear()
+
+
+def samples(name: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return next(family.samples for family in measures.families() if family.name == name)
+
+
+def test_counters_add_up_apart_by_label_and_tenant() -> None:
+    for tenant in ("acme", "globex", "acme"):
+        tocsin.set_tenant(tenant)
+        tocsin.count("reports_rendered_total", format="pdf")
+    tocsin.set_tenant(None)
+    assert samples("reports_rendered_total") == {
+        ("", (("format", "pdf"), ("tenant", "acme"))): 2,
+        ("", (("format", "pdf"), ("tenant", "globex"))): 1,
+    }
+
+
+def test_gauges_keep_the_last_value() -> None:
+    tocsin.gauge("queue_length", 3)
+    tocsin.gauge("queue_length", 1)
+    assert samples("queue_length") == {("", ()): 1}
+
+
+def test_timings_become_a_histogram_and_the_exception_passes_on() -> None:
+    with pytest.raises(KeyError), tocsin.timing("render_seconds", format="a4"):
+        raise KeyError
+    found = samples("render_seconds")
+    assert found["_count", (("format", "a4"),)] == 1
+    assert found["_bucket", (("format", "a4"), ("le", "+Inf"))] == 1
+
+
+def test_threads_lose_no_count() -> None:
+    def work() -> None:
+        for _ in range(2000):
+            tocsin.count("jobs_total")
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert samples("jobs_total") == {("", ()): 8000}
+
+
+def test_a_label_that_should_not_be_one_is_bounded_and_counted() -> None:
+    for number in range(5100):
+        tocsin.count("visits_total", visitor=number)
+    assert len(samples("visits_total")) == 5000
+    assert measures.dropped == 100
+
+
+def test_a_name_that_is_no_metric_name_never_raises_and_is_a_counted_fault() -> None:
+    tocsin.count("no name")
+    assert measures.families() == []
+    assert faults["Measures.count"] == 1
+
+
+def test_all_kinds_go_out_over_otlp_with_their_tenant() -> None:
+    tocsin.count("reports_rendered_total", tenant="acme")
+    tocsin.gauge("queue_length", 3)
+    with tocsin.timing("render_seconds"):
+        pass
+    body = MetricEncoder(b"\x0a\x00", "1").encode_request(
+        RedTable(10).collect(), measures.figures(), measures.copied_timings(), 5
+    )
+    [resource] = ExportMetricsServiceRequest.FromString(body).resource_metrics
+    sent = {metric.name: metric for metric in resource.scope_metrics[0].metrics}
+    point = sent["reports_rendered_total"].sum.data_points[0]
+    [attribute] = point.attributes
+    assert (point.as_int, attribute.key, attribute.value.string_value) == (1, "tocsin.tenant", "acme")
+    assert sent["reports_rendered_total"].sum.is_monotonic
+    assert sent["queue_length"].gauge.data_points[0].as_int == 3
+    assert sent["render_seconds"].exponential_histogram.data_points[0].count == 1
+    assert sent["render_seconds"].exponential_histogram.aggregation_temporality == 2
