@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ingest.serving import Ingest, http_server, ingest_of
 from prometheus import SNAPPY, SNAPPY_2, request_2, series, snappy, write_request
-from tocsin.ingest.known_series import KnownSeries, SeriesSettings
+from tocsin.ingest.known_series import Identity, KnownSeries, SeriesSettings
 from tocsin.ingest.prometheus_messages import CLASSES, message_classes
 from tocsin.ingest.remote_write import RemoteWrite
 from tocsin.ingest.remote_write_parse import read_1
@@ -72,9 +73,10 @@ def test_samples_are_acknowledged_once_they_are_spooled(ingest: Ingest, post: Po
 
 
 def test_a_known_series_is_announced_once_a_day(ingest: Ingest, post: Post) -> None:
-    for at in (NOW - DAY_MS, NOW, NOW + 1, NOW - DAY_MS + 1):
+    noon = NOW // DAY_MS * DAY_MS - DAY_MS // 2
+    for at in (noon - DAY_MS, noon, noon + 1, noon - DAY_MS + 1):
         assert post(snappy(write_request([series("up", [(at, 1.0)])])))[0] == 204
-    assert [row.day for row in message_rows(ingest, Signal.SERIES)] == [(NOW - DAY_MS) // DAY_MS, NOW // DAY_MS]
+    assert [row.day for row in message_rows(ingest, Signal.SERIES)] == [(noon - DAY_MS) // DAY_MS, noon // DAY_MS]
     assert len(samples(ingest)) == 4
 
 
@@ -222,6 +224,21 @@ def test_a_series_whose_row_was_not_spooled_is_announced_again(tmp_path: Path) -
         full.spool.settings = type(full.spool.settings)(max_bytes=10**6, min_free_bytes=0)
         full.gate.admit_samples(read_1, body, None)[0].result(5)
         assert len(message_rows(full, Signal.SERIES)) == 1
+
+
+def test_the_next_days_rows_come_in_the_hour_before_it_bit_by_bit() -> None:
+    known, midnight = KnownSeries(), NOW // DAY_MS * DAY_MS
+    slots = np.array(
+        [known.learn(Identity.of_labels((("__name__", "m"), ("n", f"{n:03}"))), "", ()) for n in range(600)], np.intp
+    )
+    counts = []
+    for minutes in (-90, -45, -30, -15, 0, 15):
+        times = np.full(600, midnight + minutes * 60_000, np.int64)
+        counts.append([day * DAY_MS == midnight for _, day in known.unannounced(slots, times)])
+    assert (len(counts[0]), sum(counts[0])) == (600, 0)
+    assert all(100 <= sum(count) <= 200 for count in counts[1:5])
+    assert sum(sum(count) for count in counts) == 600
+    assert counts[5] == []
 
 
 def test_series_that_fell_silent_are_forgotten() -> None:
