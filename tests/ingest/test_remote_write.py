@@ -159,6 +159,19 @@ def test_version_2_tells_how_much_was_written(ingest: Ingest, post: Post) -> Non
     assert headers["x-prometheus-remote-write-exemplars-written"] == "0"
 
 
+def test_version_2_with_references_to_nowhere_is_named(ingest: Ingest, post: Post) -> None:
+    request = CLASSES["Request2"](symbols=["", "__name__", "m"])
+    for refs in ([1, 9], [1, 2, 1], [1, 2]):
+        entry = request.timeseries.add(labels_refs=refs)
+        entry.samples.add(timestamp=NOW, value=len(refs))
+    status, text, headers = post(snappy(request.SerializeToString()), SNAPPY_2)
+    assert (status, headers["x-prometheus-remote-write-samples-written"]) == (400, "1")
+    assert "its labels refer to a symbol that the request does not have" in text
+    assert "its labels have a name without a value" in text
+    assert samples(ingest) == [("m", "", 2.0, NOW)]
+    assert post(snappy(CLASSES["Request2"](symbols=["x"], timeseries=[{}]).SerializeToString()), SNAPPY_2)[0] == 400
+
+
 def test_native_histograms_are_counted_out(ingest: Ingest, post: Post) -> None:
     entry = series("h", [])
     histogram = entry.histograms.add(count_int=6, sum=1.5, schema=3, zero_count_int=1, timestamp=NOW)
