@@ -202,23 +202,24 @@ def test_target_info_and_staleness_of_otlp(store: TelemetryStore, put: Any) -> N
     assert level.values.view(np.uint64).tolist() == [0x7FF0000000000002]
 
 
-def test_fifty_days_are_read_from_the_hours(store: TelemetryStore, engine: ChdbEngine, written: Any) -> None:
+def test_days_are_read_from_the_hours(store: TelemetryStore, engine: ChdbEngine, written: Any) -> None:
     hour = 60 * MINUTE_MS
-    first = NOW_MS - 30 * hour
-    points = [(first + step * 10 * MINUTE_MS, float(step % 100)) for step in range(30 * 6)]  # reset at every hundred
+    first = NOW_MS - 60 * hour
+    points = [(first + step * 10 * MINUTE_MS, float(step % 100)) for step in range(60 * 6)]  # reset at every hundred
     written(write_request([series("c_total", points)]))
     Downsampler(engine).step()
-    assert store.read(PLATFORM, "SELECT count() FROM samples_1h").rows == [[30]]
+    assert store.read(PLATFORM, "SELECT count() FROM samples_1h").rows == [[60]]
     matcher = [Matcher("__name__", "=", "c_total")]
     hints = Hints(first, NOW_MS, hour, 4 * hour, "increase")
     (found,) = StoreSource(store, PLATFORM).select(matcher, first - 1, NOW_MS, hints)
-    assert len(found.timestamps) == 30
-    assert found.values[-1] - found.values[0] == pytest.approx(99 + 79 - 5 + 0, abs=1)
+    assert len(found.timestamps) == 60
+    # From the last sample of the first hour, 5, over three resets from 99 to 0, up to 59.
+    assert found.values[-1] - found.values[0] == 3 * 99 + 59 - 5
     assert (np.diff(found.values) >= 0).all()
     (raw,) = StoreSource(store, PLATFORM).select(
         matcher, first - 1, NOW_MS, Hints(first, NOW_MS, 60_000, 300_000, "rate")
     )
-    assert len(raw.timestamps) == 180
+    assert len(raw.timestamps) == 360
 
 
 def test_an_hour_done_again_replaces_its_rows(store: TelemetryStore, engine: ChdbEngine, written: Any) -> None:

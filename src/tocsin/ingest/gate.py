@@ -16,7 +16,8 @@ from tocsin.ingest.sample_batch import Collected, TimeBounds
 from tocsin.ingest.validate import Bounds, Checked, check
 from tocsin.model.settings import setting
 from tocsin.storage.telemetry.decode import Signal
-from tocsin.storage.telemetry.spool import Spool, SpoolFullError, joined
+from tocsin.storage.telemetry.promises import joined
+from tocsin.storage.telemetry.spool import Spool, SpoolFullError
 
 DAY_NS = 86_400 * 10**9
 # Bodies beyond this are decompressed and parsed in a thread, so that the event loop stays free for others.

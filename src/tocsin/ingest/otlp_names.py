@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 UNITS = {
     "d": "days", "h": "hours", "min": "minutes", "s": "seconds", "ms": "milliseconds", "us": "microseconds",
@@ -57,6 +58,7 @@ def labels_of(attributes: Iterable[tuple[str, str]]) -> dict[str, str]:
     return labels
 
 
+@lru_cache(maxsize=10_000)  # histograms have the same bounds again and again
 def number_text(value: float) -> str:
     """A bound or quantile as Prometheus prints it in a label."""
     if value == float("inf"):

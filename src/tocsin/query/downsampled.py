@@ -1,4 +1,4 @@
-"""Long ranges from the downsampled tables, where that gives the same answer from a fraction of the rows."""
+"""Ranges of days from the downsampled tables, for questions whose steps are coarser than the rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from tocsin.storage.telemetry.store import TelemetryStore
 
 Samples = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
-DAY_MS = 86_400_000
+# Shorter ranges are read sample by sample: a row's last sample is up to a grain away from the step that asks.
+SHORTEST_MS = 2 * 86_400_000
 GRAINS_MS = {"1h": 3_600_000, "5m": 300_000}
 COUNTER_FUNCTIONS = ("rate", "increase")
 # What stands for a row of the table under each function. The mean of means is no mean, so avg_over_time reads samples.
@@ -35,7 +36,7 @@ class Choice:
 
 def choose(store: TelemetryStore, hints: Hints, start_ms: int, end_ms: int) -> Choice | None:
     """The coarsest table that answers this question; None when the samples themselves must be read."""
-    if end_ms - start_ms < DAY_MS:
+    if end_ms - start_ms < SHORTEST_MS:
         return None
     function = "" if hints.function in AGGREGATIONS and not hints.range_ms else hints.function
     is_counter = function in COUNTER_FUNCTIONS

@@ -24,6 +24,7 @@ from typing import BinaryIO
 from tocsin.model.settings import setting
 from tocsin.storage.telemetry.decode import Signal
 from tocsin.storage.telemetry.digests import RecentDigests, digest_of
+from tocsin.storage.telemetry.promises import done, followed, promise
 
 _Entry = tuple[Signal, bytes, bytes, Future[bool]]  # signal, message, its digest, who waits for it
 
@@ -134,12 +135,12 @@ class Spool:
             if self._is_closing:
                 raise SpoolFullError("the spool is closing")
             if self._recent.holds(digest):
-                return _done(False)
+                return done(False)
             earlier = self._in_flight.get(digest)
             if earlier is not None:
-                return _followed(earlier)
+                return followed(earlier)
             self._require_room(len(message))
-            future = _promise()
+            future = promise()
             self._pending.append((signal, message, digest, future))
             self._in_flight[digest] = future
             self._work.notify()
@@ -213,10 +214,11 @@ class Spool:
                 self._pending.clear()
             if not batch:
                 return
-            for signal in Signal:
-                entries = [entry for entry in batch if entry[0] is signal]
-                if entries:
-                    self._commit(signal, entries)
+            by_signal: dict[Signal, list[_Entry]] = {}
+            for entry in batch:
+                by_signal.setdefault(entry[0], []).append(entry)
+            for signal, entries in by_signal.items():
+                self._commit(signal, entries)
 
     def _commit(self, signal: Signal, entries: list[_Entry]) -> None:
         data = b"".join(part for _, message, _, _ in entries for part in (varint(len(message)), message))
@@ -347,58 +349,3 @@ def varint(number: int) -> bytes:
         number >>= 7
     encoded.append(number)
     return bytes(encoded)
-
-
-def _promise() -> Future[bool]:
-    """A future that its holder cannot cancel: asyncio would, when the request that waits for it goes away."""
-    future: Future[bool] = Future()
-    future.set_running_or_notify_cancel()
-    return future
-
-
-def joined(parts: list[Future[bool]]) -> Future[bool]:
-    """Done when all are: True if any of them was new. Fails as the first that fails; without parts it is True."""
-    if len(parts) == 1:
-        return parts[0]
-    future = _promise()
-    if not parts:
-        future.set_result(True)
-    left = len(parts)
-    counting = threading.Lock()
-
-    def settle(_: Future[bool]) -> None:
-        nonlocal left
-        with counting:
-            left -= 1
-            if left:
-                return
-        error = next((part.exception() for part in parts if part.exception()), None)
-        if error is None:
-            future.set_result(any(part.result() for part in parts))
-        else:
-            future.set_exception(error)
-
-    for part in parts:
-        part.add_done_callback(settle)
-    return future
-
-
-def _done(was_stored: bool) -> Future[bool]:
-    future = _promise()
-    future.set_result(was_stored)
-    return future
-
-
-def _followed(earlier: Future[bool]) -> Future[bool]:
-    """A future that ends as `earlier` does, with False for 'stored before'."""
-    future = _promise()
-
-    def settle(done: Future[bool]) -> None:
-        error = done.exception()
-        if error is None:
-            future.set_result(False)
-        else:
-            future.set_exception(error)
-
-    earlier.add_done_callback(settle)
-    return future
