@@ -8,29 +8,18 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from engine_slot import EngineSlot
-from tocsin.ingest.known_series import KnownSeries
-from tocsin.ingest.otlp_series import read_otlp
-from tocsin.ingest.sample_batch import TimeBounds
+from spooled import spooled
 from tocsin.storage.telemetry.chdb import ChdbEngine
-from tocsin.storage.telemetry.decode import Signal
 from tocsin.storage.telemetry.spool import write_messages
 from tocsin.storage.telemetry.store import TENANT_TABLES, TelemetryStore
 
-SIGNALS = {
-    ExportTraceServiceRequest: Signal.TRACES,
-    ExportMetricsServiceRequest: Signal.METRICS,
-    ExportLogsServiceRequest: Signal.LOGS,
-}
 Put = Callable[..., None]
 
 
@@ -63,19 +52,6 @@ def store(engine: ChdbEngine) -> TelemetryStore:
 
 
 _tokens = itertools.count()
-
-
-def spooled(requests: Sequence[Any]) -> dict[Signal, list[bytes]]:
-    """What the gate makes of OTLP requests, by the signal it is spooled under."""
-    messages: dict[Signal, list[bytes]] = {signal: [] for signal in Signal}
-    known, always = KnownSeries(), TimeBounds(2**36, 2**41)
-    for request in requests:
-        signal, message = SIGNALS[type(request)], request.SerializeToString()
-        messages[signal].append(message)
-        if signal is Signal.METRICS:
-            for kind, part in read_otlp(known, message, "", always).messages.items():
-                messages[kind].append(part)
-    return messages
 
 
 @pytest.fixture

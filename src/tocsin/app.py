@@ -24,7 +24,8 @@ import structlog
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
-from tocsin.collect.scrape import Scraper, ScrapeSettings
+from tocsin.collect.local import LocalScraper, collector_settings, collectors
+from tocsin.collect.scrape import Scraper, ScrapeSettings, config_of
 from tocsin.config import Config, load
 from tocsin.ingest.gate import Gate, IngestSettings, Refused
 from tocsin.ingest.known_series import SeriesSettings
@@ -53,6 +54,7 @@ from tocsin.storage.telemetry.spool import Spool, SpoolSettings
 from tocsin.storage.telemetry.store import QuerySettings, TelemetryStore
 from tocsin.storage.telemetry.writer import Writer, WriterSettings
 from tocsin.web.application import build_site
+from tocsin.web.self_metrics import exposition
 from tocsin.web.white_label import SiteSettings
 
 log = structlog.get_logger("tocsin.server")
@@ -95,6 +97,12 @@ class ServerSettings:
                     "as 10.0.0.0/8"
                 ) from error
 
+    self_metrics_seconds: float = setting(
+        15.0,
+        unit="seconds",
+        help="Time between two looks of the server at its own metrics, which it keeps like others.",
+    )
+
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach the server."""
@@ -113,6 +121,7 @@ SECTIONS: dict[str, type] = {
     "ingest": IngestSettings,
     "series": SeriesSettings,
     "scrape": ScrapeSettings,
+    **collector_settings(),
     "spool": SpoolSettings,
     "writer": WriterSettings,
     "query": QuerySettings,
@@ -213,8 +222,10 @@ class Server:
             replace(ingest, require_key=ingest.require_key or not self.config.is_local),
             series=config[SeriesSettings],
         )
-        file = config[ScrapeSettings].config_file
-        self.scraper = Scraper.of_file(Path(file), self.gate.admit_samples) if file else None
+        submit = self.gate.admit_samples
+        own = LocalScraper("tocsin", lambda: exposition(self).decode(), self.config.self_metrics_seconds, submit)
+        local = [own, *collectors(config.__getitem__, submit)]
+        self.scraper = Scraper(config_of(config[ScrapeSettings]), submit, local)
         self.local_token = secrets.token_urlsafe(32)
         self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), build_site(self))
         self._pruning = threading.Event()
@@ -225,8 +236,7 @@ class Server:
         self.keyring.start()
         self.writer.start()
         self.downsampler.start()
-        if self.scraper is not None:
-            self.scraper.start()
+        self.scraper.start()
         token = self.data / "local-token"
         token.unlink(missing_ok=True)
         with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -236,8 +246,7 @@ class Server:
     def close(self) -> None:
         """Stop taking telemetry, keep what is spooled for the next start, and release the stores."""
         self._pruning.set()
-        if self.scraper is not None:
-            self.scraper.close()
+        self.scraper.close()
         self.downsampler.close()
         self.spool.close()
         self.writer.close()

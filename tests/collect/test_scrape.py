@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from collect.targets import Shown, target
-from tocsin.collect.discovery import Discovery, http_client
+from tocsin.collect.discovery import Discovery
 from tocsin.collect.scrape import Scraper, TargetScraper
 from tocsin.collect.scrape_config import ScrapeConfigError, load_scrape_config
 from tocsin.ingest.gate import Gate
@@ -55,8 +55,8 @@ class Scraped:
 
     def scrape(self) -> Values:
         async def run() -> None:
-            async with http_client(self.config.jobs[0].access, 5) as client:
-                await self.scraper.scrape(client)
+            async with self.scraper.connection():
+                await self.scraper.scrape()
 
         self.seen, self.times = {}, {}
         asyncio.run(run())
@@ -232,7 +232,7 @@ def test_targets_come_and_go_with_their_lists(store: TelemetryStore, engine: Chd
             f"global: {{scrape_interval: 100ms}}\nscrape_configs:\n- job_name: shop\n"
             f"  file_sd_configs: [{{files: ['*.json']}}]\n  http_sd_configs: [{{url: 'http://{lists.address}/'}}]\n"
         )
-        scraper = Scraper.of_file(tmp_path / "prometheus.yml", gate.admit_samples)
+        scraper = Scraper(load_scrape_config(tmp_path / "prometheus.yml"), gate.admit_samples)
         scraper.start()
         poll(lambda: [state.health for state in scraper.states()] == ["up", "up"])
         file.write_text("[]")

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ingest.serving import Ingest, http_server, ingest_of
 from prometheus import SNAPPY, SNAPPY_2, request_2, series, snappy, write_request
-from tocsin.ingest.known_series import KnownSeries, SeriesSettings
+from tocsin.ingest.known_series import Identity, KnownSeries, SeriesSettings
 from tocsin.ingest.prometheus_messages import CLASSES, message_classes
 from tocsin.ingest.remote_write import RemoteWrite
 from tocsin.ingest.remote_write_parse import read_1
@@ -72,9 +73,10 @@ def test_samples_are_acknowledged_once_they_are_spooled(ingest: Ingest, post: Po
 
 
 def test_a_known_series_is_announced_once_a_day(ingest: Ingest, post: Post) -> None:
-    for at in (NOW - DAY_MS, NOW, NOW + 1, NOW - DAY_MS + 1):
+    noon = NOW // DAY_MS * DAY_MS - DAY_MS // 2
+    for at in (noon - DAY_MS, noon, noon + 1, noon - DAY_MS + 1):
         assert post(snappy(write_request([series("up", [(at, 1.0)])])))[0] == 204
-    assert [row.day for row in message_rows(ingest, Signal.SERIES)] == [(NOW - DAY_MS) // DAY_MS, NOW // DAY_MS]
+    assert [row.day for row in message_rows(ingest, Signal.SERIES)] == [(noon - DAY_MS) // DAY_MS, noon // DAY_MS]
     assert len(samples(ingest)) == 4
 
 
@@ -157,6 +159,19 @@ def test_version_2_tells_how_much_was_written(ingest: Ingest, post: Post) -> Non
     assert headers["x-prometheus-remote-write-exemplars-written"] == "0"
 
 
+def test_version_2_with_references_to_nowhere_is_named(ingest: Ingest, post: Post) -> None:
+    request = CLASSES["Request2"](symbols=["", "__name__", "m"])
+    for refs in ([1, 9], [1, 2, 1], [1, 2]):
+        entry = request.timeseries.add(labels_refs=refs)
+        entry.samples.add(timestamp=NOW, value=len(refs))
+    status, text, headers = post(snappy(request.SerializeToString()), SNAPPY_2)
+    assert (status, headers["x-prometheus-remote-write-samples-written"]) == (400, "1")
+    assert "its labels refer to a symbol that the request does not have" in text
+    assert "its labels have a name without a value" in text
+    assert samples(ingest) == [("m", "", 2.0, NOW)]
+    assert post(snappy(CLASSES["Request2"](symbols=["x"], timeseries=[{}]).SerializeToString()), SNAPPY_2)[0] == 400
+
+
 def test_native_histograms_are_counted_out(ingest: Ingest, post: Post) -> None:
     entry = series("h", [])
     histogram = entry.histograms.add(count_int=6, sum=1.5, schema=3, zero_count_int=1, timestamp=NOW)
@@ -222,6 +237,21 @@ def test_a_series_whose_row_was_not_spooled_is_announced_again(tmp_path: Path) -
         full.spool.settings = type(full.spool.settings)(max_bytes=10**6, min_free_bytes=0)
         full.gate.admit_samples(read_1, body, None)[0].result(5)
         assert len(message_rows(full, Signal.SERIES)) == 1
+
+
+def test_the_next_days_rows_come_in_the_hour_before_it_bit_by_bit() -> None:
+    known, midnight = KnownSeries(), NOW // DAY_MS * DAY_MS
+    slots = np.array(
+        [known.learn(Identity.of_labels((("__name__", "m"), ("n", f"{n:03}"))), "", ()) for n in range(600)], np.intp
+    )
+    counts = []
+    for minutes in (-90, -45, -30, -15, 0, 15):
+        times = np.full(600, midnight + minutes * 60_000, np.int64)
+        counts.append([day * DAY_MS == midnight for _, day in known.unannounced(slots, times)])
+    assert (len(counts[0]), sum(counts[0])) == (600, 0)
+    assert all(100 <= sum(count) <= 200 for count in counts[1:5])
+    assert sum(sum(count) for count in counts) == 600
+    assert counts[5] == []
 
 
 def test_series_that_fell_silent_are_forgotten() -> None:

@@ -15,7 +15,6 @@ from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from conftest import spooled
 from engine_slot import EngineSlot
 from otlp import (
     SECOND_NS,
@@ -30,6 +29,7 @@ from otlp import (
     span,
     trace_request,
 )
+from spooled import spooled
 from tocsin.model.tenant import PLATFORM, Scope
 from tocsin.model.window import Window
 from tocsin.query import active, errors, otlp, red, senders, series_lists, tenants, traces

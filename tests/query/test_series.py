@@ -16,9 +16,9 @@ from tocsin.ingest.known_series import KnownSeries
 from tocsin.ingest.otlp_series import read_otlp
 from tocsin.ingest.remote_write_parse import read_1
 from tocsin.ingest.sample_batch import TimeBounds
-from tocsin.model.histogram import NativeHistogram
 from tocsin.model.tenant import PLATFORM, Scope
 from tocsin.query import series_lists
+from tocsin.query.promql.histogram import NativeHistogram
 from tocsin.query.promql.source import Hints, Matcher
 from tocsin.query.series import StoreSource, TooManySeriesError
 from tocsin.storage.telemetry.chdb import ChdbEngine
@@ -185,9 +185,10 @@ def test_histograms_become_buckets_and_native_ones_stay_whole(store: TelemetrySt
         [Matcher("__name__", "=", "size_bytes")], NOW_MS - 1, NOW_MS + 1, HINTS
     )
     # Scale 9 is merged down to 8; index i of OpenTelemetry is i + 1 of Prometheus.
-    assert found.histograms == [
-        NativeHistogram(8, 9.0, 1.5, 0.25, 2.0, {-3: 1.0, -2: 2.0}, {3: 4.0}),
-    ]
+    assert found.histograms is not None
+    [histogram] = found.histograms
+    assert histogram is not None
+    assert histogram.same_as(NativeHistogram(8, 9.0, 1.5, 0.25, 2.0, {-3: 1.0, -2: 2.0}, {3: 4.0}))
 
 
 def test_target_info_and_staleness_of_otlp(store: TelemetryStore, put: Any) -> None:

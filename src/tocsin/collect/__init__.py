@@ -1,6 +1,5 @@
-"""Telemetry that is fetched rather than pushed in: targets that are scraped, and collectors that look for themselves.
+"""Telemetry pulled in. Enters: what targets show, and a clock. Leaves: the same messages in the spool as senders push.
 
-Enters: settings and a clock. Leaves: metric families and samples, which go through the same spool as everything else.
 `scrape_config` reads a prometheus.yml, `discovery` finds targets, `relabel` decides about their labels, `exposition`
-reads what they answer, and `scrape` does all of it in time.
+reads what they answer, and `scrape` does all of it in time. `collectors` look for themselves.
 """

@@ -10,7 +10,8 @@ import asyncio
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,18 +84,19 @@ class TargetScraper:
         self._clock = clock
         self._shown = _Shown()
         self._own = dict(target.labels)
+        self._client: httpx2.AsyncClient
 
     async def run(self) -> None:
         """Scrape until cancelled, at the same offset within every interval."""
         interval = self._target.interval_seconds
         digest = hashlib.sha256(f"{self._target.url}{self._target.labels}".encode()).digest()
         offset = int.from_bytes(digest[:4], "big") / 2**32 * interval
-        async with http_client(self._job.access, self._target.timeout_seconds) as client:
+        async with self.connection():
             while True:
                 await asyncio.sleep(interval - (self._clock() - offset) % interval)
-                await self.scrape(client)
+                await self.scrape()
 
-    async def scrape(self, client: httpx2.AsyncClient) -> None:
+    async def scrape(self) -> None:
         """One scrape, whatever comes of it, and a report about it."""
         at_ms, started = round(self._clock() * 1000), time.perf_counter()
         samples: list[ScrapedSample] = []
@@ -102,7 +104,7 @@ class TargetScraper:
         metadata: Mapping[str, About] = {}
         before = self._shown.live
         try:
-            exposition = await self._fetched(client)
+            exposition = await self._fetched()
             samples = self._labelled(exposition, at_ms)
             metadata = exposition.metadata
             live = {sample.labels for sample in samples if sample.time_ms == at_ms}
@@ -124,14 +126,20 @@ class TargetScraper:
         labels = self._shown.live | {sample.labels for sample in self._report(at_ms, 0.0, 0, 0, 0)}
         await self._store([ScrapedSample(entry, STALE, at_ms) for entry in labels], {})
 
-    async def _fetched(self, client: httpx2.AsyncClient) -> Exposition:
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[None]:
+        """Scrapes happen inside of it."""
+        async with http_client(self._job.access, self._target.timeout_seconds) as self._client:
+            yield
+
+    async def _fetched(self) -> Exposition:
         seconds = self._target.timeout_seconds
         limit = self._job.body_size_limit or LARGEST_BODY
         try:
             headers = {"accept": ACCEPT, "x-prometheus-scrape-timeout-seconds": f"{seconds:g}"}
             async with asyncio.timeout(seconds):
                 own = {**headers, **headers_of(self._job.access)}
-                async with client.stream("GET", self._target.url, headers=own) as answer:
+                async with self._client.stream("GET", self._target.url, headers=own) as answer:
                     if answer.status_code != 200:
                         raise ScrapeError(f"server returned HTTP status {answer.status_code}")
                     body = bytearray()
@@ -226,11 +234,22 @@ class TargetScraper:
             self.state.error = collected.explanation
 
 
+def config_of(settings: ScrapeSettings) -> ScrapeConfig:
+    """What is to be scraped. Raises ScrapeConfigError; what in the file is not carried out is logged."""
+    if not settings.config_file:
+        return ScrapeConfig((), ())
+    config = load_scrape_config(Path(settings.config_file))
+    for sentence in config.ignored:
+        log.warning("scrape.ignored", file=settings.config_file, part=sentence)
+    return config
+
+
 class Scraper:
     """All jobs of a configuration, on an event loop and a thread of their own."""
 
-    def __init__(self, config: ScrapeConfig, submit: Submit) -> None:
+    def __init__(self, config: ScrapeConfig, submit: Submit, local: Sequence[TargetScraper] = ()) -> None:
         self.config = config
+        self._local = local
         self.dropped: dict[str, list[Mapping[str, str]]] = {}
         self.problems: dict[str, str] = {}
         self._submit = submit
@@ -238,14 +257,6 @@ class Scraper:
         self._loop = asyncio.new_event_loop()
         self._main: asyncio.Task[Any] | None = None
         self._thread = threading.Thread(target=self._run, name="tocsin-scrape", daemon=True)
-
-    @classmethod
-    def of_file(cls, path: Path, submit: Submit) -> Scraper:
-        """Raises ScrapeConfigError; what in the file is not carried out is logged."""
-        config = load_scrape_config(path)
-        for sentence in config.ignored:
-            log.warning("scrape.ignored", file=str(path), part=sentence)
-        return cls(config, submit)
 
     def start(self) -> None:
         self._thread.start()
@@ -276,6 +287,9 @@ class Scraper:
             self._loop.close()
 
     async def _look_forever(self) -> None:
+        for scraper in self._local:
+            key = (scraper.state.target.job, scraper.state.target.url, scraper.state.target.labels)
+            self._running[key] = scraper, self._loop.create_task(scraper.run())
         looks = [Discovery(job) for job in self.config.jobs]
         while True:
             for look in looks:

@@ -118,6 +118,12 @@ def load_scrape_config(path: Path) -> ScrapeConfig:
     return ScrapeConfig(tuple(jobs), tuple(dict.fromkeys(ignored)))
 
 
+def plain_job(name: str, interval_seconds: float) -> Job:
+    """A job with nothing but a name, for what is read without HTTP; its metrics know their instances."""
+    entry = {"job_name": name, "scrape_interval": f"{round(interval_seconds * 1000)}ms", "honor_labels": True}
+    return _job(entry, {}, Path(), [])
+
+
 def seconds_of(text: Any) -> float:
     """Prometheus' durations, such as 1m30s. Raises ValueError."""
     parts = re.findall(r"(\d+)(ms|[smhdwy])", str(text))

@@ -26,6 +26,7 @@ DAY_MS, HOUR_MS = 86_400_000, 3_600_000
 IDLE_MS = 26 * 3_600_000  # after which a series is forgotten
 SETTLED_MS = 300_000  # how long after its end an hour's samples are no news
 NEVER = -1  # a day
+SPREAD = 2_654_435_761  # times a slot, scatters over an hour
 MAX_TOLD_TENANTS = 1000  # of one metric, who see what is said about it
 SAMPLE_TAIL_BYTES = 16  # value and time of a sample row
 
@@ -154,17 +155,20 @@ class KnownSeries:
         np.maximum.at(self._last_ms, slots, times)
         return older, same
 
-    def unannounced(self, slots: Slots, times: Times) -> list[int]:
-        """Positions of the samples whose series has no row for their day yet; afterwards it counts as having one."""
-        days = (times // DAY_MS).astype(np.int32)
-        known = self._days[slots]
-        missing = np.flatnonzero((known[:, 0] != days) & (known[:, 1] != days))
+    def unannounced(self, slots: Slots, times: Times) -> list[tuple[int, int]]:
+        """(position, day) of the samples whose series has no row for a day yet; afterwards it counts as having one.
+
+        The row for the next day comes some time in the last hour before it, so that not all come at midnight.
+        """
         found = []
-        for position in missing.tolist():
-            slot, day = int(slots[position]), int(days[position])
-            if day not in self._days[slot]:
-                self._days[slot] = (day, self._days[slot, 0])
-                found.append(position)
+        ahead = slots.astype(np.int64) * SPREAD % HOUR_MS
+        for days in ((times // DAY_MS).astype(np.int32), ((times + ahead) // DAY_MS).astype(np.int32)):
+            known = self._days[slots]
+            for position in np.flatnonzero((known[:, 0] != days) & (known[:, 1] != days)).tolist():
+                slot, day = int(slots[position]), int(days[position])
+                if day not in self._days[slot]:
+                    self._days[slot] = (day, self._days[slot, 0])
+                    found.append((position, day))
         return found
 
     def withdraw(self, slots: list[int]) -> None:

@@ -7,6 +7,7 @@ labels is one sample of known length, and its bytes are passed on as they are.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -89,12 +90,13 @@ class _Reader:
         self.batch.collected.is_over_limit |= isinstance(error, SeriesLimitError)
 
     def samples(self, slot: int, series: Any, origin: Any) -> None:
+        add, oldest_ms, newest_ms = self.batch.samples.add, self.bounds.oldest_ms, self.bounds.newest_ms
         for sample in series.samples:
-            problem = self.bounds.problem(sample.timestamp)
-            if problem:
-                self.batch.collected.problems[problem] += 1
+            time_ms = sample.timestamp
+            if oldest_ms <= time_ms <= newest_ms:
+                add(slot, sample.value, time_ms, origin)
             else:
-                self.batch.samples.add(slot, sample.value, sample.timestamp, origin)
+                self.batch.collected.problems[self.bounds.problem(time_ms)] += 1
 
     def histograms(self, slot: int, series: Any, origin: Any) -> None:
         fields = self.known.fields(slot)
@@ -180,37 +182,45 @@ class _Reader1(_Reader):
 
 class _Reader2(_Reader):
     def __init__(self, known: KnownSeries, key_id: str, bounds: TimeBounds, symbols: Sequence[str]) -> None:
-        super().__init__(known, key_id, bounds, lambda labels: (Identity.of_labels(labels), encoded_labels(labels)))
+        super().__init__(known, key_id, bounds, self._described)
         self._symbols = symbols
 
     def take(self, series: Any) -> None:
+        refs = tuple(series.labels_refs)
         try:
-            labels = self._labels(series.labels_refs)
-            slot = self.known.slots.get(hash((labels, False)))
+            # As texts, in one call: the numbers mean something else in every request.
+            found_by = hash(itemgetter(0, *refs)(self._symbols))
+            slot = self.known.slots.get(found_by)
             if slot is None:
-                slot = self.slot(labels)
+                labels = self._labels(refs)
+                slot = self.slot(labels, (found_by,))
                 self._note(series.metadata, labels)
+        except IndexError:
+            self.refuse(series, LabelError("its labels refer to a symbol that the request does not have"))
+            return
         except (LabelError, SeriesLimitError) as error:
             self.refuse(series, error)
             return
-        self.samples(slot, series, labels)
+        self.samples(slot, series, refs)
         if series.histograms:
-            self.histograms(slot, series, labels)
+            self.histograms(slot, series, refs)
         for exemplar in series.exemplars:
             try:
                 own = dict(self._labels(exemplar.labels_refs))
-            except LabelError:
+            except (LabelError, IndexError):
                 continue
-            self.exemplar(slot, exemplar, own, labels)
+            self.exemplar(slot, exemplar, own, refs)
 
     def _labels(self, refs: Sequence[int]) -> Labels:
-        try:
-            texts = [self._symbols[ref] for ref in refs]
-        except IndexError:
-            raise LabelError("its labels refer to a symbol that the request does not have") from None
+        """Raises LabelError or IndexError."""
+        texts = [self._symbols[ref] for ref in refs]
         if len(texts) % 2:
             raise LabelError("its labels have a name without a value")
         return tuple((name, value) for name, value in zip(texts[0::2], texts[1::2], strict=True) if value)
+
+    def _described(self, refs: Sequence[int]) -> tuple[Identity, bytes]:
+        labels = self._labels(refs)
+        return Identity.of_labels(labels), encoded_labels(labels)
 
     def _note(self, metadata: Any, labels: Labels) -> None:
         kind = METRIC_TYPES[metadata.type] if 0 <= metadata.type < len(METRIC_TYPES) else "unknown"

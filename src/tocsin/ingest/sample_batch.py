@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tocsin.ingest.known_series import DAY_MS, Identity, KnownSeries, Times
+from tocsin.ingest.known_series import Identity, KnownSeries, Times
 from tocsin.model.labels import Labels
 from tocsin.storage.telemetry.decode import Signal
 from tocsin.storage.telemetry.spool import varint
@@ -142,12 +142,12 @@ class SampleBatch:
 
     def announce(self, slot: int, time_ms: int, origin: Any) -> None:
         """Hand on the series' row for the day of this time, unless that was done."""
-        if self.known.unannounced(np.array([slot], np.intp), np.array([time_ms], np.int64)):
-            self._announce(slot, time_ms, origin)
+        for _, day in self.known.unannounced(np.array([slot], np.intp), np.array([time_ms], np.int64)):
+            self._announce(slot, day, time_ms, origin)
 
-    def _announce(self, slot: int, time_ms: int, origin: Any) -> None:
+    def _announce(self, slot: int, day: int, time_ms: int, origin: Any) -> None:
         identity, labels = self._describe(origin)
-        self._series_rows.append(series_row(identity, labels, self.known.fields(slot), time_ms))
+        self._series_rows.append(series_row(identity, labels, self.known.fields(slot), day, time_ms))
         self.collected.announced.append(slot)
 
     def _finish_samples(self, signal: Signal, rows: SampleRows) -> None:
@@ -165,8 +165,8 @@ class SampleBatch:
         older, same = self.known.follow(slots, times)
         self.collected.out_of_order += older
         self.collected.repeated += same
-        for position in self.known.unannounced(slots, times):
-            self._announce(rows.slots[position], int(times[position]), rows.origins[position])
+        for position, day in self.known.unannounced(slots, times):
+            self._announce(rows.slots[position], day, int(times[position]), rows.origins[position])
         self.collected.messages[signal] = rows.encode(self.known.heads)
         self.collected.samples += len(rows.slots)
 
@@ -175,9 +175,9 @@ class SampleBatch:
             self.collected.messages[signal] = b"".join(b"\x0a" + varint(len(row)) + row for row in rows)
 
 
-def series_row(identity: Identity, labels: bytes, fields: bytes, time_ms: int) -> bytes:
-    """A row of the series table, for the day of `time_ms`; `fields` are tenant, name and id, as all its rows have."""
-    parts = [labels, _number(2, time_ms // DAY_MS), fields, _text(6, identity.service)]
+def series_row(identity: Identity, labels: bytes, fields: bytes, day: int, time_ms: int) -> bytes:
+    """A row of the series table, for a day since 1970; `fields` are tenant, name and id, as all its rows have."""
+    parts = [labels, _number(2, day), fields, _text(6, identity.service)]
     parts += [_text(7, identity.environment), _text(8, identity.instance)]
     parts += [_number(9, int(identity.is_delta)), _number(10, time_ms)]
     return b"".join(parts)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
-from tocsin.model.histogram import CUSTOM_SCHEMA, NativeHistogram
 from tocsin.model.tenant import Scope
+from tocsin.query.promql.histogram import Hint, NativeHistogram
 from tocsin.storage.telemetry.store import TelemetryStore
 
 STALE_BITS = 0x7FF0000000000002
+
+# As Prometheus' protocols number them.
+HINTS: tuple[Hint, ...] = ("unknown", "reset", "not_reset", "gauge")
 
 COLUMNS = (
     "toString(series), toUnixTimestamp64Milli(time), is_delta, schema, count, toString(reinterpretAsUInt64(sum)), "
@@ -47,40 +49,11 @@ def is_stale(histogram: NativeHistogram) -> bool:
 
 
 def added(one: NativeHistogram, other: NativeHistogram) -> NativeHistogram:
-    """Both together, in the coarser of their schemas."""
-    if (one.schema == CUSTOM_SCHEMA) != (other.schema == CUSTOM_SCHEMA):
+    """Both together, in the coarser of their layouts; the later one where they do not mix."""
+    if one.is_custom != other.is_custom:
         return other
-    schema = min(one.schema, other.schema)
-    one, other = coarser(one, schema), coarser(other, schema)
-    return replace(
-        other,
-        count=one.count + other.count,
-        sum=one.sum + other.sum,
-        zero_threshold=max(one.zero_threshold, other.zero_threshold),
-        zero_count=one.zero_count + other.zero_count,
-        positive=_summed(one.positive.items(), other.positive.items()),
-        negative=_summed(one.negative.items(), other.negative.items()),
-    )
-
-
-def coarser(histogram: NativeHistogram, schema: int) -> NativeHistogram:
-    """With pairs of buckets merged until it has this schema, which is its own or lower."""
-    by = histogram.schema - schema
-    if not by:
-        return histogram
-
-    def merged(buckets: Mapping[int, float]) -> dict[int, float]:
-        return _summed((((index - 1 >> by) + 1, count) for index, count in buckets.items()))
-
-    return replace(histogram, schema=schema, positive=merged(histogram.positive), negative=merged(histogram.negative))
-
-
-def _summed(*parts: Iterable[tuple[int, float]]) -> dict[int, float]:
-    total: dict[int, float] = {}
-    for part in parts:
-        for index, count in part:
-            total[index] = total.get(index, 0.0) + count
-    return dict(sorted(total.items()))
+    both, _ = one.plus(other)
+    return both
 
 
 def _histogram(row: list[Any]) -> NativeHistogram:
@@ -93,6 +66,6 @@ def _histogram(row: list[Any]) -> NativeHistogram:
         zero_count=zeros,
         positive=dict(zip(up_at, up, strict=True)),
         negative=dict(zip(down_at, down, strict=True)),
-        custom_bounds=tuple(bounds),
-        reset_hint=hint,
+        custom_values=tuple(bounds),
+        hint=HINTS[hint],
     )

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from tocsin.model.histogram import NativeHistogram
 from tocsin.model.labels import METRIC_NAME
 from tocsin.model.tenant import Scope
 from tocsin.query import catalog, downsampled, native_histograms
 from tocsin.query.matching import series_condition
+from tocsin.query.promql.histogram import NativeHistogram
 from tocsin.query.promql.source import Hints, Matcher, Series
 from tocsin.storage.telemetry.engine import Value
 from tocsin.storage.telemetry.store import TelemetryStore

@@ -45,6 +45,10 @@ class Settings:
     proc: str = setting("/proc", help="Where the kernel's figures are; the host's /proc inside a container.")
     root: str = setting("/", help="Where the host's file systems are mounted; set it together with proc.")
 
+    @property
+    def is_on(self) -> bool:
+        return self.interval_seconds > 0
+
 
 def collect(settings: Settings) -> list[Family]:
     """Everything this machine tells; parts that are not there are left out."""

@@ -39,6 +39,10 @@ class Settings:
     interval_seconds: float = setting(15.0, unit="seconds", help="Time between two looks; 0 turns it off.")
     timeout_seconds: float = setting(3.0, unit="seconds", help="Time a server may take; then it is down.")
 
+    @property
+    def is_on(self) -> bool:
+        return bool(self.urls) and self.interval_seconds > 0
+
 
 def collect(settings: Settings) -> list[Family]:
     up = Family("redis_up", "gauge", "1 when Redis answered.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import re2  # type: ignore[import-untyped]  # google-re2 ships no types
+import re2
 
 from tocsin.query.promql.literals import quote
 

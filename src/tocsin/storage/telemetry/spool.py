@@ -214,10 +214,11 @@ class Spool:
                 self._pending.clear()
             if not batch:
                 return
-            for signal in Signal:
-                entries = [entry for entry in batch if entry[0] is signal]
-                if entries:
-                    self._commit(signal, entries)
+            by_signal: dict[Signal, list[_Entry]] = {}
+            for entry in batch:
+                by_signal.setdefault(entry[0], []).append(entry)
+            for signal, entries in by_signal.items():
+                self._commit(signal, entries)
 
     def _commit(self, signal: Signal, entries: list[_Entry]) -> None:
         data = b"".join(part for _, message, _, _ in entries for part in (varint(len(message)), message))
