@@ -19,7 +19,7 @@ def test_steady_series_are_well(run: Run) -> None:
     assert result.exit_code == 0, result.output
     assert "instance=a:1, job=fleet" in result.output
     assert json.loads(run("collectors", "check", "--metric", "fleet_up", "--json").output)["series"][0]["gaps"] == []
-    assert "no series match up within 1h" in run("collectors", "check").output
+    assert "no series match nothing within 1h" in run("collectors", "check", "--metric", "nothing").output
 
 
 def test_gaps_lateness_and_what_is_down_are_told() -> None:

@@ -27,6 +27,9 @@ page = Page(id="metrics", title="Metrics", group="Explore", path="/explore", ord
 router = APIRouter()
 
 MOST_QUERIES = 10
+OWN_JOBS = {"tocsin", "host"}
+"""The jobs under which the server keeps its own metrics and its machine's."""
+
 LONGEST_QUERY = 20_000
 MOST_LISTED = 300
 PAGE_SECONDS = 20.0
@@ -111,6 +114,7 @@ def metrics(
         "listed": [],
         "more": 0,
         "has_metrics": True,
+        "is_alone": False,
         **_answers(asking, boxes, show, beside),
     }
     if queries:
@@ -119,8 +123,16 @@ def metrics(
     listed = _listed(asking.reader, view, find)
     context |= {"listed": listed[:MOST_LISTED], "more": len(listed) - len(listed[:MOST_LISTED])}
     context["has_metrics"] = bool(listed) or bool(find)
+    context["is_alone"] = not find and bool(listed) and _is_alone(asking)
     counts = [(one.name, one.series) for one in listed]
     return view.render(headline=metric_headline.browser(view.speech, counts, find), **context)
+
+
+def _is_alone(asking: Asking) -> bool:
+    """Whether nobody sends metrics but the server itself."""
+    window = asking.view.window
+    jobs = asking.reader.label_values("job", [], window.start_ns // 1_000_000, window.end_ns // 1_000_000)
+    return set(jobs) <= OWN_JOBS
 
 
 def _asking(view: View) -> Asking:
