@@ -1,4 +1,4 @@
-"""Results as Prometheus' JSON, made from arrays: no Python object per sample.
+"""Results as Prometheus' JSON, made from arrays: the encoder prints all values of a series at once.
 
 A sample is `[unix seconds, "value"]`; the value is printed as Go's strconv does with the shortest digits, with an
 exponent below 1e-6 and from 1e21 on.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
+from operator import add
 
 import numpy as np
 import numpy.typing as npt
@@ -70,20 +72,22 @@ def _point(time_ms: int, value: float | NativeHistogram) -> bytes:
 
 
 def sample_pairs(times: Times, values: Floats) -> bytes:
-    """`[[1700000000,"1.5"],…]`. Values of a size that Go and JSON print alike go through the encoder as they are."""
+    """`[[1700000000,"1.5"],…]`. Values of a size that Go and JSON print alike are printed by the encoder."""
     finite = values[np.isfinite(values)]
     sizes = np.abs(finite[finite != 0])
     is_plain = not len(sizes) or bool((sizes.min() >= SMALLEST_PLAIN) and (sizes.max() < LARGEST_PLAIN))
     if not is_plain or np.isinf(values).any():
         pairs = zip(times.tolist(), values.tolist(), strict=True)
         return orjson.dumps([[_seconds(at), value_text(value)] for at, value in pairs])
-    table = np.empty((len(times), 2))
-    table[:, 0], table[:, 1] = times / 1000, values
-    text = orjson.dumps(table, option=orjson.OPT_SERIALIZE_NUMPY)
-    # The only commas left once the pairs are parted otherwise are those between a time and its value.
-    text = text[2:-2].replace(b"],[", b"|").replace(b".0,", b",").replace(b",", b',"')
-    text = text.replace(b".0|", b"|").removesuffix(b".0").replace(b"null", b"NaN")
-    return b"[[" + text.replace(b"|", b'"],[') + b'"]]'
+    text = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] + b","
+    pieces = text.replace(b".0,", b",").replace(b"null", b"NaN")[:-1].split(b",")
+    return b"[" + b'"],'.join(map(add, _openings(times.tobytes()), pieces)) + b'"]]'
+
+
+@lru_cache(maxsize=16)
+def _openings(times: bytes) -> list[bytes]:
+    """What stands before the value of each sample. The series of a range query share their times."""
+    return [b'[%s,"' % orjson.dumps(_seconds(at)) for at in np.frombuffer(times, dtype=np.int64).tolist()]
 
 
 def value_text(value: float) -> str:
