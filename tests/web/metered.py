@@ -1,4 +1,4 @@
-"""A server that has received metrics of acme and globex by remote write: an hour of both, a sample every 15 seconds.
+"""A server that has received metrics of acme and globex by remote write: an hour of both and what is to come, a sample every 15 seconds.
 
 acme makes 2 requests a second, one in ten fails; globex makes 1 and none fails. `fleet_up` belongs to nobody.
 """
@@ -18,6 +18,8 @@ from prometheus import SNAPPY, series, snappy, write_request
 
 STEP_MS = 15_000
 STEPS = 240
+AHEAD = 160
+"""Samples of the time to come, so that the present has some however long the tests take."""
 BOUNDS = ("0.1", "0.5", "1", "+Inf")
 
 
@@ -42,7 +44,7 @@ METADATA = [{"type": 1, "metric_family_name": "http_requests_total", "help": "Re
 
 
 def _series(now_ms: int) -> list[Any]:
-    times = [now_ms - place * STEP_MS for place in range(STEPS, -1, -1)]
+    times = [now_ms - place * STEP_MS for place in range(STEPS, -AHEAD, -1)]
     made = [series("fleet_up", [(at, 1.0) for at in times], job="fleet", instance="a:1")]
     for tenant, rate, failing in (("acme", 2.0, 0.1), ("globex", 1.0, 0.0)):
         said = {"tenant": tenant, "method": "GET", "route": "/orders", "job": "shop", "environment": "production"}
