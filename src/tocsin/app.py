@@ -35,6 +35,10 @@ from tocsin.ingest.remote_write import PATHS as WRITE_PATHS
 from tocsin.ingest.remote_write import RemoteWrite
 from tocsin.ingest.validate import parse
 from tocsin.model.settings import Preset, setting
+from tocsin.model.tenant import Scope as TenantScope
+from tocsin.query.metric_reader import MetricReader
+from tocsin.query.promql.settings import QuerySettings as PromQLSettings
+from tocsin.query.store_reader import StoreReader
 from tocsin.sdk.middleware import instrument
 from tocsin.sdk.transport import Response
 from tocsin.storage.control import AuthSettings, ControlSettings, ControlStore
@@ -121,6 +125,7 @@ SECTIONS: dict[str, type] = {
     "spool": SpoolSettings,
     "writer": WriterSettings,
     "query": QuerySettings,
+    "promql": PromQLSettings,
     "retention": RetentionSettings,
     "engine": ChdbSettings,
     "site": SiteSettings,
@@ -249,6 +254,10 @@ class Server:
         self.engine.close()
         self.control.close()
         (self.data / "local-token").unlink(missing_ok=True)
+
+    def metrics(self, scope: TenantScope) -> MetricReader:
+        """The series that whoever has this scope may read."""
+        return StoreReader(self.store, scope)
 
     def setup_link(self, base_url: str) -> str | None:
         """The one-time link that creates the first administrator; None once there is one."""
