@@ -1,6 +1,7 @@
-"""A server that has received metrics of acme and globex by remote write: an hour of both and what is to come, a sample every 15 seconds.
+"""A server that has received metrics of acme and globex by remote write: an hour of both, and what is to come.
 
-acme makes 2 requests a second, one in ten fails; globex makes 1 and none fails. `fleet_up` belongs to nobody.
+There is a sample every 15 seconds. acme makes 2 requests a second, one in ten fails; globex makes 1 and none fails.
+`fleet_up` belongs to nobody.
 """
 
 from __future__ import annotations

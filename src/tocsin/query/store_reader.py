@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tocsin.model.tenant import Scope
-from tocsin.query import series_lists
+from tocsin.query import catalog_exemplars, series_lists
 from tocsin.query.metric_reader import ExemplarPoint, Labels, MetricMetadata, Selector
 from tocsin.query.promql.source import NAME, Hints, Series
 from tocsin.query.series import StoreSource, TooManySeriesError
@@ -65,7 +65,8 @@ class StoreReader:
     ) -> list[tuple[Labels, list[ExemplarPoint]]]:
         points: dict[tuple[tuple[str, str], ...], dict[tuple[int, float], ExemplarPoint]] = {}
         for selector in selectors or [()]:
-            for one in series_lists.exemplars(self._store, self._scope, selector, start_ms, end_ms):
+            asked = self._store, self._scope, selector, start_ms, end_ms
+            for one in (*series_lists.exemplars(*asked), *catalog_exemplars.exemplars(*asked)):
                 ids = {name: said for name, said in (("trace_id", one.trace_id), ("span_id", one.span_id)) if said}
                 point = ExemplarPoint({**one.exemplar_labels, **ids}, one.value, one.time_ms)
                 points.setdefault(tuple(sorted(one.labels.items())), {})[one.time_ms, one.value] = point

@@ -16,6 +16,7 @@ from tocsin.web.api import (
     figures,
     map,
     monitoring,
+    monitoring_metrics,
     prometheus,
     prometheus_series,
     prometheus_status,
@@ -45,7 +46,19 @@ def build_site(state: Any) -> FastAPI:
         redoc_url=None,
     )
     app.state.tocsin = state
-    for module in (services, figures, map, traces, tenants, dashboards, data, monitoring, doctor, *PROMETHEUS):
+    for module in (
+        services,
+        figures,
+        map,
+        traces,
+        tenants,
+        dashboards,
+        data,
+        monitoring,
+        monitoring_metrics,
+        doctor,
+        *PROMETHEUS,
+    ):
         app.include_router(module.router)
     app.add_exception_handler(EngineError, answer_engine_error)
     add_access(app)
