@@ -22,6 +22,13 @@ def test_steady_series_are_well(run: Run) -> None:
     assert "no series match nothing within 1h" in run("collectors", "check", "--metric", "nothing").output
 
 
+def test_collectors_are_restarted_and_go_on(run: Run) -> None:
+    result = run("collectors", "restart")
+    assert (result.exit_code, result.output) == (0, "restarted 2 jobs: host, tocsin\n")
+    assert "cannot" in run("collectors", "restart", token="").output
+    assert run("collectors", "check", "--metric", "fleet_up").exit_code == 0
+
+
 def test_gaps_lateness_and_what_is_down_are_told() -> None:
     now = time.time()
     times = [now - 600 + place * 15 for place in range(40) if not 10 <= place < 14]

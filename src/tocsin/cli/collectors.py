@@ -44,6 +44,13 @@ def check(
     sys.exit(2 if is_down else 1 if any(one["gaps"] or one["is_late"] for one in series) else 0)
 
 
+@collectors_app.command("restart")
+def restart(url: Url = URL, data: Data = DATA, token: Token = "") -> None:
+    """Scrape and collect anew, by the scrape configuration as it is now."""
+    jobs = client(url, data, token, changes=True).ask("POST", "/api/v1/collectors/restart").json()["jobs"]
+    typer.echo(f"restarted {len(jobs)} jobs: {', '.join(jobs)}")
+
+
 def _series(server: Client, metric: str, window: str) -> list[dict[str, Any]]:
     answer = server.ask("POST", f"{API}/query", data={"query": f"{metric}[{window}]"}).json()["data"]["result"]
     found = [_looked_at(row, time.time()) for row in answer if len(row.get("values", [])) > 0]

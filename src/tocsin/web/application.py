@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from tocsin.storage.telemetry.engine import EngineError
 from tocsin.web.access import add_access
 from tocsin.web.api import (
+    collectors,
     dashboards,
     data,
     doctor,
@@ -49,6 +50,7 @@ def build_site(state: Any) -> FastAPI:
     for module in (
         services,
         figures,
+        collectors,
         map,
         traces,
         tenants,
