@@ -205,3 +205,19 @@ def test_server_is_healthy(metered: Served) -> None:
 def _vector(client: httpx2.Client, query: str) -> list[Any]:
     found: list[Any] = data(client.get(f"{API}/query", params={"query": query}))["result"]
     return found
+
+
+def test_federation_gives_the_newest_samples_as_text(metered: Served) -> None:
+    asked = {"match[]": ["queue_depth", "fleet_up"]}
+    text = metered.administrator.get("/prometheus/federate", params=asked).text
+    lines = text.splitlines()
+    assert lines[0] == "# TYPE fleet_up untyped"
+    assert lines[1].startswith('fleet_up{instance="a:1",job="fleet"} 1 ')
+    assert abs(int(lines[1].rpartition(" ")[2]) / 1000 - time.time()) < 300
+    assert sum(line.startswith("queue_depth{") for line in lines) == 2
+    assert 'tenant="globex"' not in metered.tom.get("/prometheus/federate", params=asked).text
+    assert refused(metered.administrator.get("/prometheus/federate"), 400, "bad_data")
+    if shutil.which("promtool"):
+        plain = "\n".join(line if line.startswith("#") else line.rpartition(" ")[0] for line in lines) + "\n"
+        checked = subprocess.run(["promtool", "check", "metrics"], input=plain, text=True, capture_output=True)
+        assert "error" not in checked.stderr
