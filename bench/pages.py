@@ -28,6 +28,8 @@ PAGES = {
     "failing traces of a tenant": "/traces?status=error&tenant=tenant-7&",
     "tenants": "/tenants?",
     "tenant": "/tenants/tenant-7?",
+    "dashboard": "/dashboards/application?",
+    "explorer": "/explore?q=sum+by+(route)+(rate(http_requests_total[1h]))&",
 }
 RANGES = ("1h", "24h", "7d", "30d")
 

@@ -142,8 +142,8 @@ def test_a_source_learns_what_the_query_does_with_its_series() -> None:
     )
     (start, end, summed), (_, _, rated) = source.asked
     assert (start, end) == (300_000, 900_000)
-    assert summed == Hints(300_000, 900_000, 60_000, 0, "sum", ("tenant",), by=True)
-    assert (rated.function, rated.range_ms) == ("rate", 300_000)
+    assert summed == Hints(300_000, 900_000, 60_000, 0, "sum", ("tenant",), by=True, summed_by=("tenant",))
+    assert (rated.function, rated.range_ms, rated.summed_by) == ("rate", 300_000, None)
 
 
 class Computing(MemorySource):

@@ -10,6 +10,7 @@ import pytest
 from otlp import MINUTE_NS, SECOND_NS, gauge, metric_request, number, span, trace_request
 from tocsin.model.tenant import PLATFORM, Scope
 from tocsin.query import catalog, catalog_exemplars
+from tocsin.query.promql.engine import instant
 from tocsin.query.promql.source import Hints, Matcher, Series
 from tocsin.query.series import StoreSource
 from tocsin.storage.telemetry.store import TelemetryStore
@@ -94,6 +95,44 @@ def test_only_the_busiest_tenants_are_named(store: TelemetryStore, put: Any, mon
     assert last(named) == 1
     (own,) = select(store, "http_requests_total", scope=Scope.of("globex"))
     assert (own.labels["tenant"], last(own)) == ("globex", 2)
+
+
+@pytest.mark.parametrize("by", [(), ("tenant",), ("route",), ("job", "status"), ("tenant", "method"), ("le", "job")])
+@pytest.mark.parametrize("scope", [PLATFORM, Scope(frozenset({"acme"}))])
+@pytest.mark.parametrize("minutes", [2, 300])
+def test_a_sum_above_is_added_up_by_the_engine(
+    store: TelemetryStore, put: Any, by: tuple[str, ...], scope: Scope, minutes: int
+) -> None:
+    put(requests("acme", 3), requests("acme", 2, at=35, status=500), requests("globex", 4, seconds=2.0))
+    start_ms, end_ms = NOW_MS - 60_000, NOW_MS + minutes * 60_000
+
+    def summed(name: str, hint: tuple[str, ...] | None) -> dict[tuple[str, ...], float]:
+        hints = Hints(start_ms, end_ms, minutes * 500, minutes * 10_000, "rate", summed_by=hint)
+        found: dict[tuple[str, ...], float] = {}
+        for series in catalog.select(store, scope, [Matcher("__name__", "=", name)], start_ms, end_ms, hints):
+            key = tuple(series.labels.get(label, "") for label in by)
+            found[key] = found.get(key, 0.0) + float(series.values[-1])
+        return found
+
+    for name in ("http_requests_total", "http_request_duration_seconds_bucket", "http_errors_total"):
+        assert summed(name, by) == summed(name, None)
+        assert summed(name, by)
+
+
+def test_only_what_a_sum_tells_apart_is_read(store: TelemetryStore, put: Any) -> None:
+    put(requests("acme", 3), requests("globex", 4), requests("acme", 1, status=500))
+    source = StoreSource(store, PLATFORM)
+
+    def series_read(query: str) -> int:
+        return instant(source, query, NOW_MS + 60_000).statistics.series
+
+    assert series_read("sum(rate(http_requests_total[5m]))") == 1
+    assert series_read("sum by (tenant) (rate(http_requests_total[5m]))") == 2
+    assert series_read("sum by (tenant) (rate(http_requests_total[5m]) / 2)") == 3  # every one is divided
+    assert series_read("sum without (tenant) (rate(http_requests_total[5m]))") == 3
+    assert series_read("max by (tenant) (rate(http_requests_total[5m]))") == 3
+    assert series_read("sum(max_over_time(http_requests_total[5m]))") == 3
+    assert series_read("sum by (tenant) (http_requests_total)") == 2
 
 
 def test_matchers_narrow_the_catalogue(store: TelemetryStore, put: Any) -> None:

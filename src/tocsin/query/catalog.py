@@ -35,6 +35,7 @@ POINTS_PER_RANGE = 5
 
 # Prometheus' default bounds, in seconds.
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+EMPTY = "''"
 LABELS = {
     "job": "CAST(service, 'String')",
     "environment": "CAST(environment, 'String')",
@@ -140,17 +141,22 @@ def _family(
     if grain.seconds == 3600:
         midnight = midnight // 3600 * 3600
     parameters: dict[str, Value] = {"from": midnight, "to": int(grid[-1]) // 1000}
-    tenant = _tenant_column(store, scope, matchers, grain, parameters)
+    wanted_labels = _wanted_labels(hints)
+    table = _table(scope, grain, wanted_labels, matchers)
+    tells_tenants = "tenant" in wanted_labels or any(matcher.name == "tenant" for matcher in matchers)
+    tenant = _tenant_column(store, scope, matchers, grain, parameters) if tells_tenants else "tenant"
     condition, more = conditions(matchers, tenant)
     figures = ", ".join(sql for _, _, sql in parts)
-    labels = ", ".join(f"{sql} AS of_{name}" for name, sql in (*LABELS.items(), ("tenant", tenant)))
-    names = ", ".join(f"of_{name}" for name in (*LABELS, "tenant"))
+    columns_of = LABELS | {"tenant": tenant}
+    # A constant where a label does not matter: fewer groups, and less to read.
+    labels = ", ".join(f"{columns_of[name] if name in wanted_labels else EMPTY} AS of_{name}" for name in columns_of)
+    names = ", ".join(f"of_{name}" for name in columns_of)
     sql = (
         f"SELECT {names}, groupArray(at) AS times, arrayFlatten(groupArray([{figures}])) AS figures FROM ("
         f"SELECT {labels}, toInt64(intDiv(toUnixTimestamp(r.time), {grain.seconds})) AS at, "
         f"sum(r.requests) AS total_requests, sum(r.errors) AS total_errors, sum(r.seconds) AS total_seconds, "
         f"sumMap(r.buckets) AS total_buckets, sum(r.response_bytes) AS total_response_bytes "
-        f"FROM {grain.table} AS r WHERE r.time >= toDateTime({{from:Int64}}) AND r.time < toDateTime({{to:Int64}}) "
+        f"FROM {table} AS r WHERE r.time >= toDateTime({{from:Int64}}) AND r.time < toDateTime({{to:Int64}}) "
         f"AND {condition} GROUP BY {names}, at) GROUP BY {names}"
     )
     columns = store.read_arrays(scope, sql, **parameters, **more)
@@ -160,6 +166,22 @@ def _family(
         for series in _series(family, parts, columns, index, grid, grain)
         if len(series.timestamps)
     ]
+
+
+def _wanted_labels(hints: Hints) -> set[str]:
+    """Those that somebody above tells apart."""
+    every = {*LABELS, "tenant"}
+    return every if hints.summed_by is None else every & set(hints.summed_by)
+
+
+def _table(scope: Scope, grain: Grain, wanted: set[str], matchers: Sequence[Matcher]) -> str:
+    """The rollup with the fewest rows that has what is told apart and what is matched."""
+    asked = wanted | {matcher.name for matcher in matchers}
+    if grain.seconds < 60:
+        return grain.table
+    if scope.is_platform and "tenant" not in asked:
+        return f"{grain.table}_routes"
+    return grain.table if asked & {"method", "route", "status"} else f"{grain.table}_tenants"
 
 
 def _series(

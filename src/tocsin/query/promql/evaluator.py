@@ -34,7 +34,7 @@ from tocsin.query.promql.windows import Windows, series_of, windows_on
 @dataclass(slots=True)
 class Evaluator:
     query: Query
-    _above: list[Expression] = field(default_factory=list)  # calls and aggregations round the node at hand
+    _above: list[Expression] = field(default_factory=list)  # what stands round the node at hand, outermost first
 
     def evaluate(self, node: Expression, grid: Grid) -> Matrix:
         """The value of a scalar or instant vector expression at every instant of the grid."""
@@ -53,10 +53,12 @@ class Evaluator:
                 with self._below(node):
                     return compacted(self._aggregate(node, grid))
             case Binary():
-                left, right = self.evaluate(node.left, grid), self.evaluate(node.right, grid)
+                with self._below(node):
+                    left, right = self.evaluate(node.left, grid), self.evaluate(node.right, grid)
                 return compacted(binary.binary(self.query, node, left, right))
             case Unary():
-                return self._unary(node, grid)
+                with self._below(node):
+                    return self._unary(node, grid)
         raise TypeError(f"cannot evaluate a {node.type}: it has no value at an instant")
 
     def instant_vector(self, node: VectorSelector, grid: Grid, *, timestamps: bool = False) -> Matrix:
@@ -99,9 +101,18 @@ class Evaluator:
                 function = above.function.name
             elif isinstance(above, Aggregation):
                 function, grouping, by = above.operator, above.grouping, not above.without
-        return Selector(
-            node.matchers, range_ms, node.position, node.extension, function, grouping, by, self._finds_resets()
-        )
+        above_it = function, grouping, by, self._summed_by()
+        return Selector(node.matchers, range_ms, node.position, node.extension, *above_it, self._finds_resets())
+
+    def _summed_by(self) -> tuple[str, ...] | None:
+        """The labels of a sum that stands right above the selector or above its rate."""
+        above = self._above[-2:]
+        if above and isinstance(above[-1], Call) and above[-1].function.name in ("rate", "increase"):
+            above.pop()
+        outer = above[-1] if above else None
+        if isinstance(outer, Aggregation) and outer.operator == "sum" and not outer.without:
+            return outer.grouping
+        return None
 
     def _finds_resets(self) -> bool:
         """Whether only the statistics of native histograms are asked for, as Prometheus decides it."""

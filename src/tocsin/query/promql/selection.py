@@ -26,6 +26,7 @@ class Selector:
     function: str = ""
     grouping: tuple[str, ...] = ()
     by: bool = False
+    summed_by: tuple[str, ...] | None = None
     finds_resets: bool = False  # below histogram_count and its kin: counter resets are looked for, not taken from hints
 
     def select(self, query: Query, times: Times) -> list[Series]:
@@ -38,7 +39,8 @@ class Selector:
         start, end = int(times.min()) - back, int(times.max())
         end += query.lookback_ms if self.extension == "smoothed" else 0
         grid = query.grid
-        hints = Hints(start, end, grid.step_ms, self.range_ms, self.function, self.grouping, self.by)
+        above = self.function, self.grouping, self.by, self.summed_by
+        hints = Hints(start, end, grid.step_ms, self.range_ms, *above)
         found = query.source.select(self.matchers, start, end, hints)
         query.read(sum(len(series.timestamps) for series in found), len(found))
         if self.finds_resets:

@@ -54,6 +54,8 @@ class Hints:
     function: str = ""  # the call or aggregation right above the selector
     grouping: tuple[str, ...] = ()
     by: bool = False
+    # Only sums by these labels matter, of counters or of their rates: what a source adds up itself need not be sent.
+    summed_by: tuple[str, ...] | None = None
 
 
 @dataclass(slots=True)
