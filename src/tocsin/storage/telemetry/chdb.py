@@ -45,6 +45,12 @@ CONFIGURATION = """<clickhouse>
     <index_mark_cache_size>16777216</index_mark_cache_size>
     <max_thread_pool_size>128</max_thread_pool_size>
     <max_thread_pool_free_size>8</max_thread_pool_free_size>
+    <max_parts_cleaning_thread_pool_size>2</max_parts_cleaning_thread_pool_size>
+    <max_active_parts_loading_thread_pool_size>4</max_active_parts_loading_thread_pool_size>
+    <max_outdated_parts_loading_thread_pool_size>2</max_outdated_parts_loading_thread_pool_size>
+    <max_io_thread_pool_size>16</max_io_thread_pool_size>
+    <load_marks_threadpool_pool_size>4</load_marks_threadpool_pool_size>
+    <prefetch_threadpool_pool_size>4</prefetch_threadpool_pool_size>
     <background_pool_size>2</background_pool_size>
     <background_schedule_pool_size>2</background_schedule_pool_size>
     <max_server_memory_usage>{memory_bytes}</max_server_memory_usage>
