@@ -31,10 +31,8 @@ class CallTotals:
                 labels = tuple((name, _OTHER) for name, _ in labels)
             of_kind.setdefault(labels, Histogram(kind.bounds)).add(row.buckets, row.seconds)
             shown = {**dict(labels), "tenant": tenant, "error_type": error}
-            self._counter(kind.counter, f"{kind.help.rstrip('.')}: how many, by tenant and error.").add(
-                row.count, **shown
-            )
-            self._counter(kind.seconds, f"{kind.help.rstrip('.')}: added up by tenant.").add(row.seconds, tenant=tenant)
+            self._counter(kind.counter, kind.counter_help).add(row.count, **shown)
+            self._counter(kind.seconds, kind.seconds_help).add(row.seconds, tenant=tenant)
 
     def families(self, more: CallRows) -> list[Family]:
         """All that was added, and these rows, which will be."""

@@ -28,7 +28,7 @@ _MOST_LOOSE = 4096
 class Kind(NamedTuple):
     """What one instrument counts.
 
-    metric: its histogram over OTLP; family: the same at `/metrics`; counter and seconds: counters there, by tenant.
+    metric: its histogram over OTLP; family: the same at `/metrics`; counter, seconds: calls and their time by tenant.
     amount: the span attribute of a call's amount, '' for none; amounts: its metric over OTLP. repeats: the event that
     names many equal calls in one request, '' when nobody minds. bounds: of the histogram at `/metrics`, in seconds.
     least_ns: shorter calls make no span.
@@ -38,7 +38,9 @@ class Kind(NamedTuple):
     family: str
     help: str
     counter: str
+    counter_help: str
     seconds: str
+    seconds_help: str
     amount: str = ""
     amounts: str = ""
     repeats: str = ""
@@ -49,7 +51,7 @@ class Kind(NamedTuple):
 class Operation:
     """Equal calls: the same statement, the same command on the same kind of key, the same route of the same host."""
 
-    __slots__ = ("attributes", "cache", "encoded", "facts", "kind", "labels", "name", "notes")
+    __slots__ = ("__weakref__", "attributes", "cache", "encoded", "facts", "kind", "labels", "name", "notes")
 
     def __init__(
         self, kind: Kind, name: str, attributes: Attributes, facts: Attributes, labels: dict[str, str], cache: str = ""

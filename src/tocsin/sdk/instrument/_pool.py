@@ -25,7 +25,9 @@ _WAIT = Kind(
     "database_connection_wait_seconds",
     "Seconds until a connection is had from the pool.",
     "database_connection_checkouts_total",
-    "database_connection_wait_by_tenant_seconds_total",
+    "Connections taken from the pool, by tenant and error.",
+    "database_connection_waited_seconds_total",
+    "Seconds waited for connections, by tenant.",
     least_ns=_SHORT_NS,
 )
 
