@@ -99,6 +99,8 @@ class Agent:
         self._pending.append(exchange)
         if self.exporter.is_idle:
             self.exporter.wake()
+            # This is where the app answers, in its event loop if it has one.
+            instrument.enter_loop()
 
     def relieve(self) -> None:
         """Digests a portion when the export thread does not keep up, or waits for a hanging server.
@@ -183,7 +185,7 @@ class Agent:
         return collection
 
     def collect_calls(self) -> tuple[int, CallRows]:
-        """What the app has called since the last collection: since when, and the rows."""
+        """What the app has called since the last collection, as far as digested: since when, and the rows."""
         self.calls.count_open()
         start_ns, rows = self.calls.table.collect()
         if rows:
@@ -193,6 +195,7 @@ class Agent:
 
     def call_families(self) -> list[Family]:
         """The calls of this process since it began, for a scraper."""
+        self.digest()
         self.calls.count_open()
         with self._digest_lock:
             return self.catalogue.call_families(self.calls.table)

@@ -91,11 +91,14 @@ class Catalogue:
         return self._shared
 
     def _own(self) -> list[Family]:
+        process = list(_process())
+        known = {family.name for family in process}
+        # First, because instruments hand over what they have timed when they are asked.
+        instruments = [self._bounded(family) for family in instrument.families() if family.name not in known]
         own = [self._bounded(family) for family in measures.families()]
         called = self._agent.call_families()
-        instruments = [*map(self._bounded, instrument.families())]
         return [
-            *self._agent.request_families(), self._active(), *called, *own, *instruments, *_process(), self._dropped()
+            *self._agent.request_families(), self._active(), *called, *own, *instruments, *process, self._dropped()
         ]  # fmt: skip
 
     def _active(self) -> Family:

@@ -39,7 +39,7 @@ _MYSQL_TOKENS = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 # (?, ?, ?) in IN and VALUES becomes (?), however many there are; so do equal rows of VALUES.
-_LIST = re.compile(r"\(\s*(?:-?\s*\?(?:::\w+)?\s*,\s*)+-?\s*\?(?:::\w+)?\s*\)")
+_LIST = re.compile(r"\(\s*(?:-?\s*\?(?:::\w+)?\s*,\s*)*-?\s*\?(?:::\w+)?\s*\)")
 _ROWS = re.compile(r"(\bVALUES\s*)(\([^()]*\))(?:\s*,\s*\([^()]*\))+", re.IGNORECASE)
 _VERBS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE"})
 _BEFORE_TABLE = frozenset({"FROM", "INTO", "UPDATE", "JOIN", "TABLE"})

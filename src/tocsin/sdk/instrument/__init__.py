@@ -64,6 +64,13 @@ def gauges() -> list[Gauge]:
     return found
 
 
+def enter_loop() -> None:
+    """Called now and then from where requests are answered, for instruments that watch the event loop there."""
+    for name, instrument in list(_found.items()):
+        if _states.get(name) == "on":
+            attempt(f"instrument {name}", instrument.enter_loop, None)
+
+
 def families() -> list[Family]:
     """The gauges as metric families."""
     made: dict[str, Family] = {}

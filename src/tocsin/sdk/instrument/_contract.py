@@ -73,6 +73,9 @@ class Instrument:
     def switch_off(self) -> None:
         self.patches.undo()
 
+    def enter_loop(self) -> None:
+        """Called now and then from where requests are answered."""
+
     def gauges(self) -> Iterable[Gauge]:
         """What there is to tell right now; asked once a second and at each scrape."""
         return ()
