@@ -21,18 +21,19 @@ _VALUE = re.compile(
     r"|(?=.*\d)[\w~+-]{16,}"
     r"|.{40,}"
 )
+_ADDRESS = re.compile(r"[^\s:/|,;]+@[^\s:/|,;]+")
 # `v2`, `oauth2`: a digit at the end of a short word names a version.
 _VERSION = re.compile(r"[A-Za-z_-]{1,12}\d")
 
 
 def shape(text: str, value: str) -> str:
     """The text with `value` in the place of what differs between equals."""
-    parts = _SEPARATORS.split(text[:_CHARACTERS])
+    parts = _SEPARATORS.split(_ADDRESS.sub(lambda _: value, text[:_CHARACTERS]))
     return "".join(part if number % 2 else _shape_of(part, value) for number, part in enumerate(parts))
 
 
 def _shape_of(part: str, value: str) -> str:
-    if not part or (part.isalpha() and len(part) < 40) or _VERSION.fullmatch(part):
+    if not part or part == value or (part.isalpha() and len(part) < 40) or _VERSION.fullmatch(part):
         return part
     return value if _VALUE.fullmatch(part) else _DIGITS.sub(value, part)
 
