@@ -14,7 +14,6 @@ import tocsin
 from tocsin.testing import Capture, CapturedSpan, capture_spans
 
 redis = pytest.importorskip("redis")
-import redis.asyncio  # noqa: E402
 
 ACME, GLOBEX = {"X-Tenant-ID": "acme"}, {"X-Tenant-ID": "globex"}
 

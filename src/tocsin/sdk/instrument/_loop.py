@@ -21,6 +21,7 @@ _SLOW_TICKS = 10
 _STACK_LINES = 12
 _LINES = 50
 _OTHER = "other"
+_ASLEEP = ("/selectors.py", "/asyncio/base_events.py", "/asyncio/runners.py", "/uvloop/__init__.py")
 
 
 class LoopWatch:
@@ -124,9 +125,8 @@ class LoopWatch:
 
 
 def _is_waiting(frame: FrameType) -> bool:
-    """Whether the loop is asleep in its selector: innermost frame there, or no frame of uvloop's but its own."""
-    path = frame.f_code.co_filename
-    return path.endswith("selectors.py") or frame.f_code.co_name in ("run_forever", "_run_once", "run_until_complete")
+    """Whether the loop is asleep: in its selector, or, when it is not written in Python, where that was entered."""
+    return frame.f_code.co_filename.replace("\\", "/").endswith(_ASLEEP)
 
 
 def _exchange_of(frame: FrameType | None) -> Any:
