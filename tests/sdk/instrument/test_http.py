@@ -246,7 +246,7 @@ def test_endless_paths_and_hosts_are_bounded() -> None:
 
 def test_a_client_that_is_left_out_is_untouched() -> None:
     httpx = pytest.importorskip("httpx")
-    before = httpx.Client._send_single_request
+    before = httpx.HTTPTransport.handle_request
     serve(lambda: 1, instruments="sqlalchemy")
-    assert httpx.Client._send_single_request is before
+    assert httpx.HTTPTransport.handle_request is before
     assert instrument.states()["httpx"] == "off: left out in the settings"

@@ -29,13 +29,14 @@ class Instrument(_contract.Instrument):
     def switch_on(self, settings: Settings) -> None:
         library = sys.modules[self.modules[0]]
         self._client = Client()
-        self.patches.wrap(library.Client, "_send_single_request", self._watch)
-        self.patches.wrap(library.AsyncClient, "_send_single_request", self._watch_async)
+        # Transports to the network alone: a test client calls the app in its own process.
+        self.patches.wrap(library.HTTPTransport, "handle_request", self._watch)
+        self.patches.wrap(library.AsyncHTTPTransport, "handle_async_request", self._watch_async)
 
     def _watch(self, original: Callable[..., Any]) -> Callable[..., Any]:
         begin, end = self._client.begin, self._client.end
 
-        def _send_single_request(self: Any, request: Any) -> Any:
+        def handle_request(self: Any, request: Any) -> Any:
             headers = request.headers
             sent = begin("traceparent" in headers, headers.__setitem__)
             if sent is not None and "trace" not in request.extensions:
@@ -48,12 +49,12 @@ class Instrument(_contract.Instrument):
             end(sent, request.method, _url(request), response.status_code, None)
             return response
 
-        return _send_single_request
+        return handle_request
 
     def _watch_async(self, original: Callable[..., Any]) -> Callable[..., Any]:
         begin, end = self._client.begin, self._client.end
 
-        async def _send_single_request(self: Any, request: Any) -> Any:
+        async def handle_async_request(self: Any, request: Any) -> Any:
             headers = request.headers
             sent = begin("traceparent" in headers, headers.__setitem__)
             if sent is not None and "trace" not in request.extensions:
@@ -66,7 +67,7 @@ class Instrument(_contract.Instrument):
             end(sent, request.method, _url(request), response.status_code, None)
             return response
 
-        return _send_single_request
+        return handle_async_request
 
 
 def _url(request: Any) -> tuple[str, str, int | None, str]:
