@@ -45,12 +45,14 @@ def own_line() -> Line | None:
     return found
 
 
-def line_of(frame: FrameType | None) -> Line | None:
-    """The innermost own line at or above a frame."""
+def line_of(frame: FrameType | None, until: tuple[str, ...] = ()) -> Line | None:
+    """The innermost own line at or above a frame, below any of a file that ends in one of `until`."""
     for _ in range(_FRAMES):
         if frame is None:
             return None
         path = frame.f_code.co_filename
+        if until and path.endswith(until):
+            return None
         own = _is_own.get(path)
         if own is None:
             own = _judge(path)

@@ -95,8 +95,8 @@ class Calls:
         self.counted: dict[Operation, int] = {}
         # Beyond KEPT_OF_ONE: count and nanoseconds.
         self.folded: dict[Operation, list[int]] = {}
-        # Where repeated and slow operations are called from.
-        self.lines: dict[Operation, Line] = {}
+        # Where repeated operations are called from; None when no code of the app is on the stack.
+        self.lines: dict[Operation, Line | None] = {}
 
 
 _is_ours: dict[type, bool] = {}

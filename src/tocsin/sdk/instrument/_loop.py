@@ -114,12 +114,13 @@ class LoopWatch:
         frame = sys._current_frames().get(self._thread_id)
         if frame is None or _is_waiting(frame):
             return  # the machine was busy, not the loop
-        line, exchange = line_of(frame), _exchange_of(frame)
-        where = str(line) if line is not None else _OTHER
+        # What is beyond the loop's own frames has started it, and keeps nobody waiting.
+        line = line_of(frame, until=_ASLEEP) or Line(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+        exchange, where = _exchange_of(frame), str(line)
         self.blocked[where if where in self.blocked or len(self.blocked) < _LINES else _OTHER] += 1
         if exchange is not None:
             facts = {"tocsin.blocked_ms": round(late_seconds * 1e3, 1), "code.stacktrace": _stack(frame)}
-            facts.update(line.attributes() if line is not None else {})
+            facts.update(line.attributes())
             exchange.add_event("tocsin.event_loop_blocked", facts)
             exchange.set_attribute("tocsin.blocking.line", where)
 

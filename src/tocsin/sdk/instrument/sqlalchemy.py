@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter_ns
 from typing import Any
 
-from tocsin.sdk.caller import own_line
+from tocsin.sdk.caller import Line, own_line
 from tocsin.sdk.calls import Kind, Operation, current_span, note
 from tocsin.sdk.errors import qualified_name
 from tocsin.sdk.guard import guarded_hook
@@ -243,11 +243,8 @@ def _noted(settings: Settings, explainer: Explainer | None) -> Callable[..., Non
             noted_rare(source, operation, cursor, statement, parameters, began_ns, ended_ns, error, span)
             return
         group = note(operation, began_ns, ended_ns, span, "", cursor.rowcount)
-        if group is not None and len(group) == repeated:
-            root: Any = span.root  # type: ignore[union-attr]  # there is a group: there is a span
-            line = own_line()
-            if line is not None and root.calls is not None:
-                root.calls.lines.setdefault(operation, line)
+        if group is not None and len(group) >= repeated > 0:
+            _remember_line(span, operation, None)
 
     def noted_rare(
         source: Source, operation: Operation, cursor: Any, statement: str, parameters: Any,
@@ -262,7 +259,9 @@ def _noted(settings: Settings, explainer: Explainer | None) -> Callable[..., Non
             if span is not None:
                 _name_slow(span.root, operation, line, (ended_ns - began_ns) / 1e6)
         name = qualified_name(error) if error is not None else ""
-        note(operation, began_ns, ended_ns, span, name, -1 if name else cursor.rowcount, facts=facts)
+        group = note(operation, began_ns, ended_ns, span, name, -1 if name else cursor.rowcount, facts=facts)
+        if group is not None and len(group) >= repeated > 0:
+            _remember_line(span, operation, line)
         engine = source.engine()
         if is_slow and not name and explainer is not None and engine is not None:
             explainer.explain(engine, operation, statement, parameters)
@@ -270,7 +269,14 @@ def _noted(settings: Settings, explainer: Explainer | None) -> Callable[..., Non
     return noted
 
 
-def _name_slow(root: RecordingSpan, operation: Operation, line: Any, spent_ms: float) -> None:
+def _remember_line(span: Any, operation: Operation, line: Line | None) -> None:
+    """Notes, once in a trace, where an operation is repeated from."""
+    calls = span.root.calls
+    if calls is not None and operation not in calls.lines:
+        calls.lines[operation] = line or own_line()
+
+
+def _name_slow(root: RecordingSpan, operation: Operation, line: Line | None, spent_ms: float) -> None:
     """Puts the slowest statement on the request."""
     if spent_ms > (root.attributes or {}).get("tocsin.slow_query.duration_ms", 0.0):
         root.set_attribute("tocsin.slow_query.duration_ms", round(spent_ms, 3))
