@@ -21,6 +21,9 @@ from tocsin.sdk.settings import Settings
 EVERY = {"aiohttp", "httpx", "httpx2", "redis", "runtime", "sqlalchemy", "urllib3"}
 
 
+HTTPX = "off: the app has not imported httpx and httpcore"
+
+
 def in_a_fresh_process(code: str, *path: Path) -> str:
     """What the code prints; it starts with nothing imported."""
     script = textwrap.dedent(code)
@@ -65,13 +68,15 @@ def test_instrumenting_imports_no_library_and_hooks_on_import() -> None:
         from sqlalchemy.engine.default import DefaultDialect
         print(hasattr(DefaultDialect.do_execute, "__wrapped__"))
         import redis, httpx, aiohttp, requests
+        print(instrument.states()["httpx"])
+        httpx.Client()
         print(all(state == "on" for name, state in instrument.states().items() if name != "httpx2"))
     """)
-    assert told.splitlines() == ["[]", "off: the app has not imported sqlalchemy", "on", "True", "True"]
+    assert told.splitlines() == ["[]", "off: the app has not imported sqlalchemy", "on", "True", HTTPX, "True"]
 
 
 def test_a_library_that_is_too_old_or_not_itself_leaves_the_app_alone(tmp_path: Path) -> None:
-    (tmp_path / "httpx.py").write_text("class HTTPTransport: pass\n")
+    (tmp_path / "httpx.py").write_text("import httpcore\nclass HTTPTransport: pass\n")
     (tmp_path / "redis").mkdir()
     (tmp_path / "redis" / "__init__.py").write_text("raise ImportError('half installed')\n")
     told = in_a_fresh_process(
@@ -122,6 +127,7 @@ def test_opentelemetrys_own_package_is_left_the_field() -> None:
         import httpx, tocsin
         from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
         HTTPXClientInstrumentor().instrument()
+        httpx.Client()
         from tocsin.sdk import instrument
         tocsin.instrument(lambda scope, receive, send: None, endpoint="http://127.0.0.1:9")
         print(instrument.states()["httpx"])

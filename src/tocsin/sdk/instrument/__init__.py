@@ -107,8 +107,8 @@ def _switch_all_on(settings: Settings) -> None:
         elif importlib.util.find_spec(instrument.modules[0].partition(".")[0]) is None:
             _states[name] = f"off: {instrument.modules[0].partition('.')[0]} is not installed"
         else:
-            _states[name] = f"off: the app has not imported {instrument.modules[0]}"
             missing = [module for module in instrument.modules if module not in sys.modules]
+            _states[name] = f"off: the app has not imported {' and '.join(missing)}"
             _watch.wait(missing, partial(_switch_one_on, name, instrument, settings))
 
 
@@ -178,7 +178,7 @@ class _ImportWatch(MetaPathFinder):
             ready = []
             for entry in list(self._waiting):
                 entry[0].discard(name)
-                if all(module in sys.modules for module in entry[0]):
+                if not entry[0]:
                     self._waiting.remove(entry)
                     ready.append(entry[1])
             if not self._waiting and self in sys.meta_path:

@@ -1,4 +1,4 @@
-"""httpx: every request of its clients, redirects one by one, with what connecting took where it tells."""
+"""httpx: every request of its clients, redirects one by one, with what connecting took."""
 
 from __future__ import annotations
 
@@ -12,18 +12,15 @@ from tocsin.sdk.instrument import _contract
 from tocsin.sdk.instrument._http import Client, Sent
 from tocsin.sdk.settings import Settings
 
-# Parts of a request, by the word that httpcore's trace has for them.
-_PARTS = {
-    "connect_tcp": "tocsin.http.connect_ms",
-    "start_tls": "tocsin.http.tls_ms",
-    "receive_response_headers": "tocsin.http.first_byte_ms",
-}
+# Where a request on its way is found again by whoever opens a connection for it.
+_KEY = "tocsin"
 
 
 class Instrument(_contract.Instrument):
     """Requests as spans and numbers, and the trace handed on."""
 
-    modules = ("httpx",)
+    # httpx imports httpcore with its first client.
+    modules = ("httpx", "httpcore")
     contrib = "opentelemetry.instrumentation.httpx"
 
     def switch_on(self, settings: Settings) -> None:
@@ -32,6 +29,12 @@ class Instrument(_contract.Instrument):
         # Transports to the network alone: a test client calls the app in its own process.
         self.patches.wrap(library.HTTPTransport, "handle_request", self._watch)
         self.patches.wrap(library.AsyncHTTPTransport, "handle_async_request", self._watch_async)
+        core = sys.modules[self.modules[1]]
+        # Only new connections pass there, so that those kept alive pay nothing; its trace extension costs each 25 µs.
+        if hasattr(getattr(core, "HTTPConnection", None), "_connect"):
+            self.patches.wrap(core.HTTPConnection, "_connect", _watch_connect)
+        if hasattr(getattr(core, "AsyncHTTPConnection", None), "_connect"):
+            self.patches.wrap(core.AsyncHTTPConnection, "_connect", _watch_async_connect)
 
     def _watch(self, original: Callable[..., Any]) -> Callable[..., Any]:
         begin, end = self._client.begin, self._client.end
@@ -39,8 +42,7 @@ class Instrument(_contract.Instrument):
         def handle_request(self: Any, request: Any) -> Any:
             headers = request.headers
             sent = begin("traceparent" in headers, headers.__setitem__)
-            if sent is not None and "trace" not in request.extensions:
-                request.extensions["trace"] = _part_timer(sent)
+            request.extensions[_KEY] = sent
             try:
                 response = original(self, request)
             except BaseException as error:
@@ -57,8 +59,7 @@ class Instrument(_contract.Instrument):
         async def handle_async_request(self: Any, request: Any) -> Any:
             headers = request.headers
             sent = begin("traceparent" in headers, headers.__setitem__)
-            if sent is not None and "trace" not in request.extensions:
-                request.extensions["trace"] = _async_part_timer(sent)
+            request.extensions[_KEY] = sent
             try:
                 response = await original(self, request)
             except BaseException as error:
@@ -75,26 +76,28 @@ def _url(request: Any) -> tuple[str, str, int | None, str]:
     return url.scheme, url.host, url.port, url.path
 
 
-def _part_timer(sent: Sent) -> Callable[[str, Any], None]:
-    began: dict[str, int] = {}
-
-    @guarded_hook
-    def trace(event: str, _info: Any) -> None:
-        part, _, state = event.rpartition(".")
-        name = _PARTS.get(part.rpartition(".")[2])
-        if name is not None:
-            if state == "started":
-                began[name] = perf_counter_ns()
-            elif state == "complete" and name in began:
-                sent.timings[name] = round((perf_counter_ns() - began[name]) / 1e6, 3)
-
-    return trace
+@guarded_hook
+def _connected(request: Any, began_ns: int) -> None:
+    sent: Sent | None = request.extensions.get(_KEY)
+    if sent is not None:
+        sent.timings["tocsin.http.connect_ms"] = round((perf_counter_ns() - began_ns) / 1e6, 3)
 
 
-def _async_part_timer(sent: Sent) -> Callable[[str, Any], Any]:
-    trace = _part_timer(sent)
+def _watch_connect(original: Callable[..., Any]) -> Callable[..., Any]:
+    def _connect(self: Any, request: Any) -> Any:
+        began_ns = perf_counter_ns()
+        stream = original(self, request)
+        _connected(request, began_ns)
+        return stream
 
-    async def trace_async(event: str, info: Any) -> None:
-        trace(event, info)
+    return _connect
 
-    return trace_async
+
+def _watch_async_connect(original: Callable[..., Any]) -> Callable[..., Any]:
+    async def _connect(self: Any, request: Any) -> Any:
+        began_ns = perf_counter_ns()
+        stream = await original(self, request)
+        _connected(request, began_ns)
+        return stream
+
+    return _connect

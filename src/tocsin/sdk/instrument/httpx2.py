@@ -8,5 +8,5 @@ from tocsin.sdk.instrument import httpx
 class Instrument(httpx.Instrument):
     """Requests as spans and numbers, and the trace handed on."""
 
-    modules = ("httpx2",)
+    modules = ("httpx2", "httpcore2")
     contrib = "opentelemetry.instrumentation.httpx2"
