@@ -5,8 +5,9 @@
 Every candidate has a process of its own, in which its instrument is switched on and off in turns, below the same
 request span. `on the path` is what the caller waits for: of the requests of a pass, ten calls each, the lower quartile
 (the machine is shared), on less off, and the median over the passes. `CPU` adds what comes later, spans made, encoded
-and sent to a sink in another process; it is the whole process's, all threads. Redis and the HTTP server are processes
-of their own.
+and sent to a sink in another process; it is the whole process's, all threads. `own meter` is what the SDK reports of
+itself in the running product: the path without the way into the hook and out of it. Redis and the HTTP server are
+processes of their own.
 """
 
 from __future__ import annotations
@@ -74,6 +75,16 @@ INSTRUMENTS = {"query": "sqlalchemy", "command": "redis", "call": "httpx"}
 
 
 # -- who watches
+
+
+def own_figure() -> float:
+    """What Tocsin's own meter, in the running product, says of a call in µs; 0 without it."""
+    if "tocsin.sdk.agent" not in sys.modules:
+        return 0.0
+    from tocsin.sdk.agent import current_agent
+
+    agent = current_agent()
+    return agent.meter.costs().get("calls", 0.0) / CALLS_A_REQUEST * 1e6 if agent is not None else 0.0
 
 
 def with_tocsin(kind: str, app: Any, endpoint: str, _engine: Any) -> tuple[Any, Switch, Work]:
@@ -179,6 +190,7 @@ async def measure(candidate: str, kind: str, ports: dict[str, int], passes: int,
             switch(False)
     median = statistics.median
     return {
+        "own": own_figure(),
         "bare": median(path_us[False]),
         "path": median(a - b for a, b in zip(path_us[True], path_us[False], strict=True)),
         "cpu": median(a - b for a, b in zip(cpu_us[True], cpu_us[False], strict=True)),
@@ -225,7 +237,7 @@ def report(kind: str, ports: dict[str, int], quick: bool) -> None:
     for part in ("path", "cpu"):
         ratio = theirs[part] / ours[part] if ours[part] > 0 else float("nan")
         print(f" {ours[part]:9.2f} {theirs[part]:13.2f} {ratio:7.1f}", end="")
-    print(flush=True)
+    print(f" {ours['own']:10.2f}", flush=True)
 
 
 def main() -> None:
@@ -249,7 +261,7 @@ def main() -> None:
             stack.callback(server.terminate)
         for port in ports.values():
             wait_for(port)
-        print(f"{'':27} {'bare µs':>8} {'added µs on the path':^31} {'added µs of CPU':^31}")
+        print(f"{'':27} {'bare µs':>8} {'added µs on the path':^31} {'added µs of CPU':^31} {'own meter':>10}")
         head = f"{'tocsin':>9} {'opentelemetry':>13} {'ratio':>7}"
         print(f"{'':27} {'a call':>8} {head} {head}")
         for kind in (options.only,) if options.only else NAMES:

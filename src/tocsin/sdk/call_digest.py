@@ -10,9 +10,10 @@ from math import floor, log2
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from tocsin.sdk.calls import Call, Calls, Operation, tenant_of
+from tocsin.sdk.calls import Calls, Operation, tenant_of
 from tocsin.sdk.encode import AttributeCache, delimited
 from tocsin.sdk.encode import text as utf8
+from tocsin.sdk.encode_requests import END, START, pack_times
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.propagation import new_span_id
 from tocsin.sdk.red import OTHER, SCALE
@@ -65,7 +66,7 @@ class CallTable:
     def record(self, operation: Operation, tenant: str, calls: Iterable[Any]) -> None:
         with self._lock:
             for call in calls:
-                self._record(operation, tenant, Call(*call))
+                self._record(operation, tenant, call)
 
     def collect(self) -> tuple[int, CallRows]:
         """(since when, rows); the rows begin anew."""
@@ -78,23 +79,24 @@ class CallTable:
         with self._lock:
             return list(self.lookups.items())
 
-    def _record(self, operation: Operation, tenant: str, call: Call) -> None:
+    def _record(self, operation: Operation, tenant: str, call: Any) -> None:
+        began_ns, ended_ns, _, error, amount, of, _, _ = call
         self.total += 1
-        key = (operation, tenant, call.error)
+        key = (operation, tenant, error)
         row = self.rows.get(key)
         if row is None:
             if len(self.rows) >= _ROWS:
                 self.folded += 1
                 key = (operation, OTHER, "")
             row = self.rows.setdefault(key, CallRow())
-        seconds = (call.ended_ns - call.began_ns) * 1e-9
+        seconds = (ended_ns - began_ns) * 1e-9
         index = floor(log2(seconds if seconds > 1e-9 else 1e-9) * (1 << SCALE))
         row.buckets[index] = row.buckets.get(index, 0) + 1
         row.seconds += seconds
-        if call.amount >= 0:
-            row.amount += call.amount
+        if amount >= 0:
+            row.amount += amount
             if operation.cache:
-                self._count_lookup(operation.cache, tenant, call.amount, call.of - call.amount)
+                self._count_lookup(operation.cache, tenant, amount, of - amount)
 
     def _count_lookup(self, cache: str, tenant: str, hits: int, misses: int) -> None:
         for name, number in (("cache_hits_total", hits), ("cache_misses_total", misses)):
@@ -169,36 +171,34 @@ class CallDigest:
             if least_ns:
                 group = [call for call in group if call[1] - call[0] >= least_ns or call[3]]
             for call in group[: max(room, 0)]:
-                agent.exporter.put(self._encode(root, operation, Call(*call), offset_ns, line))
+                agent.exporter.put(self._encode(root, operation, call, offset_ns, line))
             dropped += len(group) - max(0, min(room, len(group)))
             room -= len(group)
         if dropped:
             agent.exporter.dropped["traces", "shed" if agent.sheds_children else "trace_limit"] += dropped
 
-    def _encode(
-        self, root: RecordingSpan, operation: Operation, call: Call, offset_ns: int, line: Line | None
-    ) -> bytes:
-        """The content of a Span message."""
-        extra: dict[str, Any] = {"tocsin.tenant": root.tenant} if root.tenant else {}
-        if call.amount >= 0 and operation.kind.amount:
-            extra[operation.kind.amount] = call.amount
-        if call.error:
-            extra["error.type"] = call.error
-        if call.facts:
-            extra.update(call.facts)
-        if operation.notes and call.ended_ns - call.began_ns >= self._slow_ns:
-            extra.update(operation.notes)
-        if line is not None:
-            extra.update(line.attributes())
-        return b"".join((
-            b"\x0a\x10", root.trace_id, b"\x12\x08", call.span_id or new_span_id(),
-            b"\x22\x08", (call.parent or root).span_id,
-            b"\x39", (call.began_ns + offset_ns).to_bytes(8, "little"),
-            b"\x41", (call.ended_ns + offset_ns).to_bytes(8, "little"),
+    def _encode(self, root: RecordingSpan, operation: Operation, call: Any, offset_ns: int, line: Line | None) -> bytes:
+        """The content of a Span message. Every call of a kept trace passes here."""
+        began_ns, ended_ns, parent, error, amount, _, facts, span_id = call
+        encode = self._attributes.encode
+        parts = [
+            b"\x0a\x10", root.trace_id, b"\x12\x08", span_id or new_span_id(), b"\x22\x08", (parent or root).span_id,
+            pack_times(START, began_ns + offset_ns, END, ended_ns + offset_ns),
             operation.encoded or self._encode_shared(operation),
-            self._attributes.encode_all(extra),
-            _FAILED if call.error else b"",
-        ))  # fmt: skip
+        ]  # fmt: skip
+        if root.tenant:
+            parts.append(encode("tocsin.tenant", root.tenant))
+        if amount >= 0 and operation.kind.amount:
+            parts.append(encode(operation.kind.amount, amount))
+        if error:
+            parts += (encode("error.type", error), _FAILED)
+        if facts:
+            parts.append(self._attributes.encode_all(facts))
+        if line is not None and not (facts and "code.line.number" in facts):
+            parts.append(self._attributes.encode_all(line.attributes()))
+        if operation.notes and ended_ns - began_ns >= self._slow_ns:
+            parts.append(self._attributes.encode_all(operation.notes))
+        return b"".join(parts)
 
     def _encode_shared(self, operation: Operation) -> bytes:
         head = delimited(b"\x2a", utf8(operation.name)) + b"\x30" + bytes((CLIENT,))

@@ -143,9 +143,13 @@ def note(
         group = calls.groups.setdefault(operation, [])
     if len(group) < KEPT_OF_ONE:
         group.append(call)
-        return group
-    _fold(root, calls, operation, Call(*call))
-    return None
+    else:
+        _fold(root, calls, operation, Call(*call))
+        group = None
+    if root.is_metered:
+        # Since the call ended nothing has happened but its hook.
+        root.calls_ns += perf_counter_ns() - ended_ns  # type: ignore[attr-defined]  # metered ones have it
+    return group
 
 
 def tenant_of(root: RecordingSpan) -> str:

@@ -97,6 +97,8 @@ class RecordingSpan(trace.Span):
     links: Sequence[trace.Link] | None = None
     # What a root's trace has called, see calls.py; most have called nothing.
     calls: Calls | None = None
+    # One request in some adds up what noting its calls costs.
+    is_metered = False
     # The instrumentation scope: (name, version); None for request spans, which are our own.
     library: tuple[str, str] | None = None
     # None for roots: a reference to itself would leave every span to the garbage collector.

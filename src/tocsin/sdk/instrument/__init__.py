@@ -183,8 +183,9 @@ class _ImportWatch(MetaPathFinder):
                     ready.append(entry[1])
             if not self._waiting and self in sys.meta_path:
                 sys.meta_path.remove(self)
-            for then in ready:
-                then()
+        # Without the lock: these import, and another thread that imports may wait for it.
+        for then in ready:
+            then()
 
 
 _watch = _ImportWatch()
