@@ -214,6 +214,38 @@ def test_a_failing_statement_is_an_error_with_its_line_and_passes_on(engine: Eng
     assert 'error_type="sqlite3.IntegrityError",operation="INSERT",table="customers",tenant="acme"} 1' in shown
 
 
+def test_beside_an_opentelemetry_sdk_of_the_app_queries_hang_below_our_request(engine: Engine) -> None:
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+
+    theirs = TracerProvider()
+    trace.set_tracer_provider(theirs)
+
+    def handler() -> None:
+        with theirs.get_tracer("app").start_as_current_span("inner"), engine.connect() as connection:
+            connection.execute(select(Customer.id))
+
+    client = serve(product(), handler)
+    with capture_spans() as captured:
+        client.get("/work", headers=ACME)
+        [query] = queries(captured)
+    assert (query.parent, query.tenant) == ("GET /work", "acme")
+
+
+def test_one_request_in_some_measures_what_noting_its_queries_costs(engine: Engine) -> None:
+    def handler() -> None:
+        with engine.connect() as connection:
+            for _ in range(5):
+                connection.execute(select(Customer.id))
+
+    client = serve(product(), handler)
+    for _ in range(64):
+        client.get("/work")
+    agent = current_agent()
+    assert agent is not None
+    assert 0 < agent.meter.costs()["calls"] < 1e-3
+
+
 def test_executemany_is_one_query(engine: Engine) -> None:
     def handler() -> None:
         with engine.begin() as connection:
