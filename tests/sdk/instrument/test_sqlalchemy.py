@@ -17,6 +17,10 @@ from sqlalchemy.exc import IntegrityError, OperationalError, TimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Session, relationship
 from sqlalchemy.pool import QueuePool
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 import tocsin
 from sdk.receiver import eventually
@@ -221,11 +225,14 @@ def test_beside_an_opentelemetry_sdk_of_the_app_queries_hang_below_our_request(e
     theirs = TracerProvider()
     trace.set_tracer_provider(theirs)
 
-    def handler() -> None:
+    def handler(_request: Request) -> Response:
         with theirs.get_tracer("app").start_as_current_span("inner"), engine.connect() as connection:
             connection.execute(select(Customer.id))
+        return Response()
 
-    client = serve(product(), handler)
+    # Starlette, because FastAPI would record the request itself, with their SDK.
+    app = tocsin.instrument(Starlette(routes=[Route("/work", handler)]), tenant="header:X-Tenant-ID")
+    client = TestClient(app)
     with capture_spans() as captured:
         client.get("/work", headers=ACME)
         [query] = queries(captured)

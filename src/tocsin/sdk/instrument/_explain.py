@@ -99,7 +99,8 @@ async def _spawned(spawn: Any, engine: Any, statement: str, parameters: Any) -> 
 
 def _rows(engine: Any, statement: str, parameters: Any) -> list[Any]:
     """What EXPLAIN answers, on a fresh connection made the way the engine makes its own."""
-    before, explain = _WAYS[engine.dialect.name]
+    is_mariadb = getattr(engine.dialect, "is_mariadb", False)  # also behind a `mysql://` address
+    before, explain = _WAYS["mariadb" if is_mariadb else engine.dialect.name]
     pool = engine.pool.recreate()
     pool.__dict__["_tocsin_ignored"] = True
     connection = pool.connect()
