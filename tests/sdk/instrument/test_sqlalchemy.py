@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -511,6 +513,22 @@ def test_a_request_that_gets_no_connection_names_who_holds_them(sqlite_url: str)
     engine.dispose()
 
 
+def test_a_pool_without_an_engine_is_watched_alike(tmp_path: Path) -> None:
+    pool = QueuePool(lambda: sqlite3.connect(tmp_path / "plain.db", check_same_thread=False), pool_size=2)
+
+    def handler() -> None:
+        connection = pool.connect()
+        connection.cursor().execute("SELECT 1")
+        connection.close()
+
+    client = serve(product(), handler)
+    client.get("/work", headers=ACME)
+    shown = client.get("/metrics").text
+    assert 'database_connection_checkouts_total{pool="default",tenant="acme"} 1' in shown
+    assert 'database_connection_pool_size{pool="default",state="idle"} 1' in shown
+    pool.dispose()
+
+
 def test_a_wait_for_a_connection_is_a_span(sqlite_url: str) -> None:
     engine = create_engine(sqlite_url, pool_size=1, max_overflow=0, poolclass=QueuePool)
     holder = engine.connect()
@@ -551,6 +569,21 @@ def test_it_is_left_out_when_the_settings_say_so(engine: Engine) -> None:
         client.get("/work")
         assert queries(captured) == []
     assert instrument.states()["sqlalchemy"] == "off: left out in the settings"
+
+
+def test_an_engine_can_be_left_out(sqlite_url: str, engine: Engine) -> None:
+    private = create_engine(sqlite_url, execution_options={"tocsin": False})
+
+    def handler() -> None:
+        with private.connect() as connection:
+            connection.execute(select(Customer.id))
+
+    client = serve(product(), handler)
+    with capture_spans() as captured:
+        client.get("/work")
+        assert queries(captured) == []
+    assert "database_queries_total{" not in client.get("/metrics").text
+    private.dispose()
 
 
 def test_a_fault_of_ours_never_reaches_the_app(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

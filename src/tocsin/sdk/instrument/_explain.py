@@ -16,6 +16,7 @@ from typing import Any
 
 from tocsin.sdk.calls import Operation
 from tocsin.sdk.guard import guarded
+from tocsin.sdk.instrument._pool import IGNORED
 from tocsin.sdk.sql import without_literals
 
 # Between two EXPLAINs of this process, whatever the statements.
@@ -102,7 +103,7 @@ def _rows(engine: Any, statement: str, parameters: Any) -> list[Any]:
     is_mariadb = getattr(engine.dialect, "is_mariadb", False)  # also behind a `mysql://` address
     before, explain = _WAYS["mariadb" if is_mariadb else engine.dialect.name]
     pool = engine.pool.recreate()
-    pool.__dict__["_tocsin_ignored"] = True
+    pool.__dict__[IGNORED] = True
     connection = pool.connect()
     try:
         cursor = connection.cursor()

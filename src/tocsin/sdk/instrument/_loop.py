@@ -31,6 +31,7 @@ class LoopWatch:
         self._loop = weakref.ref(loop)
         self._limit_seconds = limit_seconds
         self._thread_id = threading.get_ident()
+        self._thread: threading.Thread | None = None
         self._due = perf_counter() + _TICK_SECONDS
         self._ticks = 0
         # The tick that the thread has already looked at.
@@ -40,8 +41,8 @@ class LoopWatch:
         self.blocked: Counter[str] = Counter()
         self.tasks = 0
         self._limiter: Any = None
-        loop.call_later(_TICK_SECONDS, self._tick)
-        threading.Thread(target=self._watch, name="tocsin-loop-watch", daemon=True).start()
+        # Nothing more for now: a request may be waiting for us.
+        loop.call_soon(self._begin)
 
     @property
     def is_over(self) -> bool:
@@ -73,6 +74,13 @@ class LoopWatch:
         }
 
     # -- in the loop
+
+    @guarded_step
+    def _begin(self) -> None:
+        self._thread = threading.Thread(target=self._watch, name="tocsin-loop-watch", daemon=True)
+        self._thread.start()
+        self._due = perf_counter()
+        self._tick()
 
     @guarded_step
     def _tick(self) -> None:

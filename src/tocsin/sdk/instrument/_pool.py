@@ -19,6 +19,8 @@ from tocsin.sdk.spans import RecordingSpan
 # Waits shorter than this are counted and make no span.
 _SHORT_NS = 1_000_000
 _SHOWN_HOLDERS = 10
+# Set on pools and dialects that are not to be watched.
+IGNORED = "_tocsin_ignored"
 
 _WAIT = Kind(
     "db.client.connection.wait_time",
@@ -130,7 +132,7 @@ class PoolWatch:
         return _return_conn
 
     def _taken(self, pool: Any, connection: Any, began_ns: int) -> None:
-        if "_tocsin_ignored" in pool.__dict__:
+        if IGNORED in pool.__dict__ or hasattr(pool._dialect, IGNORED):
             return
         now_ns, span = perf_counter_ns(), current_span()
         if pool not in self._pools:
@@ -143,7 +145,7 @@ class PoolWatch:
 
     def _failed(self, pool: Any, began_ns: int, error: Exception) -> None:
         """Nobody gave a connection back in time, or the database refused one. The former is the holders' fault."""
-        if "_tocsin_ignored" in pool.__dict__:
+        if IGNORED in pool.__dict__ or hasattr(pool._dialect, IGNORED):
             return
         span = current_span()
         note(self._operation(self._name(pool)), began_ns, perf_counter_ns(), span, qualified_name(error))

@@ -194,7 +194,8 @@ def _noted(slow_ns: float) -> Callable[..., None]:
         if error is not None or ended_ns - began_ns >= slow_ns:
             line = own_line()
             facts.update(line.attributes() if line is not None else {})
-            facts["tocsin.slow"] = ended_ns - began_ns >= slow_ns
+            if ended_ns - began_ns >= slow_ns:
+                facts["tocsin.slow"] = True
         name = qualified_name(error) if error is not None else ""
         note(operation, began_ns, ended_ns, current_span(), name, hits, of, facts)
 

@@ -17,7 +17,7 @@ from tocsin.sdk.errors import qualified_name
 from tocsin.sdk.guard import guarded_hook
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.instrument._explain import Explainer
-from tocsin.sdk.instrument._pool import PoolWatch
+from tocsin.sdk.instrument._pool import IGNORED, PoolWatch
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.spans import RecordingSpan
 from tocsin.sdk.sql import fingerprint
@@ -102,9 +102,12 @@ class Source:
 
 
 def source_of(dialect: Any, engine: Any) -> Source | None:
-    """What is known of the database of a dialect; an engine has one of its own."""
-    source: Source | None = dialect.__dict__.get("_tocsin_source")
-    if source is None and engine is not None:
+    """What is known of the database of a dialect; an engine has one of its own. None for engines left out."""
+    source: Source | None = getattr(dialect, "_tocsin_source", None)
+    if source is None and engine is not None and IGNORED not in dialect.__dict__:
+        if engine.get_execution_options().get("tocsin") is False:
+            dialect.__dict__[IGNORED] = True
+            return None
         source = dialect.__dict__["_tocsin_source"] = Source(engine)
     return source
 
