@@ -571,6 +571,16 @@ def test_it_is_left_out_when_the_settings_say_so(engine: Engine) -> None:
     assert instrument.states()["sqlalchemy"] == "off: left out in the settings"
 
 
+def test_an_engine_is_made_with_every_argument_that_it_takes(sqlite_url: str) -> None:
+    product()
+    engine = create_engine(
+        sqlite_url, echo=False, hide_parameters=True, execution_options={"own": 1}, logging_name="shop", pool_size=3,
+        query_cache_size=10, pool_pre_ping=True, future=True,
+    )  # fmt: skip
+    assert engine.hide_parameters
+    assert engine.get_execution_options()["own"] == 1
+
+
 def test_an_engine_can_be_left_out(sqlite_url: str, engine: Engine) -> None:
     private = create_engine(sqlite_url, execution_options={"tocsin": False})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -38,8 +39,9 @@ class Patches:
         if any(owner is known and name == what for known, what, *_ in self._done):
             return
         ours = make(original)
-        ours.__wrapped__ = original
-        self._done.append((owner, name, original, ours, name in vars(owner)))
+        # The signature, too: some libraries look at those of their own methods.
+        functools.update_wrapper(ours.__func__ if isinstance(ours, classmethod) else ours, original)
+        self._done.append((owner, name, vars(owner).get(name), ours, name in vars(owner)))
         setattr(owner, name, ours)
 
     def undo(self) -> None:

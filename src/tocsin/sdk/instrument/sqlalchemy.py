@@ -132,7 +132,7 @@ class Instrument(_contract.Instrument):
         self.patches.wrap(DefaultDialect, "do_executemany", self._watch_many)
         for kind in _subclasses(DefaultDialect):
             self._watch_overrides(kind)
-        self.patches.wrap(Engine, "__init__", self._watch_init)
+        self.patches.wrap(DefaultDialect, "engine_created", self._watch_created)
         # Engines that were made before, which is usual: they refer to their class.
         for engine in gc.get_referrers(Engine):
             if isinstance(engine, Engine):
@@ -153,7 +153,9 @@ class Instrument(_contract.Instrument):
             if name in vars(kind):
                 self.patches.wrap(kind, name, watch)
 
-    def _watch_init(self, original: Callable[..., None]) -> Callable[..., None]:
+    def _watch_created(self, original: Callable[..., None]) -> Any:
+        """`create_engine` reads the signature of the engine's `__init__`, and tells the dialect when it is done."""
+
         @guarded_hook
         def prepare(engine: Any) -> None:
             source_of(engine.dialect, engine)
@@ -161,11 +163,11 @@ class Instrument(_contract.Instrument):
                 if any(base.__name__ == "DefaultDialect" for base in kind.__mro__[1:]):
                     self._watch_overrides(kind)
 
-        def __init__(engine: Any, *args: Any, **kwargs: Any) -> None:
-            original(engine, *args, **kwargs)
+        def engine_created(cls: Any, engine: Any) -> None:
+            original.__func__(cls, engine)  # type: ignore[attr-defined]  # a class method
             prepare(engine)
 
-        return __init__
+        return classmethod(engine_created)
 
     def _watch_execute(self, original: Any) -> Any:
         noted = self._noted
