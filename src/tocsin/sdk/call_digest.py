@@ -81,6 +81,10 @@ class CallTable:
 
     def _record(self, operation: Operation, tenant: str, call: Any) -> None:
         began_ns, ended_ns, _, error, amount, of, _, _ = call
+        if operation.cache and amount >= 0:
+            self._count_lookup(operation.cache, tenant, amount, of - amount)
+            if not operation.kind.metric:
+                return
         self.total += 1
         key = (operation, tenant, error)
         row = self.rows.get(key)
@@ -95,8 +99,6 @@ class CallTable:
         row.seconds += seconds
         if amount >= 0:
             row.amount += amount
-            if operation.cache:
-                self._count_lookup(operation.cache, tenant, amount, of - amount)
 
     def _count_lookup(self, cache: str, tenant: str, hits: int, misses: int) -> None:
         for name, number in (("cache_hits_total", hits), ("cache_misses_total", misses)):

@@ -28,10 +28,10 @@ _MOST_LOOSE = 4096
 class Kind(NamedTuple):
     """What one instrument counts.
 
-    metric: its histogram over OTLP; family: the same at `/metrics`; counter, seconds: calls and their time by tenant.
-    amount: the span attribute of a call's amount, '' for none; amounts: its metric over OTLP. repeats: the event that
-    names many equal calls in one request, '' when nobody minds. bounds: of the histogram at `/metrics`, in seconds.
-    least_ns: shorter calls make no span.
+    metric: its histogram over OTLP, '' for look-ups that are part of another call; family: the same at `/metrics`;
+    counter, seconds: calls and their time by tenant. amount: the span attribute of a call's amount, '' for none;
+    amounts: its metric over OTLP. repeats: the event that names many equal calls in one request, '' when nobody minds.
+    bounds: of the histogram at `/metrics`, in seconds. least_ns: shorter calls make no span.
     """
 
     metric: str

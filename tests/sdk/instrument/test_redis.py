@@ -99,14 +99,18 @@ def test_a_command_is_a_span_with_the_kind_of_its_key_and_no_value(server: Any) 
 def test_a_pipeline_is_one_command_with_its_size(server: Any) -> None:
     def handler() -> None:
         with server.pipeline() as pipeline:
-            pipeline.set("a:1", 1).get("a:1").execute()
+            pipeline.set("a:1", 1).get("a:1").get("a:2").mget("b:1", "b:2").execute()
         server.pipeline().execute()
 
     client = serve(handler)
     with capture_spans() as captured:
         client.get("/work")
         [span] = commands(captured)
-    assert (span.name, span.attributes["db.operation.batch.size"]) == ("PIPELINE", 2)
+    assert (span.name, span.attributes["db.operation.batch.size"]) == ("PIPELINE", 4)
+    shown = client.get("/metrics").text
+    assert 'cache_hits_total{cache="a:*"} 1' in shown
+    assert 'cache_misses_total{cache="a:*"} 1' in shown
+    assert 'cache_misses_total{cache="b:*"} 2' in shown
 
 
 def test_a_failing_command_says_so_with_its_line(server: Any) -> None:

@@ -30,6 +30,8 @@ _COMMAND = Kind(
     "Seconds that Redis commands have taken, by tenant.",
     bounds=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0),
 )
+# Look-ups inside of a pipeline: hits and misses, and no call of their own.
+_LOOKUP = _COMMAND._replace(metric="", least_ns=1 << 62)
 # Commands whose first argument is a key. Of all others (AUTH, EVAL, ECHO, …) no argument is ever looked at.
 _COMMANDS = """
     GET SET SETEX PSETEX SETNX GETSET GETEX GETDEL MGET MSET MSETNX APPEND STRLEN GETRANGE SETRANGE INCR INCRBY
@@ -63,6 +65,16 @@ class Source:
         }
         self.facts: dict[str, Any] = {key: value for key, value in facts.items() if value != ""}
         self.operations: dict[tuple[str, str], Operation] = {}
+        self._lookups: dict[str, Operation] = {}
+
+    def find_lookup(self, key: str) -> Operation:
+        """Of a key of this kind, inside of a pipeline."""
+        operation = self._lookups.get(key)
+        if operation is None:
+            if len(self._lookups) >= _OPERATIONS:
+                key = _OTHER
+            operation = self._lookups[key] = Operation(_LOOKUP, key, {}, {}, {}, key)
+        return operation
 
     def find(self, command: str, key: str) -> Operation:
         if len(self.operations) >= _OPERATIONS:
@@ -137,13 +149,13 @@ class Instrument(_contract.Instrument):
         noted = self._noted
 
         def execute(self: Any, *args: Any, **options: Any) -> Any:
-            began_ns, size = perf_counter_ns(), len(self.command_stack)
+            began_ns, sent = perf_counter_ns(), list(self.command_stack)
             try:
                 answer = original(self, *args, **options)
             except BaseException as error:
-                noted(self, ("PIPELINE",), None, began_ns, error, size)
+                noted(self, ("PIPELINE",), None, began_ns, error, sent)
                 raise
-            noted(self, ("PIPELINE",), None, began_ns, None, size)
+            noted(self, ("PIPELINE",), answer, began_ns, None, sent)
             return answer
 
         return execute
@@ -152,13 +164,13 @@ class Instrument(_contract.Instrument):
         noted = self._noted
 
         async def execute(self: Any, *args: Any, **options: Any) -> Any:
-            began_ns, size = perf_counter_ns(), len(self.command_stack)
+            began_ns, sent = perf_counter_ns(), list(self.command_stack)
             try:
                 answer = await original(self, *args, **options)
             except BaseException as error:
-                noted(self, ("PIPELINE",), None, began_ns, error, size)
+                noted(self, ("PIPELINE",), None, began_ns, error, sent)
                 raise
-            noted(self, ("PIPELINE",), None, began_ns, None, size)
+            noted(self, ("PIPELINE",), answer, began_ns, None, sent)
             return answer
 
         return execute
@@ -169,9 +181,9 @@ def _noted(slow_ns: float) -> Callable[..., None]:
     keys = Shapes("*", ":")
 
     @guarded_hook
-    def noted(client: Any, args: tuple[Any, ...], answer: Any, began_ns: int, error: Any, size: int = -1) -> None:
+    def noted(client: Any, args: tuple[Any, ...], answer: Any, began_ns: int, error: Any, sent: Any = None) -> None:
         ended_ns = perf_counter_ns()
-        if not size:
+        if sent is not None and not sent:
             return  # an empty pipeline sends nothing
         pool = getattr(client, "connection_pool", client)
         source = pool.__dict__.get("_tocsin_source")
@@ -187,10 +199,12 @@ def _noted(slow_ns: float) -> Callable[..., None]:
         hits, of = -1, 1
         if error is None and operation.cache:
             hits, of = _found(_LOOKUPS[command], answer, len(args) - 1)
-        if error is None and ended_ns - began_ns < slow_ns and size < 0:
+        if error is None and ended_ns - began_ns < slow_ns and sent is None:
             note(operation, began_ns, ended_ns, current_span(), "", hits, of)
             return
-        facts: dict[str, Any] = {"db.operation.batch.size": size} if size >= 0 else {}
+        facts: dict[str, Any] = {"db.operation.batch.size": len(sent)} if sent is not None else {}
+        if sent is not None and error is None:
+            note_lookups(source, sent, answer, ended_ns)
         if error is not None or ended_ns - began_ns >= slow_ns:
             line = own_line()
             facts.update(line.attributes() if line is not None else {})
@@ -198,6 +212,14 @@ def _noted(slow_ns: float) -> Callable[..., None]:
                 facts["tocsin.slow"] = True
         name = qualified_name(error) if error is not None else ""
         note(operation, began_ns, ended_ns, current_span(), name, hits, of, facts)
+
+    def note_lookups(source: Source, sent: list[Any], answers: list[Any], now_ns: int) -> None:
+        span = current_span()
+        for (args, *_), answer in zip(sent, answers, strict=False):
+            way = _LOOKUPS.get(args[0])
+            if way is not None and not isinstance(answer, Exception):
+                hits, of = _found(way, answer, len(args) - 1)
+                note(source.find_lookup(keys.of(_text(args[1]))), now_ns, now_ns, span, "", hits, of)
 
     return noted
 
