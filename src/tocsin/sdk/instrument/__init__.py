@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -189,3 +190,11 @@ class _ImportWatch(MetaPathFinder):
 
 
 _watch = _ImportWatch()
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
