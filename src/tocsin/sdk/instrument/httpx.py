@@ -30,7 +30,7 @@ class Instrument(_contract.Instrument):
         self.patches.wrap(library.HTTPTransport, "handle_request", self._watch)
         self.patches.wrap(library.AsyncHTTPTransport, "handle_async_request", self._watch_async)
         core = sys.modules[self.modules[1]]
-        # Only new connections pass there, so that those kept alive pay nothing; its trace extension costs each 25 µs.
+        # Only new connections pass there: httpcore's trace extension was measured at 25 µs for every request.
         if hasattr(getattr(core, "HTTPConnection", None), "_connect"):
             self.patches.wrap(core.HTTPConnection, "_connect", _watch_connect)
         if hasattr(getattr(core, "AsyncHTTPConnection", None), "_connect"):
