@@ -31,6 +31,7 @@ format: .venv/.test-installed      ## put the code into its format
 bench: setup .venv/.test-installed ## run the benchmarks and print their tables
 	$(BIN)/python -m pip install -q --group bench
 	$(BIN)/python -m bench.sdk_overhead
+	$(BIN)/python -m bench.instruments
 	$(BIN)/python -m bench.ingest
 
 screenshots: setup .venv/.test-installed  ## draw the pictures of the README anew

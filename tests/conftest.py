@@ -80,6 +80,8 @@ def postgres_socket() -> Iterator[Path]:
     if as_user:
         os.chown(folder, pwd.getpwnam(as_user).pw_uid, -1)
     options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
+    if (programs.parent / "lib" / "pg_stat_statements.so").exists():
+        options += " -c shared_preload_libraries=pg_stat_statements"
     _run([programs / "initdb", "-D", folder / "data", "-A", "trust", "-U", "tocsin", "--no-sync"], as_user, folder)
     start = [programs / "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "-o", options, "start"]
     _run(start, as_user, folder)

@@ -10,7 +10,7 @@ from opentelemetry.util._once import Once
 
 from sdk.receiver import Receiver
 from tocsin.sdk import agent as agents
-from tocsin.sdk import guard
+from tocsin.sdk import guard, instrument
 
 
 @pytest.fixture
@@ -28,6 +28,7 @@ def clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # Nothing listens there: a test that means to export says so.
     monkeypatch.setenv("TOCSIN_ENDPOINT", "http://127.0.0.1:9")
     yield
+    instrument.switch_all_off()
     faults = dict(guard.faults)
     for agent in agents.all_agents():
         agents.close_agent(agent, 0.0)

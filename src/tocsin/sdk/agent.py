@@ -15,7 +15,8 @@ from typing import Any
 
 from opentelemetry import trace
 
-from tocsin.sdk import coexist, guard
+from tocsin.sdk import coexist, guard, instrument
+from tocsin.sdk.call_digest import CallDigest, CallRows
 from tocsin.sdk.catalogue import Catalogue
 from tocsin.sdk.digest import Digest
 from tocsin.sdk.encode import resource
@@ -74,6 +75,7 @@ class Agent:
         self._pending: deque[Exchange] = deque()
         self._digest = Digest(self)
         self.catalogue = Catalogue(self)
+        self.calls = CallDigest(self)
         self._digest_lock = threading.Lock()
         # One request in some is measured by a kind of exchange that takes more clocks.
         self.next_kind = itertools.cycle([Exchange] * (MEASURE_EVERY - 1) + [MeteredExchange]).__next__
@@ -103,6 +105,8 @@ class Agent:
         self._pending.append(exchange)
         if self.exporter.is_idle:
             self.exporter.wake()
+            # This is where the app answers, in its event loop if it has one.
+            instrument.enter_loop()
 
     def relieve(self) -> None:
         """Digests a portion when the export thread does not keep up, or waits for a hanging server.
@@ -189,6 +193,22 @@ class Agent:
             self.catalogue.add(collection.rows)
         return collection
 
+    def collect_calls(self) -> tuple[int, CallRows]:
+        """What the app has called since the last collection, as far as digested: since when, and the rows."""
+        self.calls.count_open()
+        start_ns, rows = self.calls.table.collect()
+        if rows:
+            with self._digest_lock:
+                self.catalogue.add_calls(rows)
+        return start_ns, rows
+
+    def call_families(self) -> list[Family]:
+        """The calls of this process since it began, for a scraper."""
+        self.digest()
+        self.calls.count_open()
+        with self._digest_lock:
+            return self.catalogue.call_families(self.calls.table)
+
     def request_families(self) -> list[Family]:
         """The requests of this process since it began, for a scraper."""
         self.digest()
@@ -230,24 +250,30 @@ class Agent:
         """The RED deltas and the SDK's figures; None when nothing has happened for a while."""
         self._review_overhead()
         collection = self.collect_red()
+        calls = self.collect_calls()
         now = collection.end_ns
         # Without traffic the figures are repeated now and then, so that a quiet process is seen to be alive.
         state = (self.red.total, measures.version)
-        if not collection.rows and state == self._last_state and now - self._last_figures_ns < 15e9:
+        if not collection.rows and not calls[1] and state == self._last_state and now - self._last_figures_ns < 15e9:
             return None
         if not self.live:
             self._last_state = state
         self._last_figures_ns = now
         figures = self.figures()
         timings = measures.copied_timings()
-        body = self._open_encoders()[1].encode_request(collection, figures, timings, self.start_ns)
-        return body, len(collection.rows) + len(figures) + len(timings)
+        body = self._open_encoders()[1].encode_request(collection, figures, timings, self.start_ns, calls)
+        return body, len(collection.rows) + len(calls[1]) + len(figures) + len(timings)
 
     def figures(self) -> list[Figure]:
         """The state of this process: active requests and the SDK's own health."""
         exporter = self.exporter
         figures = self._active_figures()
         figures += measures.figures()
+        figures += [
+            Figure(name, "{lookup}", n, {"cache": cache, **({"tocsin.tenant": tenant} if tenant else {})}, True, True)
+            for (name, cache, tenant), n in self.calls.table.copied_lookups()
+        ]
+        figures += [Figure(g.name, g.unit, g.value, g.labels, g.is_counter, g.is_counter) for g in instrument.gauges()]
         figures += [
             Figure("tocsin.sdk.dropped", "{item}", n, {"signal": signal, "reason": reason}, True, True)
             for (signal, reason), n in self.dropped().items()
@@ -269,6 +295,8 @@ class Agent:
         dropped = Counter(self.exporter.dropped)
         if self.red.folded:
             dropped["metrics", "key_limit"] = self.red.folded
+        if self.calls.table.folded:
+            dropped["metrics", "call_limit"] = self.calls.table.folded
         if measures.dropped:
             dropped["metrics", "measure_limit"] = measures.dropped
         if guard.faults:
@@ -305,6 +333,8 @@ def agent_for(settings: Settings) -> Agent:
         agent = _by_settings.get(settings)
         if agent is None:
             agent = _by_settings[settings] = Agent(settings)
+    if settings.enabled:
+        instrument.switch_on(settings)
     return agent
 
 

@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tocsin.sdk import instrument
+from tocsin.sdk.call_digest import CallRows, CallTable
+from tocsin.sdk.call_totals import CallTotals, lookup_families
 from tocsin.sdk.exposition import Family, Labels, add_up
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.measures import measures
@@ -38,6 +41,7 @@ class Catalogue:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self.totals = RequestTotals(agent.settings.metrics_tenants)
+        self._calls = CallTotals(self.totals.bounded)
         self._shared: WorkerTotals | None = None
         self._is_shared = bool(group_name())
         self._published = (0.0, -1, -1, -1)
@@ -46,6 +50,15 @@ class Catalogue:
         """Takes the RED rows of one interval."""
         if _is_wanted:
             self.totals.add(rows)
+
+    def add_calls(self, rows: CallRows) -> None:
+        """Takes what the app has called in one interval."""
+        if _is_wanted:
+            self._calls.add(rows)
+
+    def call_families(self, table: CallTable) -> list[Family]:
+        """What the app has called since the process began, the rows not collected yet included."""
+        return [*self._calls.families(dict(table.rows)), *lookup_families(table.copied_lookups(), self.totals.bounded)]
 
     def families(self) -> list[Family]:
         """Of all workers."""
@@ -78,8 +91,15 @@ class Catalogue:
         return self._shared
 
     def _own(self) -> list[Family]:
+        process = list(_process())
+        known = {family.name for family in process}
+        # First, because instruments hand over what they have timed when they are asked.
+        instruments = [self._bounded(family) for family in instrument.families() if family.name not in known]
         own = [self._bounded(family) for family in measures.families()]
-        return [*self._agent.request_families(), self._active(), *own, *_process(), self._dropped()]
+        called = self._agent.call_families()
+        return [
+            *self._agent.request_families(), self._active(), *called, *own, *instruments, *process, self._dropped()
+        ]  # fmt: skip
 
     def _active(self) -> Family:
         active = Family("http_requests_active", "gauge", "Requests being answered right now.")

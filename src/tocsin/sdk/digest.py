@@ -68,6 +68,8 @@ class Digest:
                 continue
             if not exchange.span_id:
                 exchange.identify()
+            if exchange.span_count > 1 and exchange.calls is not None:
+                self._agent.calls.review(exchange)
             is_lengthy = duration_ns >= slow_ns or finished_ns - ended_ns >= BACKGROUND_NS
             if is_lengthy or not exchange.is_plain:
                 self._finish(exchange, duration_ns)
@@ -88,6 +90,8 @@ class Digest:
         waiting, self._unfinished = self._unfinished, []
         for exchange in waiting:
             if exchange.finished_ns:
+                if exchange.calls is not None:
+                    self._agent.calls.review(exchange)
                 self._finish(exchange, exchange.ended_ns - exchange.started_ns)
             else:
                 self._unfinished.append(exchange)
@@ -103,6 +107,8 @@ class Digest:
         if duration_ns >= agent.slow_ns:
             self._note_slow(exchange, duration_ns * 1e-9)
         if not exchange.is_recorded:
+            exchange.is_done = True
+            self._agent.calls.close(exchange, is_kept=False)
             return
         if not exchange.span_id:
             exchange.identify()
@@ -118,6 +124,8 @@ class Digest:
         children = exchange.close()
         if children and exchange.reason:
             self._agent.keep_all(children)
+        if exchange.calls is not None:
+            self._agent.calls.close(exchange, bool(exchange.reason))
 
     def _note_slow(self, exchange: Exchange, seconds: float) -> None:
         """Streams of server-sent events and WebSockets last by design: they are never slow."""

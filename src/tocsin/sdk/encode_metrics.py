@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tocsin.sdk.encode import AttributeCache, delimited, export_request, instrumentation_scope, varint
 from tocsin.sdk.encode import text as utf8
 from tocsin.sdk.red import SCALE, RedCollection
+
+if TYPE_CHECKING:
+    from tocsin.sdk.call_digest import CallRows
 
 _DELTA, _CUMULATIVE = b"\x10\x01", b"\x10\x02"
 _TIMES = struct.Struct("<sQsQ")
@@ -62,9 +65,15 @@ class MetricEncoder:
         figures: Iterable[Figure],
         timings: Iterable[tuple[Timed, Spread]],
         process_start_ns: int,
+        calls: tuple[int, CallRows] | None = None,
     ) -> bytes:
-        """One ExportMetricsServiceRequest: RED metrics as deltas, figures and timings cumulative since the start."""
+        """One ExportMetricsServiceRequest: RED metrics and calls as deltas, the others cumulative since the start.
+
+        calls: since when, and the rows.
+        """
         metrics = self._red_metrics(red) if red.rows else []
+        if calls is not None and calls[1]:
+            metrics += self._call_metrics(*calls, red.end_ns)
         metrics += self._figure_metrics(figures, process_start_ns, red.end_ns)
         metrics += self._timing_metrics(timings, process_start_ns, red.end_ns)
         return export_request(self.resource_field, [(self._scope, [delimited(b"\x12", metric) for metric in metrics])])
@@ -92,6 +101,25 @@ class MetricEncoder:
             _metric("tocsin.http.server.background.duration", "s", b"\x4a", backgrounds),
         ]
         return [metric for metric in metrics if metric]
+
+    def _call_metrics(self, start_ns: int, rows: CallRows, now_ns: int) -> list[bytes]:
+        times = _TIMES.pack(b"\x11", start_ns, b"\x19", now_ns)
+        durations: dict[str, list[bytes]] = {}
+        amounts: dict[str, list[bytes]] = {}
+        for (operation, tenant, error), row in rows.items():
+            facts = dict(operation.facts)
+            if tenant:
+                facts["tocsin.tenant"] = tenant
+            if error:
+                facts["error.type"] = error
+            point = delimited(b"\x0a", self._exponential.encode_all(facts) + times + _exponential(row))
+            durations.setdefault(operation.kind.metric, []).append(point)
+            if row.amount and operation.kind.amount:
+                point = _plain_point(self._histogram.encode_all(facts), times, row.count, row.amount)
+                amounts.setdefault(operation.kind.amounts, []).append(point)
+        return [_metric(name, "s", b"\x52", points) for name, points in durations.items()] + [
+            _metric(name, "{row}", b"\x4a", points) for name, points in amounts.items()
+        ]
 
     def _figure_metrics(self, figures: Iterable[Figure], start_ns: int, now_ns: int) -> list[bytes]:
         by_name: dict[str, list[Figure]] = {}

@@ -73,8 +73,13 @@ def fingerprint(error: CapturedError) -> str:
     belongs to the app, all frames count.
     """
     own = [frame for frame in error.frames if not frame.path.startswith(_OUTSIDE)] or error.frames
-    parts = [error.type_name] + [f"{_tail(frame.path)}:{frame.function}" for frame in own]
+    parts = [error.type_name] + [f"{tail(frame.path)}:{frame.function}" for frame in own]
     return hashlib.blake2s("\n".join(parts).encode("utf-8", "replace"), digest_size=8).hexdigest()
+
+
+def is_outside(path: str) -> bool:
+    """Whether a source file belongs to Python, a library or to us, and not to the app."""
+    return path.startswith(_OUTSIDE) or path.startswith(_SDK)
 
 
 def _frames(step: TracebackType | None) -> tuple[Frame, ...]:
@@ -101,5 +106,6 @@ def _lines(error: CapturedError) -> list[str]:
     return lines
 
 
-def _tail(path: str) -> str:
+def tail(path: str) -> str:
+    """The end of a path, which says enough and nothing about the machine."""
     return "/".join(path.replace("\\", "/").split("/")[-_MODULE_PARTS:])

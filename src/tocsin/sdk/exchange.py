@@ -339,7 +339,8 @@ async def _send_too_late(message: Message) -> None:
 class MeteredExchange(Exchange):
     """An exchange that also adds up what observing it costs; one request in some is one."""
 
-    cost_ns = 0
+    is_metered = True
+    cost_ns = calls_ns = 0
 
     def observe(self, message: Message) -> Send:
         began_ns = perf_counter_ns()
@@ -354,4 +355,6 @@ class MeteredExchange(Exchange):
         began_ns = perf_counter_ns()
         super().finish()
         self.agent.meter.add("request", (self.cost_ns + perf_counter_ns() - began_ns) / 1e9)
+        if self.calls_ns:
+            self.agent.meter.add("calls", self.calls_ns / 1e9)
         self.agent.relieve()

@@ -119,6 +119,19 @@ def guarded_function(fallback: R) -> Callable[[Callable[[S, T], R]], Callable[[S
     return decorate
 
 
+def guarded_hook(function: Callable[P, None]) -> Callable[P, None]:
+    """`guarded(None)` for what runs inside calls of other libraries: nothing given, nothing kept."""
+    where = function.__qualname__
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            function(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001  the reason this module exists
+            note_fault(where, error)
+
+    return call
+
+
 def attempt(where: str, function: Callable[[], R], fallback: R) -> R:
     """`function()`, or `fallback` and a counted fault when it raises; for callables that users give us."""
     try:

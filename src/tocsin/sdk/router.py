@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tocsin.sdk import catalogue
+from tocsin.sdk import catalogue, instrument
 from tocsin.sdk.agent import Agent, current_agent
 from tocsin.sdk.exposition import OPENMETRICS, TEXT, render
 from tocsin.sdk.guard import attempt
@@ -94,7 +94,12 @@ class StatusPage:
 def _monitoring(agent: Agent) -> dict[str, Any]:
     exporter = agent.exporter
     dropped = {f"{signal}.{reason}": count for (signal, reason), count in sorted(exporter.dropped.items())}
-    return {"state": exporter.state, "dropped": dropped, "shed": LEVELS[agent.meter.level]}
+    return {
+        "state": exporter.state,
+        "dropped": dropped,
+        "shed": LEVELS[agent.meter.level],
+        "instruments": instrument.states(),
+    }
 
 
 def create_router() -> APIRouter:

@@ -80,6 +80,21 @@ class Settings:
     compression: str = "auto"
     # Added µs per request (median) past which the SDK sheds its dearest parts; 0 never sheds.
     overhead_budget_us: float = 200.0
+    # What is watched inside the app: empty for everything there is, `-redis` for all but that, `redis,httpx` for only
+    # those, `-all` for nothing.
+    instruments: str = ""
+    # Equal queries in one request that are named as N+1; 0 names none.
+    repeated_queries: int = 10
+    # Seconds after which a query is slow: its line is noted and its plan asked for.
+    slow_query_seconds: float = 0.1
+    # False: no EXPLAIN is ever run.
+    explain: bool = True
+    # Seconds after which whoever holds a database connection is named.
+    held_connection_seconds: float = 5.0
+    # Seconds after which a Redis command is slow: its line is noted.
+    slow_command_seconds: float = 0.01
+    # Seconds that the event loop may stand still before whoever blocks it is named.
+    loop_lag_seconds: float = 0.1
     # Query parameters whose value is replaced by REDACTED, compared in lower case; add your own secrets.
     redact: tuple[str, ...] = (
         "password", "passwd", "secret", "token", "access_token", "refresh_token", "id_token", "api_key", "apikey",
@@ -195,6 +210,9 @@ _ENVIRONMENT: tuple[tuple[str, tuple[str, ...], Callable[[str, str], Any]], ...]
     ("metrics_tenants", ("TOCSIN_METRICS_TENANTS",), _count),
     ("queue_spans", ("TOCSIN_QUEUE_SPANS",), _whole_number),
     ("queue_bytes", ("TOCSIN_QUEUE_BYTES",), _whole_number),
+    ("instruments", ("TOCSIN_INSTRUMENTS",), _text),
+    ("slow_query_seconds", ("TOCSIN_SLOW_QUERY_SECONDS",), _number),
+    ("explain", ("TOCSIN_EXPLAIN",), _switch),
     ("enabled", ("TOCSIN_ENABLED",), _switch),
 )
 VARIABLES = frozenset(key for _, keys, _ in _ENVIRONMENT for key in keys) | {"TOCSIN_WORKER_GROUP"}

@@ -15,6 +15,7 @@ from tocsin.sdk.guard import guarded
 
 if TYPE_CHECKING:
     from tocsin.sdk.agent import Agent
+    from tocsin.sdk.calls import Calls
 
 # OTLP's numbers for SpanKind and Status.
 INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = 1, 2, 3, 4, 5
@@ -94,6 +95,10 @@ class RecordingSpan(trace.Span):
     children: list[RecordingSpan] | None = None
     events: list[Event] | None = None
     links: Sequence[trace.Link] | None = None
+    # What a root's trace has called, see calls.py; most have called nothing.
+    calls: Calls | None = None
+    # One request in some adds up what noting its calls costs.
+    is_metered = False
     # The instrumentation scope: (name, version); None for request spans, which are our own.
     library: tuple[str, str] | None = None
     # None for roots: a reference to itself would leave every span to the garbage collector.
@@ -261,8 +266,13 @@ class RecordingSpan(trace.Span):
     @guarded(None)
     def _finish(self) -> None:
         if self._parent_root is None:
-            if self.agent.decide(self, self.end_ns - self.start_ns):
+            if self.calls is not None:
+                self.agent.calls.review(self)
+            is_kept = self.agent.decide(self, self.end_ns - self.start_ns)
+            if is_kept:
                 self.agent.keep_trace(self)
+            if self.calls is not None:
+                self.agent.calls.close(self, is_kept)
         else:
             self._hand_to_root()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tocsin.sdk.exposition import Family, Labels, add_up, labels_of
 from tocsin.sdk.red import OTHER, SCALE, Key, RedRow
@@ -18,28 +18,30 @@ _ERRORS = ("http_errors_total", "counter", "Requests that failed, by exception t
 _SIZE = ("http_response_size_bytes", "summary", "Bytes of response bodies, streamed ones included.")
 
 
-def bucket_of(index: int) -> int:
+def bucket_of(index: int, bounds: Sequence[float] = BOUNDS) -> int:
     """The place in LE of an exponential bucket, by its geometric middle: one lies within 0.6 % of a bound or not."""
-    return bisect_left(BOUNDS, 2.0 ** ((index + 0.5) / (1 << SCALE)))
+    return bisect_left(bounds, 2.0 ** ((index + 0.5) / (1 << SCALE)))
 
 
 class Histogram:
-    """Counts by LE, not yet added up."""
+    """Counts by upper bound, not yet added up."""
 
-    __slots__ = ("counts", "sum")
+    __slots__ = ("bounds", "counts", "sum")
 
-    def __init__(self) -> None:
-        self.counts = [0] * len(LE)
+    def __init__(self, bounds: Sequence[float] = BOUNDS) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
 
     def add(self, buckets: Mapping[int, int], total: float) -> None:
         for index, count in buckets.items():
-            self.counts[bucket_of(index)] += count
+            self.counts[bucket_of(index, self.bounds)] += count
         self.sum += total
 
     def write(self, family: Family, labels: Labels) -> None:
         running = 0
-        for le, count in zip(LE, self.counts, strict=True):
+        steps = LE if self.bounds is BOUNDS else (*(f"{bound:g}" for bound in self.bounds), "+Inf")
+        for le, count in zip(steps, self.counts, strict=True):
             running += count
             family.add_to(("_bucket", labels_of({**dict(labels), "le": le})), running)
         family.add_to(("_sum", labels), self.sum)

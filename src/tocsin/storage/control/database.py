@@ -17,6 +17,8 @@ from tocsin.storage.control.errors import InvalidInput, StoreUnusable
 from tocsin.storage.control.settings import ControlSettings
 
 WRITES = "tocsin_writes"
+# Where the server runs inside of a product that is watched, its own statements are none of the product's.
+_UNWATCHED = {"tocsin": False}
 
 
 class Database:
@@ -86,8 +88,9 @@ def connect(url: str, settings: ControlSettings, clock: Clock) -> Database:
 
 def _engine(url: URL, settings: ControlSettings) -> Engine:
     if url.get_backend_name() == "postgresql":
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": settings.busy_timeout_seconds})
+        return create_engine(url, pool_pre_ping=True, execution_options=_UNWATCHED)
+    arguments = {"timeout": settings.busy_timeout_seconds}
+    engine = create_engine(url, connect_args=arguments, execution_options=_UNWATCHED)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

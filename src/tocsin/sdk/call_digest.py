@@ -1,0 +1,231 @@
+"""Noted calls become numbers, spans, and a word on the request that made too many equal ones; in the export thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable
+from math import floor, log2
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+from tocsin.sdk.calls import Calls, Operation, tenant_of
+from tocsin.sdk.encode import AttributeCache, delimited
+from tocsin.sdk.encode import text as utf8
+from tocsin.sdk.encode_requests import END, START, pack_times
+from tocsin.sdk.guard import guarded
+from tocsin.sdk.propagation import new_span_id
+from tocsin.sdk.red import OTHER, SCALE
+from tocsin.sdk.spans import CLIENT, RecordingSpan
+
+if TYPE_CHECKING:
+    from tocsin.sdk.agent import Agent
+    from tocsin.sdk.caller import Line
+
+# Rows (operation × tenant × error) counted apart between two exports.
+_ROWS = 5000
+# Caches × tenants whose hits are counted apart.
+_CACHES = 1000
+# A trace that lasts longer than this is counted before it ends.
+_LONG_NS = 2_000_000_000
+_FAILED = b"\x7a\x02\x18\x02"  # Span.status: error
+
+
+class CallRow:
+    """The sums of one operation, tenant and error since the last export. buckets: as of a RedRow."""
+
+    __slots__ = ("amount", "buckets", "seconds")
+
+    def __init__(self) -> None:
+        self.buckets: dict[int, int] = {}
+        self.seconds = 0.0
+        self.amount = 0
+
+    @property
+    def count(self) -> int:
+        return sum(self.buckets.values())
+
+
+CallRows = dict[tuple[Operation, str, str], CallRow]  # by operation, tenant, error
+
+
+class CallTable:
+    """Counts calls, from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.rows: CallRows = {}
+        self._start_ns = time.time_ns()
+        self.folded = 0
+        # Calls since the process began, for who wants to know whether there was any.
+        self.total = 0
+        # (hits or misses, cache, tenant) since the process began.
+        self.lookups: Counter[tuple[str, str, str]] = Counter()
+
+    def record(self, operation: Operation, tenant: str, calls: Iterable[Any]) -> None:
+        with self._lock:
+            for call in calls:
+                self._record(operation, tenant, call)
+
+    def collect(self) -> tuple[int, CallRows]:
+        """(since when, rows); the rows begin anew."""
+        with self._lock:
+            rows, self.rows = self.rows, {}
+            start_ns, self._start_ns = self._start_ns, time.time_ns()
+        return start_ns, rows
+
+    def copied_lookups(self) -> list[tuple[tuple[str, str, str], int]]:
+        with self._lock:
+            return list(self.lookups.items())
+
+    def _record(self, operation: Operation, tenant: str, call: Any) -> None:
+        began_ns, ended_ns, _, error, amount, of, _, _ = call
+        if operation.cache and amount >= 0:
+            self._count_lookup(operation.cache, tenant, amount, of - amount)
+            if not operation.kind.metric:
+                return
+        self.total += 1
+        key = (operation, tenant, error)
+        row = self.rows.get(key)
+        if row is None:
+            if len(self.rows) >= _ROWS:
+                self.folded += 1
+                key = (operation, OTHER, "")
+            row = self.rows.setdefault(key, CallRow())
+        seconds = (ended_ns - began_ns) * 1e-9
+        index = floor(log2(seconds if seconds > 1e-9 else 1e-9) * (1 << SCALE))
+        row.buckets[index] = row.buckets.get(index, 0) + 1
+        row.seconds += seconds
+        if amount >= 0:
+            row.amount += amount
+
+    def _count_lookup(self, cache: str, tenant: str, hits: int, misses: int) -> None:
+        for name, number in (("cache_hits_total", hits), ("cache_misses_total", misses)):
+            if number:
+                key = (name, cache, tenant)
+                if key not in self.lookups and len(self.lookups) >= _CACHES:
+                    key = (name, OTHER, "")
+                self.lookups[key] += number
+
+
+class CallDigest:
+    """What an agent does with the calls of ended traces, under its digest lock."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self.table = CallTable()
+        # (operation, tenant, call) made outside of any trace, not counted yet.
+        self.loose: list[tuple[Operation, str, Any]] = []
+        self._attributes = AttributeCache(b"\x4a")
+        self._slow_ns = agent.settings.slow_query_seconds * 1e9
+
+    @guarded(None)
+    def review(self, root: RecordingSpan) -> None:
+        """Counts what an ended trace has called, and says on its root what was called over and over."""
+        calls = root.calls
+        if calls is None:
+            return
+        self._count(calls, tenant_of(root))
+        limit = self._agent.settings.repeated_queries
+        for operation, group in calls.groups.items():
+            if operation.kind.repeats and limit and len(group) >= limit:
+                _name_repeated(root, calls, operation, group)
+
+    @guarded(None)
+    def close(self, root: RecordingSpan, is_kept: bool) -> None:
+        """Makes spans of a reviewed trace's calls when it is kept, and lets go of them."""
+        calls: Calls | None = root.__dict__.pop("calls", None)
+        if calls is None:
+            return
+        self._count(calls, tenant_of(root))  # those of other threads since the review
+        if is_kept:
+            self._keep(root, calls)
+
+    @guarded(None)
+    def count_open(self) -> None:
+        """Counts calls outside of traces and those of long requests; once for each export of metrics."""
+        loose, self.loose = self.loose, []
+        for operation, tenant, call in loose:
+            self.table.record(operation, tenant, (call,))
+        long_ago = perf_counter_ns() - _LONG_NS
+        for exchange in tuple(self._agent.live):
+            calls = exchange.calls
+            if calls is not None and calls.began_ns < long_ago:
+                self._count(calls, tenant_of(exchange))
+
+    def _count(self, calls: Calls, tenant: str) -> None:
+        counted = calls.counted
+        for operation, group in list(calls.groups.items()):
+            done, there = counted.get(operation, 0), len(group)
+            if there > done:
+                self.table.record(operation, tenant, group[done:there])
+                counted[operation] = there
+
+    def _keep(self, root: RecordingSpan, calls: Calls) -> None:
+        agent = self._agent
+        room = 0 if agent.sheds_children else agent.settings.spans_per_trace - root.span_count + 1
+        dropped = sum(count for count, _ in calls.folded.values())
+        offset_ns = time.time_ns() - perf_counter_ns()
+        for operation, group in calls.groups.items():
+            line = calls.lines.get(operation)
+            least_ns = operation.kind.least_ns
+            if least_ns:
+                group = [call for call in group if call[1] - call[0] >= least_ns or call[3]]
+            for call in group[: max(room, 0)]:
+                agent.exporter.put(self._encode(root, operation, call, offset_ns, line))
+            dropped += len(group) - max(0, min(room, len(group)))
+            room -= len(group)
+        if dropped:
+            agent.exporter.dropped["traces", "shed" if agent.sheds_children else "trace_limit"] += dropped
+
+    def _encode(self, root: RecordingSpan, operation: Operation, call: Any, offset_ns: int, line: Line | None) -> bytes:
+        """The content of a Span message. Every call of a kept trace passes here."""
+        began_ns, ended_ns, parent, error, amount, _, facts, span_id = call
+        encode = self._attributes.encode
+        parts = [
+            b"\x0a\x10", root.trace_id, b"\x12\x08", span_id or new_span_id(), b"\x22\x08", (parent or root).span_id,
+            pack_times(START, began_ns + offset_ns, END, ended_ns + offset_ns),
+            operation.encoded or self._encode_shared(operation),
+        ]  # fmt: skip
+        if root.tenant:
+            parts.append(encode("tocsin.tenant", root.tenant))
+        if amount >= 0 and operation.kind.amount:
+            parts.append(encode(operation.kind.amount, amount))
+        if error:
+            parts += (encode("error.type", error), _FAILED)
+        if facts:
+            parts.append(self._attributes.encode_all(facts))
+        if line is not None and not (facts and "code.line.number" in facts):
+            parts.append(self._attributes.encode_all(line.attributes()))
+        if operation.notes and ended_ns - began_ns >= self._slow_ns:
+            parts.append(self._attributes.encode_all(operation.notes))
+        return b"".join(parts)
+
+    def _encode_shared(self, operation: Operation) -> bytes:
+        head = delimited(b"\x2a", utf8(operation.name)) + b"\x30" + bytes((CLIENT,))
+        operation.encoded = head + self._attributes.encode_all(operation.attributes)
+        return operation.encoded
+
+
+def _name_repeated(root: RecordingSpan, calls: Calls, operation: Operation, group: list[Any]) -> None:
+    """Puts the event, and for the operation that took longest the attributes, on the root."""
+    count, spent_ns = calls.folded.get(operation, (0, 0))
+    count += len(group)
+    spent_ms = round((spent_ns + sum(call[1] - call[0] for call in group)) / 1e6, 3)
+    line = calls.lines.get(operation)
+    facts = {**operation.attributes, "tocsin.repeat.count": count, "tocsin.repeat.duration_ms": spent_ms}
+    if line is not None:
+        facts.update(line.attributes())
+    last_ns = time.time_ns() - perf_counter_ns() + group[-1][1]
+    root._append_event(operation.kind.repeats, facts, last_ns)
+    before = (root.attributes or {}).get("tocsin.n_plus_one.duration_ms", -1.0)
+    if spent_ms > before:
+        named = {
+            "tocsin.n_plus_one.count": count,
+            "tocsin.n_plus_one.duration_ms": spent_ms,
+            "tocsin.n_plus_one.query": operation.attributes.get("db.query.text", operation.name),
+            "tocsin.n_plus_one.line": str(line) if line is not None else "",
+        }
+        for key, value in named.items():
+            root.set_attribute_late(key, value)

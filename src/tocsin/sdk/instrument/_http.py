@@ -1,0 +1,111 @@
+"""What HTTP clients have in common: a request's operation, the trace context sent along, and the note afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from time import perf_counter_ns
+from typing import Any
+
+from tocsin.sdk.calls import Kind, Operation, current_span, note
+from tocsin.sdk.errors import qualified_name
+from tocsin.sdk.guard import guarded, guarded_hook
+from tocsin.sdk.propagation import format_traceparent, new_span_id
+from tocsin.sdk.shapes import Shapes
+from tocsin.sdk.spans import RecordingSpan
+from tocsin.sdk.totals import BOUNDS
+from tocsin.sdk.trace import SPAN_KEY, current_context
+
+# Operations counted apart; beyond it those of one host and status are one, then all hosts.
+_OPERATIONS = 1000
+_OTHER = "other"
+_PORTS = {"http": 80, "https": 443}
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
+
+_REQUEST = Kind(
+    "http.client.request.duration",
+    "http_client_request_duration_seconds",
+    "Seconds from sending a request to the head of its response, by host, method and status.",
+    "http_client_requests_total",
+    "Requests sent to other services, by host, method, status, tenant and error.",
+    "http_client_seconds_total",
+    "Seconds that requests to other services have taken, by tenant.",
+    bounds=BOUNDS,
+)
+
+
+class Sent:
+    """One request on its way. timings: milliseconds of its parts, by attribute, as far as the client tells."""
+
+    __slots__ = ("began_ns", "span", "span_id", "timings")
+
+    def __init__(self, span: RecordingSpan | None) -> None:
+        self.span = span
+        self.span_id = new_span_id() if span is not None else b""
+        self.timings: dict[str, Any] = {}
+        self.began_ns = perf_counter_ns()
+
+
+class Client:
+    """Takes note of the requests of one HTTP client library."""
+
+    def __init__(self) -> None:
+        self._paths = Shapes("{id}", "/")
+        self._hosts: set[str] = set()
+        self._operations: dict[tuple[Any, ...], Operation] = {}
+        self.begin = guarded(None)(self._begin)
+        self.end = guarded_hook(self._end)
+
+    def _begin(self, has_header: bool, set_header: Callable[[str, str], Any]) -> Sent:
+        """To be called before sending; hands the trace on unless somebody else has."""
+        sent = Sent(current_span())
+        span = sent.span
+        if span is not None and not has_header and isinstance(current_context().get(SPAN_KEY), RecordingSpan):
+            root = span.root
+            root.identify()
+            set_header("traceparent", format_traceparent(root.trace_id, sent.span_id, span.sampled_flag()))
+            if root.trace_state:
+                set_header("tracestate", root.trace_state)
+        return sent
+
+    def _end(
+        self, sent: Sent | None, method: str, url: tuple[str, str, int | None, str], status: int,
+        error: BaseException | None,
+    ) -> None:  # fmt: skip
+        """To be called after the head of the response, or the error. url: scheme, host, port, path."""
+        if sent is None:
+            return
+        ended_ns = perf_counter_ns()
+        scheme, host, port, path = url
+        key = (method, scheme, host, port, self._paths.of(path or "/"), status)
+        operation = self._operations.get(key) or self._make(key)
+        name = qualified_name(error) if error is not None else (str(status) if status >= 400 else "")
+        note(operation, sent.began_ns, ended_ns, sent.span, name, facts=sent.timings or None, span_id=sent.span_id)
+
+    def _make(self, key: tuple[Any, ...]) -> Operation:
+        method, scheme, host, port, template, status = key
+        if len(self._operations) >= _OPERATIONS:
+            template = ""
+            if host not in self._hosts:
+                host = _OTHER
+            key = (method, scheme, host, port, template, status)
+            if key in self._operations:
+                return self._operations[key]
+        self._hosts.add(host)
+        known = method if method in _METHODS else "_OTHER"
+        facts: dict[str, Any] = {
+            "http.request.method": known,
+            "server.address": host,
+            "server.port": port or _PORTS.get(scheme, 0),
+            "url.template": template,
+        }
+        if status:
+            facts["http.response.status_code"] = status
+        attributes = {**facts, "url.scheme": scheme}
+        labels = {"host": host, "method": known, "status": str(status or "")}
+        name = f"{known} {template}".strip()
+        operation = self._operations[key] = Operation(_REQUEST, name, attributes, facts, labels)
+        return operation
+
+
+def has_trace(headers: Mapping[Any, Any] | None) -> bool:
+    return headers is not None and any(str(name).lower() == "traceparent" for name in headers)

@@ -1,0 +1,183 @@
+"""SQLAlchemy's connection pools: how full they are, how long one waits for a connection, and who keeps one too long."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from time import perf_counter_ns
+from typing import Any, NamedTuple
+
+from tocsin.sdk.caller import Line, own_line
+from tocsin.sdk.calls import Kind, Operation, current_span, note
+from tocsin.sdk.errors import qualified_name
+from tocsin.sdk.guard import guarded_hook
+from tocsin.sdk.instrument._contract import Gauge, Patches
+from tocsin.sdk.route import route_template
+from tocsin.sdk.settings import Settings
+from tocsin.sdk.spans import RecordingSpan
+
+# Waits shorter than this are counted and make no span.
+_SHORT_NS = 1_000_000
+_SHOWN_HOLDERS = 10
+# Set on pools and dialects that are not to be watched.
+IGNORED = "_tocsin_ignored"
+
+_WAIT = Kind(
+    "db.client.connection.wait_time",
+    "database_connection_wait_seconds",
+    "Seconds until a connection is had from the pool.",
+    "database_connection_checkouts_total",
+    "Connections taken from the pool, by tenant and error.",
+    "database_connection_waited_seconds_total",
+    "Seconds waited for connections, by tenant.",
+    least_ns=_SHORT_NS,
+)
+
+
+class Holder(NamedTuple):
+    """Who has a connection, since when (perf_counter), and the line that took it."""
+
+    pool: str
+    since_ns: int
+    span: RecordingSpan | None
+    line: Line | None
+    record: Any
+
+    def where(self) -> str:
+        """`GET /search`, a span's name, or '' outside of everything."""
+        return _route_of(self.span.root) if self.span is not None else ""
+
+    def __str__(self) -> str:
+        seconds = (perf_counter_ns() - self.since_ns) / 1e9
+        parts = [self.where(), f"at {self.line}" if self.line is not None else "", f"for {seconds:.1f} s"]
+        return " ".join(part for part in parts if part)
+
+
+class PoolWatch:
+    """Follows connections from the moment they are taken until they are given back."""
+
+    def __init__(self, settings: Settings, name_of: Callable[[Any], str]) -> None:
+        self._held_ns = settings.held_connection_seconds * 1e9
+        self._name_of = name_of
+        self._pools: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._held: dict[int, Holder] = {}
+        self._operations: dict[str, Operation] = {}
+
+    def switch_on(self, patches: Patches) -> None:
+        from sqlalchemy.pool import Pool
+
+        patches.wrap(Pool, "connect", self._watch_connect)
+        patches.wrap(Pool, "_return_conn", self._watch_return)
+
+    def gauges(self) -> Iterator[Gauge]:
+        for pool in list(self._pools):
+            yield from self._sizes(pool)
+        seconds: dict[tuple[str, str, str], float] = {}
+        for holder in self.holders():
+            where = (holder.pool, holder.where(), str(holder.line or ""))
+            held = (perf_counter_ns() - holder.since_ns) / 1e9
+            if held * 1e9 >= self._held_ns:
+                seconds[where] = max(seconds.get(where, 0.0), held)
+        words = "How long somebody has kept a connection that is kept too long: the longest by pool, route and line."
+        for (name, route, line), held in list(seconds.items())[:_SHOWN_HOLDERS]:
+            labels = {"pool": name, "route": route, "line": line}
+            yield Gauge("database_connection_held_seconds", words, "s", round(held, 3), labels)
+
+    def holders(self) -> list[Holder]:
+        """Everybody who has a connection right now, the longest first."""
+        for key, holder in list(self._held.items()):
+            if holder.record.fairy_ref is None:  # detached from its pool
+                self._held.pop(key, None)
+        return sorted(self._held.values(), key=lambda holder: holder.since_ns)
+
+    def _sizes(self, pool: Any) -> Iterator[Gauge]:
+        """Only pools that keep connections can tell."""
+        if not hasattr(pool, "checkedin") or not hasattr(pool, "overflow"):
+            return
+        name, words = self._name(pool), "Connections of the pool: in use, idle, and in use beyond its size."
+        overflow = max(0, pool.overflow())
+        for state, value in (("active", pool.checkedout()), ("idle", pool.checkedin()), ("overflow", overflow)):
+            labels = {"pool": name, "state": state}
+            yield Gauge("database_connection_pool_size", words, "{connection}", value, labels)
+        most = pool.size() + pool._max_overflow if pool._max_overflow >= 0 else 0
+        if most:
+            words = "Connections that the pool may have at once."
+            yield Gauge("database_connection_pool_limit", words, "{connection}", most, {"pool": name})
+
+    def _name(self, pool: Any) -> str:
+        return self._name_of(pool._dialect) or pool.logging_name or "default"
+
+    def _watch_connect(self, original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        taken, failed = guarded_hook(self._taken), guarded_hook(self._failed)
+
+        def connect(pool: Any) -> Any:
+            began_ns = perf_counter_ns()
+            try:
+                connection = original(pool)
+            except Exception as error:
+                failed(pool, began_ns, error)
+                raise
+            taken(pool, connection, began_ns)
+            return connection
+
+        return connect
+
+    def _watch_return(self, original: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+        returned = guarded_hook(self._returned)
+
+        def _return_conn(pool: Any, record: Any) -> None:
+            returned(record)
+            original(pool, record)
+
+        return _return_conn
+
+    def _taken(self, pool: Any, connection: Any, began_ns: int) -> None:
+        if IGNORED in pool.__dict__ or hasattr(pool._dialect, IGNORED):
+            return
+        now_ns, span = perf_counter_ns(), current_span()
+        if pool not in self._pools:
+            self._pools.add(pool)
+        name = self._name(pool)
+        note(self._operation(name), began_ns, now_ns, span)
+        self._held[id(connection._connection_record)] = Holder(
+            name, now_ns, span, own_line(), connection._connection_record
+        )
+
+    def _failed(self, pool: Any, began_ns: int, error: Exception) -> None:
+        """Nobody gave a connection back in time, or the database refused one. The former is the holders' fault."""
+        if IGNORED in pool.__dict__ or hasattr(pool._dialect, IGNORED):
+            return
+        span = current_span()
+        note(self._operation(self._name(pool)), began_ns, perf_counter_ns(), span, qualified_name(error))
+        if span is not None and type(error).__name__ == "TimeoutError":
+            name = self._name(pool)
+            holders = [str(holder) for holder in self.holders() if holder.pool == name]
+            span.root.set_attribute("tocsin.db.pool.holders", holders[:_SHOWN_HOLDERS])
+
+    def _returned(self, record: Any) -> None:
+        holder = self._held.pop(id(record), None)
+        if holder is None or holder.span is None:
+            return
+        held_ns = perf_counter_ns() - holder.since_ns
+        if held_ns >= self._held_ns:
+            facts = {"tocsin.db.pool.name": holder.pool, "tocsin.duration_ms": round(held_ns / 1e6, 3)}
+            if holder.line is not None:
+                facts.update(holder.line.attributes())
+            holder.span.root.add_event("tocsin.db.connection_held", facts)
+
+    def _operation(self, name: str) -> Operation:
+        operation = self._operations.get(name)
+        if operation is None:
+            attributes = {"db.client.connection.pool.name": name}
+            operation = Operation(_WAIT, "connection wait", attributes, attributes, {"pool": name})
+            self._operations[name] = operation
+        return operation
+
+
+def _route_of(root: Any) -> str:
+    """`GET /search` of a request, which may still run; else the name of the span."""
+    scope = getattr(root, "scope", None)
+    if scope is not None:
+        return f"{scope.get('method', 'WS')} {route_template(scope)}"
+    facts = getattr(root, "facts", None)
+    return f"{facts[1] or 'WS'} {root.route}" if facts else root.name

@@ -1,0 +1,80 @@
+"""aiohttp's client: every request, its redirects included, and how long it waited for a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from time import perf_counter_ns
+from typing import Any
+
+from tocsin.sdk.guard import guarded, guarded_hook
+from tocsin.sdk.instrument import _contract
+from tocsin.sdk.instrument._http import Client, Sent, has_trace
+from tocsin.sdk.settings import Settings
+
+_sent: ContextVar[Sent | None] = ContextVar("tocsin_aiohttp", default=None)
+
+
+class Instrument(_contract.Instrument):
+    """Requests as spans and numbers, and the trace handed on."""
+
+    modules = ("aiohttp",)
+    contrib = "opentelemetry.instrumentation.aiohttp_client"
+
+    def switch_on(self, settings: Settings) -> None:
+        import aiohttp
+
+        self._client = Client()
+        self.patches.wrap(aiohttp.ClientSession, "_request", self._watch)
+        self.patches.wrap(aiohttp.BaseConnector, "connect", _watch_connect)
+
+    def _watch(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        from multidict import CIMultiDict
+
+        begin, end = self._client.begin, self._client.end
+
+        @guarded(None)
+        def prepare(session: Any, options: dict[str, Any]) -> Sent | None:
+            given = options.get("headers")
+            headers = CIMultiDict(given or {})
+            sent = begin("traceparent" in headers or has_trace(session.headers), headers.__setitem__)
+            if len(headers) != len(given or ()):
+                options["headers"] = headers
+            return sent
+
+        @guarded_hook
+        def finish(sent: Any, session: Any, method: str, target: Any, status: int, error: Any) -> None:
+            url = session._build_url(target)
+            end(sent, method.upper(), (url.scheme, url.host or "", url.port, url.path), status, error)
+
+        async def _request(self: Any, method: str, str_or_url: Any, **options: Any) -> Any:
+            sent = prepare(self, options)
+            token = _sent.set(sent)
+            try:
+                response = await original(self, method, str_or_url, **options)
+            except BaseException as error:
+                finish(sent, self, method, str_or_url, 0, error)
+                raise
+            finally:
+                _sent.reset(token)
+            finish(sent, self, method, str_or_url, response.status, None)
+            return response
+
+        return _request
+
+
+def _watch_connect(original: Callable[..., Any]) -> Callable[..., Any]:
+    @guarded_hook
+    def remember(began_ns: int) -> None:
+        sent = _sent.get()
+        if sent is not None:
+            spent = round((perf_counter_ns() - began_ns) / 1e6, 3)
+            sent.timings["tocsin.http.connect_ms"] = sent.timings.get("tocsin.http.connect_ms", 0.0) + spent
+
+    async def connect(self: Any, *args: Any, **options: Any) -> Any:
+        began_ns = perf_counter_ns()
+        connection = await original(self, *args, **options)
+        remember(began_ns)
+        return connection
+
+    return connect
