@@ -167,6 +167,8 @@ def test_a_request_says_the_same_with_and_without_spans_below_it() -> None:
     _, spans = exported()
     plain, deep = (span for span in spans if span.kind == 2)
     seen, expected = attributes_of(plain), attributes_of(deep)
+    for facts in (seen, expected):
+        facts.pop("tocsin.background.duration", None)  # a busy machine takes its time to return
     assert (seen.pop("url.query"), expected.pop("url.query")) == ("deep=0", "deep=1")
     assert (plain.name, len(plain.trace_id), len(plain.span_id)) == (deep.name, 16, 8)
     assert seen == expected

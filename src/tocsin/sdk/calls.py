@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tocsin.sdk.current import SPAN_KEY, current_context
 from tocsin.sdk.spans import RecordingSpan
-from tocsin.sdk.tenant import current_tenant, current_work
-from tocsin.sdk.trace import SPAN_KEY, current_context
+from tocsin.sdk.tenant import current_tenant, work_at_hand
 
 if TYPE_CHECKING:
     from tocsin.sdk.caller import Line
@@ -111,7 +111,7 @@ def current_span() -> RecordingSpan | None:
     if _is_ours[kind]:
         return span  # type: ignore[return-value]  # just looked at
     # Somebody else records the spans inside of requests: ours is still the request.
-    work = current_work.get()
+    work = work_at_hand()
     return work if work is not None and work.is_request else None
 
 

@@ -7,13 +7,13 @@ from time import perf_counter_ns
 from typing import Any
 
 from tocsin.sdk.calls import Kind, Operation, current_span, note
+from tocsin.sdk.current import SPAN_KEY, current_context
 from tocsin.sdk.errors import qualified_name
 from tocsin.sdk.guard import guarded, guarded_hook
 from tocsin.sdk.propagation import format_traceparent, new_span_id
 from tocsin.sdk.shapes import Shapes
 from tocsin.sdk.spans import RecordingSpan
 from tocsin.sdk.totals import BOUNDS
-from tocsin.sdk.trace import SPAN_KEY, current_context
 
 # Operations counted apart; beyond it those of one host and status are one, then all hosts.
 _OPERATIONS = 1000
