@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
+import tocsin
+
 T = TypeVar("T")
 
 
@@ -23,9 +25,12 @@ class Cache:
         """The kept value, or what `load` returns, which is kept from now on."""
         with self._lock:
             expires_at, value = self._entries.get(key, (0.0, None))
+        name = str(key[0]) if isinstance(key, tuple) else "other"
         if expires_at > time.monotonic():
+            tocsin.count("cache_hits_total", cache=name)
             kept: T = value
             return kept
+        tocsin.count("cache_misses_total", cache=name)
         loaded = load()
         with self._lock:
             if len(self._entries) >= self._max_entries:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tocsin.sdk.encode import AttributeCache, delimited, export_request, instrumentation_scope, varint
 from tocsin.sdk.encode import text as utf8
+from tocsin.sdk.exposition import Labels, labels_of
 from tocsin.sdk.red import SCALE, RedCollection
+from tocsin.sdk.totals import Histogram
 
 if TYPE_CHECKING:
     from tocsin.sdk.call_digest import CallRows
@@ -114,12 +116,32 @@ class MetricEncoder:
                 facts["error.type"] = error
             point = delimited(b"\x0a", self._exponential.encode_all(facts) + times + _exponential(row))
             durations.setdefault(operation.kind.metric, []).append(point)
-            if row.amount and operation.kind.amount:
+            if row.amount and operation.kind.amounts:
                 point = _plain_point(self._histogram.encode_all(facts), times, row.count, row.amount)
                 amounts.setdefault(operation.kind.amounts, []).append(point)
-        return [_metric(name, "s", b"\x52", points) for name, points in durations.items()] + [
-            _metric(name, "{row}", b"\x4a", points) for name, points in amounts.items()
-        ]
+        made = [_metric(name, "s", b"\x52", points) for name, points in durations.items()]
+        made += [_metric(name, "{row}", b"\x4a", points) for name, points in amounts.items()]
+        return made + self._classic_durations(times, rows)
+
+    def _classic_durations(self, times: bytes, rows: CallRows) -> list[bytes]:
+        """Under the names of `/metrics` what OpenTelemetry calls otherwise, in buckets with fixed bounds."""
+        families: dict[str, dict[tuple[Labels, str], Histogram]] = {}
+        for (operation, tenant, _), row in rows.items():
+            kind = operation.kind
+            if kind.family != f"{kind.metric.replace('.', '_')}_seconds":
+                of_family = families.setdefault(kind.family, {})
+                key = labels_of(operation.labels), tenant
+                of_family.setdefault(key, Histogram(kind.bounds)).add(row.buckets, row.seconds)
+        made = []
+        for name, histograms in families.items():
+            points = [
+                delimited(
+                    b"\x0a", times + _explicit(histogram) + self._histogram.encode_all(_call_labels(labels, tenant))
+                )
+                for (labels, tenant), histogram in histograms.items()
+            ]
+            made.append(_metric(name, "s", b"\x4a", points))
+        return made
 
     def _figure_metrics(self, figures: Iterable[Figure], start_ns: int, now_ns: int) -> list[bytes]:
         by_name: dict[str, list[Figure]] = {}
@@ -170,6 +192,17 @@ def _head(name: str, unit: str) -> bytes:
 
 def _plain_point(labels: bytes, times: bytes, count: int, total: float) -> bytes:
     return delimited(b"\x0a", times + _COUNT_AND_SUM.pack(b"\x21", count, b"\x29", total) + labels)
+
+
+def _call_labels(labels: Labels, tenant: str) -> dict[str, str]:
+    return {**dict(labels), "tocsin.tenant": tenant} if tenant else dict(labels)
+
+
+def _explicit(histogram: Histogram) -> bytes:
+    counts = struct.pack(f"<{len(histogram.counts)}Q", *histogram.counts)
+    bounds = struct.pack(f"<{len(histogram.bounds)}d", *histogram.bounds)
+    total = _COUNT_AND_SUM.pack(b"\x21", sum(histogram.counts), b"\x29", histogram.sum)
+    return total + delimited(b"\x32", counts) + delimited(b"\x3a", bounds)
 
 
 def _exponential(row: Spread) -> bytes:

@@ -440,6 +440,17 @@ def test_the_numbers_go_out_with_operation_table_fingerprint_tenant_and_error(en
     assert {(p["db.operation.name"], p["db.collection.name"]) for p in found} == {("SELECT", "customers")}
     assert all(len(point["tocsin.db.fingerprint"]) == 16 for point in found)
     assert [point.count for point in points] == [1, 1]
+    [classic] = [
+        metric
+        for metric in request.resource_metrics[0].scope_metrics[0].metrics
+        if metric.name == "database_query_duration_seconds"
+    ]
+    assert [(point.count, sum(point.bucket_counts)) for point in classic.histogram.data_points] == [(1, 1), (1, 1)]
+    labels = [{a.key: a.value.string_value for a in point.attributes} for point in classic.histogram.data_points]
+    assert {(found["operation"], found["table"]) for found in labels} == {("SELECT", "customers")}
+    assert {found["tocsin.tenant"] for found in labels} == {"acme", "globex"}
+    names = [metric.name for metric in request.resource_metrics[0].scope_metrics[0].metrics]
+    assert "" not in names
 
 
 def test_more_calls_than_are_kept_are_still_counted(engine: Engine) -> None:
