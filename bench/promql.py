@@ -44,7 +44,6 @@ class Side:
     write_path: str
     api: str
     seconds: dict[Asked, list[float]] = field(default_factory=lambda: defaultdict(list))
-    _connection: http.client.HTTPConnection | None = None
 
     def write(self, bodies: list[tuple[bytes, int]]) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.port)
@@ -65,12 +64,12 @@ class Side:
             times = {"start": start_ms / 1000, "end": asked.end_ms / 1000, "step": asked.step_ms / 1000}
             parameters = {"query": asked.text, **times}
         path = f"{self.api}/{'query_range' if asked.step_ms else 'query'}?{urllib.parse.urlencode(parameters)}"
-        if self._connection is None:
-            self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=180)
         started = time.perf_counter()
-        self._connection.request("GET", path, headers={"authorization": f"Bearer {TOKEN}"})
-        answer = self._connection.getresponse().read()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=180)
+        connection.request("GET", path, headers={"authorization": f"Bearer {TOKEN}"})
+        answer = connection.getresponse().read()
         self.seconds[asked].append(time.perf_counter() - started)
+        connection.close()
         return answer
 
 
