@@ -94,7 +94,10 @@ def _target(random: np.random.Generator, instance: int, steps: int) -> Iterator[
         increases = np.round(random.gamma(8, share / 8, steps), 2)
         yield named("cpu_seconds_total", cpu=cpu, mode=mode), np.round(counter(increases), 2)
     for sensor in range(10):
-        yield named("temperature_celsius", sensor=str(sensor)), np.round(50 + np.cumsum(random.normal(0, 0.1, steps)), 1)
+        yield (
+            named("temperature_celsius", sensor=str(sensor)),
+            np.round(50 + np.cumsum(random.normal(0, 0.1, steps)), 1),
+        )
     for area in ("heap", "stack", "cache", "code", "mapped", "shared"):
         pages = 50_000 + np.cumsum(random.integers(-40, 41, steps) * (random.random(steps) < 0.3))
         yield named("memory_bytes", area=area), pages * 4096.0
@@ -106,7 +109,6 @@ def _target(random: np.random.Generator, instance: int, steps: int) -> Iterator[
 
 
 def _histogram(random, counter, named, route, traffic):  # type: ignore[no-untyped-def]  # closures of _target
-    steps = len(traffic)
     shares = np.array([0.02, 0.08, 0.2, 0.25, 0.2, 0.12, 0.06, 0.04, 0.015, 0.01, 0.004, 0.001])
     observed = random.poisson(traffic[:, None] * 30 * shares)
     below = np.cumsum(observed, axis=1).astype(np.float64)

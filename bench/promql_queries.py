@@ -29,7 +29,7 @@ OF_NUMBERS = (
 )  # fmt: skip
 AGGREGATIONS = ("sum", "avg", "min", "max", "count", "group", "stddev", "stdvar")
 GROUPINGS = ("", "by (instance)", "by (route, status)", "without (instance, cluster)", "by (nothing)")
-ARITHMETIC = ("+", "-", "*", "/", "%", "^", "atan2")
+ARITHMETIC = ("+", "-", "*", "/", "%", "^")  # atan2 kept the metric's name in 2.42
 COMPARISONS = ("==", "!=", ">", "<", ">=", "<=")
 EVERYTHING = '{__name__=~"bench_.+"}'
 
@@ -53,8 +53,8 @@ def checks(end_ms: int) -> list[Asked]:
     ]  # fmt: skip
     now = end_ms - MINUTE_MS + 7000
     shapes = cycle(
-        [(0, 0, 0), (5 * HOUR_MS, 4 * HOUR_MS, 2 * MINUTE_MS), (10 * HOUR_MS, 3 * HOUR_MS, MINUTE_MS), (13 * HOUR_MS, 0, 0),
-         (11 * HOUR_MS, 90 * MINUTE_MS, MINUTE_MS), (0, 23 * HOUR_MS, 17 * MINUTE_MS)]
+        [(0, 0, 0), (5 * HOUR_MS, 4 * HOUR_MS, 2 * MINUTE_MS), (10 * HOUR_MS, 3 * HOUR_MS, MINUTE_MS),
+         (13 * HOUR_MS, 0, 0), (11 * HOUR_MS, 90 * MINUTE_MS, MINUTE_MS), (0, 23 * HOUR_MS, 17 * MINUTE_MS)]
     )  # fmt: skip
     made = []
     for (kind, text), (before, length, step) in zip(texts, shapes, strict=False):
@@ -69,7 +69,11 @@ def speed(end_ms: int) -> list[Asked]:
     texts = [
         ("selector", EVERYTHING),
         ("selector", f"{EVERYTHING} offset 5m"),
-        *(("rate", f"{name}({EVERYTHING}[{range}])") for name in ("rate", "increase", "irate") for range in ("5m", "1h")),
+        *(
+            ("rate", f"{name}({EVERYTHING}[{range}])")
+            for name in ("rate", "increase", "irate")
+            for range in ("5m", "1h")
+        ),
         *(
             ("over_time", f"{name}({EVERYTHING}[{range}])")
             for name in ("avg_over_time", "max_over_time", "stddev_over_time", "deriv", "count_over_time")
@@ -197,4 +201,4 @@ def _subqueries() -> Iterator[tuple[str, str]]:
         first = "0.9, " if function.startswith("quantile") else ""
         yield "subquery", f"{function}({first}rate(bench_requests_total[5m])[{next(ranges)}:{next(steps)}])"
         yield "subquery", f"{function}({first}sum by (instance) (bench_busy)[{next(ranges)}:{next(steps)}] offset 3m)"
-    yield "subquery", "max_over_time(deriv(rate(bench_requests_total[5m])[10m:1m])[30m:2m])"
+    yield "subquery", "max_over_time(deriv(rate(bench_requests_total[5m])[10m30s:1m])[30m:2m])"
