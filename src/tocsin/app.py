@@ -35,6 +35,10 @@ from tocsin.ingest.remote_write import PATHS as WRITE_PATHS
 from tocsin.ingest.remote_write import RemoteWrite
 from tocsin.ingest.validate import parse
 from tocsin.model.settings import Preset, setting
+from tocsin.model.tenant import Scope as TenantScope
+from tocsin.query.metric_reader import MetricReader
+from tocsin.query.promql.settings import QuerySettings as PromQLSettings
+from tocsin.query.store_reader import StoreReader
 from tocsin.sdk.middleware import instrument
 from tocsin.sdk.transport import Response
 from tocsin.storage.control import AuthSettings, ControlSettings, ControlStore
@@ -121,6 +125,7 @@ SECTIONS: dict[str, type] = {
     "spool": SpoolSettings,
     "writer": WriterSettings,
     "query": QuerySettings,
+    "promql": PromQLSettings,
     "retention": RetentionSettings,
     "engine": ChdbSettings,
     "site": SiteSettings,
@@ -217,10 +222,7 @@ class Server:
             replace(ingest, require_key=ingest.require_key or not self.config.is_local),
             series=config[SeriesSettings],
         )
-        submit = self.gate.admit_samples
-        own = LocalScraper("tocsin", lambda: exposition(self).decode(), self.config.self_metrics_seconds, submit)
-        local = [own, *collectors(config.__getitem__, submit)]
-        self.scraper = Scraper(config_of(config[ScrapeSettings]), submit, local)
+        self.scraper = self._new_scraper()
         self.local_token = secrets.token_urlsafe(32)
         self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), build_site(self))
         self._pruning = threading.Event()
@@ -249,6 +251,23 @@ class Server:
         self.engine.close()
         self.control.close()
         (self.data / "local-token").unlink(missing_ok=True)
+
+    def metrics(self, scope: TenantScope) -> MetricReader:
+        """The series that whoever has this scope may read."""
+        return StoreReader(self.store, scope)
+
+    def restart_collectors(self) -> None:
+        """Scrape and collect anew, by the scrape configuration as it is now. Raises ScrapeConfigError."""
+        fresh = self._new_scraper()
+        self.scraper.close()
+        self.scraper = fresh
+        fresh.start()
+
+    def _new_scraper(self) -> Scraper:
+        submit = self.gate.admit_samples
+        own = LocalScraper("tocsin", lambda: exposition(self).decode(), self.config.self_metrics_seconds, submit)
+        local = [own, *collectors(self.settings.__getitem__, submit)]
+        return Scraper(config_of(self.settings[ScrapeSettings]), submit, local)
 
     def setup_link(self, base_url: str) -> str | None:
         """The one-time link that creates the first administrator; None once there is one."""

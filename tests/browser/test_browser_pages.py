@@ -21,6 +21,8 @@ PAGES = [
     ENDPOINT,
     "/traces",
     f"/traces/{FAILING_TRACE}",
+    "/explore",
+    "/dashboards/application",
     "/tenants",
     "/tenants/acme",
     "/settings/keys",

@@ -184,7 +184,7 @@ def test_what_is_not_carried_out_is_said(tmp_path: Path) -> None:
     path = tmp_path / "prometheus.yml"
     path.write_text(
         "global: {scrape_interval: 30s, query_log_file: x}\nrule_files: [a.yml]\nscrape_configs:\n"
-        "- {job_name: k8s, kubernetes_sd_configs: [{role: pod}], tls_config: {min_version: TLS12}}\n"
+        "- {job_name: k8s, kubernetes_sd_configs: [{role: pod}], tls_config: {min_version: TLS12, server_name: a}}\n"
     )
     config = load_scrape_config(path)
     assert config.jobs[0].interval_seconds == 30
@@ -193,6 +193,7 @@ def test_what_is_not_carried_out_is_said(tmp_path: Path) -> None:
         "global.query_log_file: not carried out",
         "job k8s: kubernetes_sd_configs is not carried out",
         "job k8s: tls_config.min_version is not carried out",
+        "job k8s: tls_config.server_name is not carried out",
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from otlp import MINUTE_NS, SECOND_NS, gauge, metric_request, number, span, trace_request
 from tocsin.model.tenant import PLATFORM, Scope
-from tocsin.query import catalog
+from tocsin.query import catalog, catalog_exemplars
 from tocsin.query.promql.source import Hints, Matcher, Series
 from tocsin.query.series import StoreSource
 from tocsin.storage.telemetry.store import TelemetryStore
@@ -66,6 +66,22 @@ def test_durations_are_a_histogram_of_prometheus_default_bounds(store: Telemetry
     assert last(half) == 3
     (size,) = select(store, "http_response_size_bytes_sum")
     assert last(size) == 500
+
+
+def test_the_slowest_request_is_the_example_of_its_bucket(store: TelemetryStore, put: Any) -> None:
+    put(requests("acme", 2, seconds=0.07), requests("acme", 1, at=5, seconds=30.0), requests("globex", 1, seconds=0.3))
+
+    def examples(scope: Scope, **labels: str) -> list[tuple[str, str, float]]:
+        matchers = [Matcher("__name__", "=", "http_request_duration_seconds_bucket")]
+        matchers += [Matcher(name, "=", value) for name, value in labels.items()]
+        found = catalog_exemplars.exemplars(store, scope, matchers, NOW_MS - 60_000, NOW_MS + 600_000)
+        assert all(len(one.trace_id) == 32 and len(one.span_id) == 16 for one in found)
+        return sorted((one.labels["tenant"], one.labels["le"], one.value) for one in found)
+
+    assert examples(PLATFORM) == [("acme", "+Inf", 30.0), ("globex", "0.5", 0.3)]
+    assert examples(PLATFORM, le="0.5") == [("globex", "0.5", 0.3)]
+    assert examples(Scope(frozenset({"acme"}))) == [("acme", "+Inf", 30.0)]
+    assert examples(Scope(frozenset({"acme"})), tenant="globex") == []
 
 
 def test_only_the_busiest_tenants_are_named(store: TelemetryStore, put: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from metered import open_metered
 from served import Served
 from shop import open_shop
 
@@ -12,4 +13,10 @@ from shop import open_shop
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with open_shop(tmp_path_factory.mktemp("shop")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def metered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with open_metered(tmp_path_factory.mktemp("metered")) as running:
         yield running

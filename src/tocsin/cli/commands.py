@@ -10,7 +10,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tocsin.cli.collectors import collectors_app
+from tocsin.cli.dashboards import dashboards_app
+from tocsin.cli.data import data_app
 from tocsin.cli.doctor import doctor
+from tocsin.cli.query import query
 from tocsin.cli.serve import serve
 
 app = typer.Typer(
@@ -26,6 +30,10 @@ app.add_typer(config_app, name="config")
 app.add_typer(users_app, name="users")
 app.command()(serve)
 app.command()(doctor)
+app.command()(query)
+app.add_typer(dashboards_app, name="dashboards")
+app.add_typer(collectors_app, name="collectors")
+app.add_typer(data_app, name="data")
 
 TomlFile = Annotated[Path | None, typer.Option("--config", help="Settings file; default ./tocsin.toml if it is there.")]
 DataFolder = Annotated[str | None, typer.Option("--data", help="Folder of the server's state.")]

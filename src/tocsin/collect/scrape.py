@@ -266,6 +266,10 @@ class Scraper:
         self._loop.call_soon_threadsafe(lambda: self._main.cancel() if self._main else None)
         self._thread.join()
 
+    @property
+    def job_names(self) -> list[str]:
+        return sorted({*(scraper.state.target.job for scraper in self._local), *(job.name for job in self.config.jobs)})
+
     def states(self) -> list[TargetState]:
         """Every target and how it is doing, by job and address."""
         states = [scraper.state for scraper, _ in list(self._running.values())]

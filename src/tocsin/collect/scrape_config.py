@@ -28,7 +28,7 @@ JOB = {
     "metric_relabel_configs", "sample_limit", "label_limit", "label_name_length_limit", "label_value_length_limit",
     "target_limit", "body_size_limit", "scrape_protocols", "enable_compression", *DISCOVERIES,
 }  # fmt: skip
-TLS = {"ca_file", "cert_file", "key_file", "insecure_skip_verify", "server_name"}
+TLS = {"ca_file", "cert_file", "key_file", "insecure_skip_verify"}
 
 
 class ScrapeConfigError(Exception):

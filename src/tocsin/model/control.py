@@ -103,6 +103,19 @@ class Issued(Generic[Item]):
 
 
 @dataclass(frozen=True, slots=True)
+class StoredDashboard:
+    """A board that somebody made or changed, as its YAML text."""
+
+    id: str
+    title: str
+    text: str
+    version: int  # from 1, one more with every change
+    created_at: datetime
+    changed_at: datetime
+    changed_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One change: who did what to which object."""
 

@@ -141,7 +141,7 @@ def _family(
         midnight = midnight // 3600 * 3600
     parameters: dict[str, Value] = {"from": midnight, "to": int(grid[-1]) // 1000}
     tenant = _tenant_column(store, scope, matchers, grain, parameters)
-    conditions, more = _conditions(matchers, tenant)
+    condition, more = conditions(matchers, tenant)
     figures = ", ".join(sql for _, _, sql in parts)
     labels = ", ".join(f"{sql} AS of_{name}" for name, sql in (*LABELS.items(), ("tenant", tenant)))
     names = ", ".join(f"of_{name}" for name in (*LABELS, "tenant"))
@@ -151,7 +151,7 @@ def _family(
         f"sum(r.requests) AS total_requests, sum(r.errors) AS total_errors, sum(r.seconds) AS total_seconds, "
         f"sumMap(r.buckets) AS total_buckets, sum(r.response_bytes) AS total_response_bytes "
         f"FROM {grain.table} AS r WHERE r.time >= toDateTime({{from:Int64}}) AND r.time < toDateTime({{to:Int64}}) "
-        f"AND {conditions} GROUP BY {names}, at) GROUP BY {names}"
+        f"AND {condition} GROUP BY {names}, at) GROUP BY {names}"
     )
     columns = store.read_arrays(scope, sql, **parameters, **more)
     return [
@@ -219,21 +219,22 @@ def _tenant_column(
     return f"if(tenant = '' OR tenant IN {{busiest:Array(String)}}, tenant, '{OTHER}')"
 
 
-def _conditions(matchers: Sequence[Matcher], tenant: str) -> tuple[str, dict[str, Value]]:
+def conditions(matchers: Sequence[Matcher], tenant: str) -> tuple[str, dict[str, Value]]:
+    """What the matchers say of the columns of LABELS and of `tenant`, which is SQL; name and le are left out."""
     columns = LABELS | {"tenant": tenant}
-    conditions, parameters = ["1"], {}
+    parts, parameters = ["1"], {}
     for index, matcher in enumerate(matchers):
         if matcher.name in (METRIC_NAME, "le"):
             continue
         if matcher.name not in columns:
-            conditions.append("1" if matcher.matches("") else "0")
+            parts.append("1" if matcher.matches("") else "0")
             continue
         column, wanted = columns[matcher.name], f"{{wanted{index}:String}}"
         if matcher.operator in ("=", "!="):
-            conditions.append(f"{column} {matcher.operator} {wanted}")
+            parts.append(f"{column} {matcher.operator} {wanted}")
             parameters[f"wanted{index}"] = matcher.value
         else:
             negation = "NOT " if matcher.operator == "!~" else ""
-            conditions.append(f"{negation}match({column}, {wanted})")
+            parts.append(f"{negation}match({column}, {wanted})")
             parameters[f"wanted{index}"] = f"^(?s:{matcher.value})$"
-    return " AND ".join(conditions), dict(parameters)
+    return " AND ".join(parts), dict(parameters)

@@ -62,7 +62,7 @@ def label_names(
         f"LIMIT {{limit:UInt64}}"
     )
     names = {row[0] for row in store.read(scope, sql, **parameters, limit=limit).rows}
-    for labels in _catalog(store, scope, matchers, start_ms, end_ms):
+    for labels in made_series(store, scope, matchers, start_ms, end_ms):
         names |= labels.keys()
     return sorted(names)[:limit]
 
@@ -84,7 +84,7 @@ def label_values(
         f"LIMIT {{limit:UInt64}}"
     )
     values = {row[0] for row in store.read(scope, sql, **parameters, limit=limit, label=label).rows}
-    values |= {labels[label] for labels in _catalog(store, scope, matchers, start_ms, end_ms) if label in labels}
+    values |= {labels[label] for labels in made_series(store, scope, matchers, start_ms, end_ms) if label in labels}
     return sorted(values)[:limit]
 
 
@@ -96,7 +96,7 @@ def series(
     sql = f"SELECT any(labels) FROM series WHERE {condition} GROUP BY id LIMIT {{limit:UInt64}}"
     rows = store.read(scope, sql, **parameters, limit=limit).rows
     found = {tuple(sorted((key, value) for key, value in row[0].items() if value)) for row in rows}
-    found |= {tuple(sorted(labels.items())) for labels in _catalog(store, scope, matchers, start_ms, end_ms)}
+    found |= {tuple(sorted(labels.items())) for labels in made_series(store, scope, matchers, start_ms, end_ms)}
     return [dict(labels) for labels in sorted(found)[:limit]]
 
 
@@ -155,7 +155,7 @@ def cardinality(store: TelemetryStore, scope: Scope, start_ms: int, end_ms: int,
     return Cardinality(int(total), counted("name", "uniq(id)"), by_label, by_pair, counted("tenant", "uniq(id)"))
 
 
-def _catalog(
+def made_series(
     store: TelemetryStore, scope: Scope, matchers: Sequence[Matcher], start_ms: int, end_ms: int
 ) -> list[dict[str, str]]:
     """The catalogue's series in the last hour of the range; of all its metrics when no matcher names one."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, tzinfo
 
+from tocsin.model.dashboard import RANGES
 from tocsin.model.window import Window
 
-RANGES = {"15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400, "7d": 604_800, "30d": 2_592_000}
-"""The ranges that end now and have a name, in seconds."""
+__all__ = ["RANGES", "TimeRangeError", "instant_ns", "window_between"]
 
 
 class TimeRangeError(ValueError):

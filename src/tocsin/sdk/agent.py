@@ -31,7 +31,7 @@ from tocsin.sdk.sampling import Sampler
 from tocsin.sdk.settings import Settings, host_name
 from tocsin.sdk.slow import SlowLog
 from tocsin.sdk.spans import ERROR, RecordingSpan
-from tocsin.sdk.tenant import Resolver, current_tenant, current_work, join_resolvers, parse_resolvers
+from tocsin.sdk.tenant import Resolver, current_tenant, join_resolvers, parse_resolvers, work_at_hand
 from tocsin.sdk.trace import TocsinTracerProvider
 from tocsin.sdk.version import VERSION
 
@@ -69,7 +69,8 @@ class Agent:
 
     def _reset(self) -> None:
         """What belongs to this very process; done anew in a forked child."""
-        self.live: set[Exchange] = set()
+        # Every exchange on its way in; those that have ended are swept out when others are digested.
+        self.begun: list[Exchange] = []
         self._pending: deque[Exchange] = deque()
         self._digest = Digest(self)
         self.catalogue = Catalogue(self)
@@ -89,6 +90,11 @@ class Agent:
         self._reset()
         self.red.forget()
         self.exporter.after_fork()
+
+    @property
+    def live(self) -> list[Exchange]:
+        """Requests whose last byte is not out yet."""
+        return [exchange for exchange in tuple(self.begun) if not exchange.ended_ns]
 
     # -- called on the request's path
 
@@ -170,6 +176,9 @@ class Agent:
             self._digest.review_unfinished()
             count = len(pending) if most is None else min(most, len(pending))
             self._digest.take([pending.popleft() for _ in range(count)])
+            seen = len(self.begun)
+            # Requests begin meanwhile: what is behind `seen` stays as it is.
+            self.begun[:seen] = [exchange for exchange in self.begun[:seen] if not exchange.ended_ns]
         return bool(pending)
 
     def collect_red(self) -> RedCollection:
@@ -268,7 +277,7 @@ class Agent:
 
     def _active_figures(self) -> list[Figure]:
         name, unit = "http.server.active_requests", "{request}"
-        by_tenant = Counter(exchange.tenant for exchange in tuple(self.live))
+        by_tenant = Counter(exchange.tenant for exchange in self.live)
         anonymous = by_tenant.pop("", 0)
         busiest = by_tenant.most_common(_ACTIVE_TENANTS)
         rest = anonymous + sum(by_tenant.values()) - sum(count for _, count in busiest)
@@ -301,7 +310,7 @@ def agent_for(settings: Settings) -> Agent:
 
 def current_agent() -> Agent | None:
     """The agent of the current request, else the process's first, else None."""
-    found: Agent | None = getattr(current_work.get(), "agent", None)
+    found: Agent | None = getattr(work_at_hand(), "agent", None)
     return found if found is not None else next(iter(_by_settings.values()), None)
 
 

@@ -20,8 +20,9 @@ from typing import Any
 
 from opentelemetry import trace
 
+from tocsin.sdk.current import SPAN_KEY
 from tocsin.sdk.spans import SERVER, RecordingSpan
-from tocsin.sdk.trace import SPAN_KEY, TocsinTracerProvider
+from tocsin.sdk.trace import TocsinTracerProvider
 
 _MIDDLEWARES = frozenset(
     {

@@ -63,12 +63,13 @@ def _lines(family: Family, openmetrics: bool) -> list[str]:
     escaped = family.help.replace("\\", "\\\\").replace("\n", "\\n")
     head = [f"# HELP {name} {escaped}", f"# TYPE {name} {family.type}"]
     return head + [
-        f"{family.name}{suffix}{_braces(labels)} {format_value(value)}"
+        f"{family.name}{suffix}{braces(labels)} {format_value(value)}"
         for (suffix, labels), value in family.samples.items()
     ]
 
 
-def _braces(labels: Labels) -> str:
+def braces(labels: Labels) -> str:
+    """Labels as they stand behind a name."""
     if not labels:
         return ""
     return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels) + "}"

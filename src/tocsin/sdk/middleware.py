@@ -9,11 +9,11 @@ from opentelemetry.context import Context
 
 from tocsin.sdk import coexist
 from tocsin.sdk.agent import Agent, agent_for
+from tocsin.sdk.current import SPAN_KEY, current_context, enter_context, leave_context
 from tocsin.sdk.exchange import Exchange, Message, Receive, Send
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.tenant import current_work
-from tocsin.sdk.trace import SPAN_KEY, current_context, enter_context, leave_context
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -54,15 +54,16 @@ class MonitoringMiddleware:
             return
         exchange = agent.next_kind()(agent, scope, receive, send)
         scope[MARK] = True
-        agent.live.add(exchange)
-        around = current_context()
-        if around or not self._is_alone or coexist.NATIVE in scope:
+        agent.begun.append(exchange)
+        around, outer_work, work = current_context(), current_work.get(), None
+        if around or outer_work is not None or not self._is_alone or coexist.NATIVE in scope:
             context = self._begin_among_others(exchange, scope, around)
+            work = current_work.set(exchange)
         else:
+            # The span in the context says whose work this is; see `tenant.work_at_hand`.
             # Mounted FastAPI apps would begin a native span of their own; None is FastAPI's word for "do not".
             scope[coexist.NATIVE] = None
             context = Context({SPAN_KEY: exchange})
-        work = current_work.set(exchange)
         token = enter_context(context)
         try:
             await self._inner(scope, exchange.receive, exchange.send)
@@ -72,7 +73,8 @@ class MonitoringMiddleware:
         finally:
             exchange.finish()
             leave_context(token)
-            current_work.reset(work)
+            if work is not None:
+                current_work.reset(work)
 
     @guarded(Context())
     def _begin_among_others(self, exchange: Exchange, scope: Scope, around: Context) -> Context:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar, copy_context
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
+from tocsin.sdk.current import SPAN_KEY, current_context
 from tocsin.sdk.guard import attempt
 
 P = ParamSpec("P")
@@ -61,14 +62,23 @@ class TenantHolder:
         return self.tenant
 
 
-# The request or holder that the current context belongs to. Not kept in OpenTelemetry's context, because its
-# middlewares begin a fresh one from the headers.
+# The request or holder that the current context belongs to; set for a request only where others may change
+# OpenTelemetry's context, such as middlewares that begin a fresh one from the headers.
 current_work: ContextVar[Any] = ContextVar("tocsin_work", default=None)
+
+
+def work_at_hand() -> Any:
+    """The request or holder of here and now, or None."""
+    work = current_work.get()
+    if work is None:
+        root = getattr(current_context().get(SPAN_KEY), "root", None)
+        work = root if getattr(root, "is_request", False) else None
+    return work
 
 
 def current_tenant() -> str | None:
     """The tenant of the current request or job, or None."""
-    work = current_work.get()
+    work = work_at_hand()
     return (work.find_tenant() or None) if work is not None else None
 
 
@@ -79,7 +89,7 @@ def set_tenant(tenant: str | None) -> None:
     Elsewhere it holds for the current context (task or thread) and what is started from it.
     """
     name = clean(tenant)
-    work = current_work.get()
+    work = work_at_hand()
     if work is not None and work.is_request:
         work.tenant = name
         work.has_tenant = True

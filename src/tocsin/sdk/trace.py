@@ -7,10 +7,8 @@ import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.util._decorator import _agnosticcontextmanager  # what the API's own start_as_current_span is
@@ -22,24 +20,6 @@ from tocsin.sdk.tenant import current_tenant
 
 if TYPE_CHECKING:
     from tocsin.sdk.agent import Agent
-
-# The key under which the API keeps the current span; found through the API instead of importing a private name.
-SPAN_KEY: str = next(iter(trace.set_span_in_context(trace.INVALID_SPAN, Context())))
-
-
-def _context_access() -> tuple[Callable[[], Context], Callable[[Context], Any], Callable[[Any], None]]:
-    """Read, enter and leave the current OpenTelemetry context.
-
-    The API's own functions go through two Python calls to one context variable, which costs a request a microsecond;
-    so the variable itself where the API keeps its contexts in one, as it does unless told otherwise.
-    """
-    variable = getattr(getattr(context_api, "_RUNTIME_CONTEXT", None), "_current_context", None)
-    if isinstance(variable, ContextVar):
-        return variable.get, variable.set, variable.reset
-    return context_api.get_current, context_api.attach, context_api.detach
-
-
-current_context, enter_context, leave_context = _context_access()
 
 _KINDS = {
     trace.SpanKind.INTERNAL: INTERNAL,
@@ -133,6 +113,14 @@ class TocsinTracer(trace.Tracer):
         return span
 
 
+class UnrecordedSpan(trace.NonRecordingSpan):
+    """Stands for a span there was no room for; what is below it belongs to the same request all the same."""
+
+    def __init__(self, parent: RecordingSpan) -> None:
+        super().__init__(parent.get_span_context())
+        self.root = parent.root
+
+
 def start_child(agent: Agent, parent: trace.Span, name: str, kind: int, start_ns: int | None = None) -> trace.Span:
     """A span below the parent; a root of its own when the parent is invalid, remote or of another SDK.
 
@@ -143,12 +131,15 @@ def start_child(agent: Agent, parent: trace.Span, name: str, kind: int, start_ns
         root = parent.root
         if agent.sheds_children or root.span_count >= agent.settings.spans_per_trace:
             agent.note_unrecorded_child()
-            return trace.NonRecordingSpan(parent.get_span_context())
+            return UnrecordedSpan(parent)
         root.span_count += 1
         parent.identify()
         span = RecordingSpan(agent, name, kind, root.trace_id, new_span_id(), parent.span_id, start_ns)
         span._parent_root = root
         return span
+    if isinstance(parent, UnrecordedSpan):
+        agent.note_unrecorded_child()
+        return parent
     context = parent.get_span_context()
     if not context.is_valid:
         span = RecordingSpan(agent, name, kind, new_trace_id(), new_span_id(), b"", start_ns)

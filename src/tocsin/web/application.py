@@ -9,7 +9,23 @@ from fastapi import FastAPI
 
 from tocsin.storage.telemetry.engine import EngineError
 from tocsin.web.access import add_access
-from tocsin.web.api import doctor, figures, map, monitoring, services, tenants, traces
+from tocsin.web.api import (
+    collectors,
+    dashboards,
+    data,
+    doctor,
+    figures,
+    map,
+    monitoring,
+    monitoring_metrics,
+    prometheus,
+    prometheus_federate,
+    prometheus_series,
+    prometheus_status,
+    services,
+    tenants,
+    traces,
+)
 from tocsin.web.api.asked import answer_engine_error
 from tocsin.web.site import add_pages
 
@@ -17,6 +33,7 @@ DESCRIPTION = (
     "Everything the pages show, for programs. Send an API token as `Authorization: Bearer tcs_api_…`; a token of a "
     "tenant viewer sees the telemetry of its tenants only."
 )
+PROMETHEUS = (prometheus, prometheus_federate, prometheus_series, prometheus_status)
 
 
 def build_site(state: Any) -> FastAPI:
@@ -31,7 +48,20 @@ def build_site(state: Any) -> FastAPI:
         redoc_url=None,
     )
     app.state.tocsin = state
-    for module in (services, figures, map, traces, tenants, monitoring, doctor):
+    for module in (
+        services,
+        figures,
+        collectors,
+        map,
+        traces,
+        tenants,
+        dashboards,
+        data,
+        monitoring,
+        monitoring_metrics,
+        doctor,
+        *PROMETHEUS,
+    ):
         app.include_router(module.router)
     app.add_exception_handler(EngineError, answer_engine_error)
     add_access(app)

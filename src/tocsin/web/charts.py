@@ -47,8 +47,9 @@ class Band:
 @dataclass(frozen=True, slots=True)
 class Chart:
     """A time chart. `unit` is what its header says; `format` tells the script how to write a value: rate, seconds,
-    count or percent. `href` leads to traces, to which the script adds the start and end of the point that is clicked.
-    `rest` is the REST call that gives the same data."""
+    count, percent or a unit of dashboards. `href` leads to traces, to which the script adds the start and end of the
+    point that is clicked. `rest` is the REST call that gives the same data. `limits` are values from which on a tone
+    holds, drawn as lines."""
 
     id: str
     title: str
@@ -61,6 +62,8 @@ class Chart:
     band: Band | None = None
     href: str = ""
     rest: str = ""
+    is_stacked: bool = False
+    limits: Sequence[tuple[float, str]] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -76,6 +79,8 @@ class Chart:
             "href": self.href,
             "lines": [_line(line) for line in self.lines],
             "markers": [{"at": marker.at, "label": marker.label, "href": marker.href} for marker in self.markers],
+            "stacked": self.is_stacked,
+            "limits": [list(limit) for limit in self.limits],
             "band": None if self.band is None else {"low": _short(self.band.low), "high": _short(self.band.high)},
         }
 

@@ -6,12 +6,14 @@ Another site can make the browser send the cookie but can neither read it nor co
 
 from __future__ import annotations
 
+import base64
 import hmac
 
 from fastapi import HTTPException, Request
 from starlette.requests import HTTPConnection
 
 from tocsin.web.cookies import session_secret, visit_of
+from tocsin.web.paths import inner_path
 
 FIELD = "csrf"
 HEADER = "X-CSRF-Token"
@@ -32,7 +34,20 @@ def visit_token(request: HTTPConnection) -> str:
 def bearer_of(request: HTTPConnection) -> str | None:
     """The bearer value a program sent; browsers never send one by themselves."""
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "basic" and inner_path(request).startswith("/prometheus/"):
+        return _password(value)
     return value.strip() if scheme.lower() == "bearer" else None
+
+
+def _password(encoded: str) -> str | None:
+    """The password of basic authentication, as which Prometheus' own tools send a token: they know no other way.
+
+    Only where nothing can be changed, because browsers do send this by themselves once it was typed.
+    """
+    try:
+        return base64.b64decode(encoded.strip(), validate=True).decode("latin-1").partition(":")[2]
+    except ValueError:
+        return None
 
 
 async def refuse_forged(request: Request) -> None:

@@ -10,11 +10,13 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from tocsin.query.promql.literals import format_float
 from tocsin.query.timerange import RANGES
 from tocsin.web import assets, format
 from tocsin.web.choice import COOKIE, SPOKEN
 from tocsin.web.page import GROUPS, found, listed
 from tocsin.web.paths import inner_path, root_of
+from tocsin.web.units import written
 from tocsin.web.white_label import EMBED, site_settings_of, theme_path
 
 HEADERS = {"Vary": "Cookie, HX-Request"}
@@ -95,6 +97,8 @@ def _environment() -> Environment:
         "short_id": format.short_id,
         "time_of_day": format.time_of_day,
         "timestamp": format.timestamp,
+        "full": lambda value: format.NOTHING if value is None else format_float(value),
+        "unit": written,
     }
     made.globals |= {"RANGES": list(RANGES), "SPOKEN": SPOKEN}
     return made

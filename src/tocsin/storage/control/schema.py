@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, MetaData, String
+from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
@@ -136,3 +136,17 @@ class AuditRow(Base):
     object: Mapped[str] = mapped_column(String(320))
     detail: Mapped[dict[str, Any]]
     tenant: Mapped[str | None] = mapped_column(String(200), index=True)
+
+
+class DashboardRow(Base):
+    """A board as its YAML text."""
+
+    __tablename__ = "dashboards"
+
+    id: Mapped[str] = mapped_column(String(80), primary_key=True)
+    title: Mapped[str] = mapped_column(String(200))
+    text: Mapped[str] = mapped_column(Text)
+    version: Mapped[int]
+    created_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+    changed_by: Mapped[str] = mapped_column(String(320))

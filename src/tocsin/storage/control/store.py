@@ -1,4 +1,4 @@
-"""The control store as one object: its nouns are users, sessions, tokens, keys, setup, attempts and audit."""
+"""The control store as one object: users, sessions, tokens, keys, setup, dashboards, attempts and audit."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from sqlalchemy import delete, text
 from tocsin.model.clock import Clock, utc_now
 from tocsin.storage.control.attempts import Attempts
 from tocsin.storage.control.audit import Audit
+from tocsin.storage.control.dashboards import Dashboards
 from tocsin.storage.control.database import Database, connect
 from tocsin.storage.control.errors import StoreUnusable
 from tocsin.storage.control.keys import Keys
@@ -26,6 +27,7 @@ class ControlStore:
     def __init__(self, database: Database, auth: AuthSettings, passwords: Passwords) -> None:
         self._database = database
         self.audit = Audit(database)
+        self.dashboards = Dashboards(database)
         self.users = Users(database)
         self.tokens = Tokens(database)
         self.keys = Keys(database)

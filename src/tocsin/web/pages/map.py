@@ -15,7 +15,7 @@ from tocsin.web.page import Page
 from tocsin.web.sorting import in_order, read_sorting
 from tocsin.web.view import View, view_of
 
-page = Page(id="map", title="Map", group="Explore", path="/map", order=3, key="m")
+page = Page(id="map", title="Map", group="Explore", path="/map", order=3, key="p")
 router = APIRouter()
 
 COLUMNS: dict[str, Callable[[Call], Any]] = {

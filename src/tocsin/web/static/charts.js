@@ -14,7 +14,36 @@ const read = (figure) => {
 
 const columns = (data) => {
   const band = data.band ? [data.band.high, data.band.low] : [];
-  return [data.times, ...data.lines.map((line) => line.values), ...band];
+  return [data.times, ...(data.stacked ? stacked(data.lines) : data.lines.map((line) => line.values)), ...band];
+};
+
+// Each line on top of those before it; the first is drawn last and so in front.
+const stacked = (lines) => {
+  const sums = lines[0]?.values.map(() => 0) ?? [];
+  return lines.map((line) => line.values.map((value, at) => (value == null ? null : (sums[at] += value))));
+};
+
+// Thresholds as thin lines across the chart.
+const limits = (figure) => (plot) => {
+  const { ctx, bbox } = plot;
+  ctx.save();
+  ctx.setLineDash([5 * devicePixelRatio, 4 * devicePixelRatio]);
+  for (const [value, tone] of (mounted.get(figure) ?? read(figure)).data.limits ?? []) {
+    const y = plot.valToPos(value, "y", true);
+    if (y < bbox.top || y > bbox.top + bbox.height) continue;
+    ctx.strokeStyle = colour(tone);
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.stroke();
+  }
+  ctx.restore();
+};
+
+const reach = (low, high) => {
+  if (low == null) return [0, 1];
+  const room = Math.max(Math.abs(low), Math.abs(high)) * 0.12 || 1;
+  return [low < 0 ? low - room : 0, high > 0 ? high + high * 0.12 : low < 0 ? 0 : 1];
 };
 
 function series(data) {
@@ -104,13 +133,13 @@ function options(figure, data, box) {
     select: { show: true },
     scales: {
       x: { time: true, range: () => { const { start, end } = (mounted.get(figure) ?? { data }).data; return [start, end]; } },
-      y: { range: (plot, low, high) => [0, high > 0 ? high * 1.12 : 1] },
+      y: { range: (plot, low, high) => reach(low, high) },
     },
     series: series(data),
     bands: data.band ? [{ series: [data.lines.length + 1, data.lines.length + 2], fill: () => soft("c6", 14) }] : [],
     axes: axes(data),
     hooks: {
-      draw: [markers(figure)],
+      draw: [limits(figure), markers(figure)],
       setCursor: [(plot) => showTip(figure, plot)],
       setSelect: [(plot) => plot.select.width > 6 && zoom(plot)],
     },
@@ -149,7 +178,7 @@ function mount(figure) {
   sizes.observe(box);
 }
 
-const shapeOf = (data) => JSON.stringify([data.lines.map((line) => [line.label, line.colour, line.dashed]), !!data.band, data.format]);
+const shapeOf = (data) => JSON.stringify([data.lines.map((line) => [line.label, line.colour, line.dashed]), !!data.band, data.format, data.stacked]);
 
 const sizes = new ResizeObserver((entries) => {
   for (const { target } of entries) {

@@ -20,10 +20,22 @@ const seconds = (value) => {
   return value < 3600 ? `${Math.round(value / 6) / 10}\u202fmin` : `${Math.round(value / 360) / 10}\u202fh`;
 };
 
-const FORMATS = { rate: (value) => `${plain(value)}/s`, count: plain, seconds, percent: (value) => `${plain(value * 100)}\u202f%` };
+const bytes = (value) => {
+  for (const [limit, factor, unit] of [[999.5, 1, "B"], [999500, 1e3, "kB"], [999.5e6, 1e6, "MB"], [1e12, 1e9, "GB"]])
+    if (Math.abs(value) < limit) return `${+(value / factor).toFixed(Math.abs(value / factor) >= 99.5 ? 0 : 1)}\u202f${unit}`;
+  return `${+(value / 1e12).toFixed(1)}\u202fTB`;
+};
+
+const signed = (write) => (value) => (value < 0 ? `\u2212${write(-value)}` : write(value));
+const rate = (value) => `${plain(value)}/s`;
+const percent = (value) => `${plain(value * 100)}\u202f%`;
+const FORMATS = {
+  rate, per_second: rate, count: plain, seconds: signed(seconds), milliseconds: signed((value) => seconds(value / 1000)), percent,
+  percent100: (value) => percent(value / 100), bytes, bytes_per_second: (value) => `${bytes(value)}/s`, up: (value) => ["down", "up"][value] ?? plain(value),
+};
 
 export const write = (format, value) => (value == null ? "–" : (FORMATS[format] ?? plain)(value));
-export const writeAxis = (format, value) => (format === "rate" ? plain(value) : write(format, value));
+export const writeAxis = (format, value) => (format === "rate" || format === "per_second" ? plain(value) : write(format, value));
 
 const two = (value) => String(value).padStart(2, "0");
 export const isoSeconds = (at) => {

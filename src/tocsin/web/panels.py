@@ -1,0 +1,264 @@
+"""A panel with its data: what a board shows, made anew at every refresh."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+from urllib.parse import urlencode
+
+from tocsin.model.dashboard import Annotation, Dashboard, Panel, PanelQuery, Tone
+from tocsin.model.thresholds import steps_of, tone_of
+from tocsin.model.window import Window
+from tocsin.query import errors, evaluate, red, tenants
+from tocsin.query.evaluate import Evaluated, Note, aligned
+from tocsin.query.metric_reader import MetricReader
+from tocsin.query.promql.literals import parse_duration_ms
+from tocsin.query.promql.settings import QuerySettings
+from tocsin.query.variables import Values, substituted
+from tocsin.web.charts import HeatmapChart, Marker, spark
+from tocsin.web.metric_charts import MetricChart, MetricTable, calculated, legend_text, metric_chart, metric_table
+from tocsin.web.units import written
+from tocsin.web.view import View
+
+MOST_READINGS = 24
+MOST_MARKERS = 50
+POINTS = 180
+HEATMAP_POINTS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One figure of a stat, gauge or row of bars. `ratio` is 0-1 of min to max."""
+
+    label: str
+    text: str
+    tone: Tone | None
+    ratio: float | None
+    line: str = ""
+    area: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What of a panel is drawn; `waits` says why there is nothing."""
+
+    panel: Panel
+    href: str
+    chart: MetricChart | None = None
+    readings: Sequence[Reading] = ()
+    tables: Sequence[tuple[Evaluated, MetricTable]] = ()
+    heatmap: HeatmapChart | None = None
+    rows: Any = None
+    notes: Sequence[Note] = ()
+    waits: str = ""
+    rest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What all panels of a board share while it is drawn."""
+
+    view: View
+    reader: MetricReader
+    settings: QuerySettings
+    values: Values
+    markers: Sequence[Marker] = ()
+
+    @property
+    def window(self) -> Window:
+        return self.view.window
+
+
+def drawn(dashboard: Dashboard, drawing: Drawing) -> list[Shown]:
+    """Every panel, those of collapsed rows too, in the order of the grid."""
+    marked = replace(drawing, markers=_markers(dashboard.annotations, drawing))
+    ordered = sorted(dashboard.panels, key=lambda panel: (panel.position.y, panel.position.x))
+    return [_panel(panel, marked) for panel in ordered]
+
+
+def _panel(panel: Panel, drawing: Drawing) -> Shown:
+    shown = Shown(panel, _href(panel, drawing))
+    if panel.type in ("row", "text"):
+        return shown
+    if panel.source:
+        return _of_source(shown, drawing)
+    points = HEATMAP_POINTS if panel.type == "heatmap" else POINTS
+    step = evaluate.step_ms(drawing.window, points, _least_step(panel))
+    done = [(_evaluated(query, panel, drawing, step), query) for query in panel.queries if not query.is_hidden]
+    shown = replace(shown, notes=[note for one, _ in done for note in one.notes if note.kind == "error"])
+    asked = [(one, query.legend) for one, query in done if one.result is not None]
+    if not any(len(series.times) for one, _ in asked for series in one.series):
+        return replace(shown, waits="" if shown.notes else panel.waits_for or "nothing")
+    match panel.type:
+        case "chart":
+            return replace(shown, chart=_chart(panel, asked, drawing), rest=_rest(asked[0][0], drawing))
+        case "table":
+            return replace(shown, tables=[(one, metric_table(one)) for one, _ in asked])
+        case "heatmap":
+            return replace(shown, heatmap=_heatmap(asked[0][0], drawing))
+        case "stat" | "gauge" | "bars":
+            return replace(shown, readings=_readings(panel, asked))
+    return replace(shown, waits=panel.waits_for or "nothing")
+
+
+def _href(panel: Panel, drawing: Drawing) -> str:
+    """Where the title leads: the panel's own link, else the explorer with its queries."""
+    if panel.link.startswith("/"):
+        path, _, query = panel.link.partition("?")
+        pairs = dict(pair.partition("=")[::2] for pair in query.split("&") if pair)
+        return drawing.view.link(path, **pairs)
+    if panel.link:
+        return panel.link
+    step = evaluate.step_ms(drawing.window, POINTS)
+    texts = [substituted(query.expr, drawing.values, drawing.window, step) for query in panel.queries]
+    return drawing.view.link("/explore", q=texts) if texts else ""
+
+
+def _least_step(panel: Panel) -> int:
+    steps = [evaluate.SHORTEST_STEP_MS]
+    for query in panel.queries:
+        try:
+            steps.append(parse_duration_ms(query.step) if query.step else 0)
+        except ValueError:
+            continue  # a text that no version of a board should hold; the usual step serves
+    return max(steps)
+
+
+def _evaluated(query: PanelQuery, panel: Panel, drawing: Drawing, step: int) -> Evaluated:
+    text = substituted(query.expr, drawing.values, drawing.window, step)
+    if query.is_instant or panel.type == "table":
+        return evaluate.at(drawing.reader, text, drawing.window.end_ns // 1_000_000, drawing.settings)
+    grid = evaluate.grid_of(drawing.window, step)
+    return evaluate.over(drawing.reader, text, grid, drawing.settings)
+
+
+def _chart(panel: Panel, asked: Sequence[tuple[Evaluated, str]], drawing: Drawing) -> MetricChart:
+    steps = [] if panel.thresholds.is_percentage else steps_of(panel.thresholds)
+    limits = [(step.from_value, step.tone) for step in steps if step.from_value is not None and step.tone != "ok"]
+    href = (
+        drawing.view.link(*_split_link(panel.link), range=None, start=None, end=None) if panel.link[:1] == "/" else ""
+    )
+    return metric_chart(
+        f"p{panel.id}", panel.title, asked, drawing.window, panel.unit or "count", drawing.markers,
+        href=href, is_stacked=panel.is_stacked, limits=limits,
+    )  # fmt: skip
+
+
+def _split_link(link: str) -> tuple[str]:
+    return (link.partition("?")[0],)
+
+
+def _rest(done: Evaluated, drawing: Drawing) -> str:
+    grid = done.grid
+    asked = {"query": done.text, "start": grid.start_ms / 1000, "end": grid.end_ms / 1000, "step": grid.step_ms // 1000}
+    tenant = {"tenant": drawing.view.choice.tenant} if drawing.view.choice.tenant else {}
+    return f"{drawing.view.root}/prometheus/api/v1/query_range?{urlencode(asked | tenant)}"
+
+
+def _readings(panel: Panel, asked: Sequence[tuple[Evaluated, str]]) -> list[Reading]:
+    found = []
+    for done, template in asked:
+        _, own = evaluate.shared_and_own([series.labels for series in done.series])
+        for labels, series in zip(own, done.series, strict=True):
+            values = aligned(series, done.grid) if len(done.grid) > 1 else [float(one) for one in series.values[-1:]]
+            value = calculated(values, panel.calculation)
+            label = legend_text(template, series.labels) if template else evaluate.short_text(labels)
+            line, area = spark(values) if panel.type == "stat" and len(values) > 1 else ("", "")
+            found.append((value, label, line, area))
+    top = _top(panel, [value for value, *_ in found])
+    if panel.type == "bars" and not any(one.text.lstrip().startswith("sort") for one, _ in asked):
+        found.sort(key=lambda one: -(one[0] if one[0] is not None else -math.inf))
+    return [
+        Reading(
+            label,
+            written(value, panel.unit, panel.decimals),
+            tone_of(value, panel.thresholds, panel.min, panel.max),
+            _ratio(value, panel.min or 0.0, top),
+            line,
+            area,
+        )
+        for value, label, line, area in found[:MOST_READINGS]
+    ]
+
+
+def _top(panel: Panel, values: Sequence[float | None]) -> float:
+    """The end of a gauge: what the panel says, what the unit means, or the largest value."""
+    if panel.max is not None:
+        return panel.max
+    if panel.type == "gauge" and panel.unit in ("percent", "percent100"):
+        return 1.0 if panel.unit == "percent" else 100.0
+    return max((value for value in values if value is not None), default=1.0)
+
+
+def _ratio(value: float | None, low: float, high: float) -> float | None:
+    if value is None or not math.isfinite(value) or high <= low:
+        return None
+    return min(1.0, max(0.0, (value - low) / (high - low)))
+
+
+def _heatmap(done: Evaluated, drawing: Drawing) -> HeatmapChart | None:
+    """Of cumulative buckets with `le`: how many fell into each in every step."""
+    bounded = sorted(
+        (bound, aligned(series, done.grid)) for series in done.series if (bound := _bound(series.labels)) is not None
+    )
+    if len(bounded) < 2:
+        return None
+    finite = [bound for bound, _ in bounded if math.isfinite(bound)]
+    first = finite[0] / 2 if finite and finite[0] > 0 else 0.001
+    bounds = [first, *finite, *([finite[-1] * 2] if len(finite) < len(bounded) else [])]
+    times = [at // 1000 for at in done.grid.times.tolist()]
+    columns = [values for _, values in bounded]
+    counts = []
+    for place in range(len(times)):
+        heights = [column[place] or 0.0 for column in columns]
+        falls = [heights[0], *(max(0.0, after - before) for before, after in pairwise(heights))]
+        counts.append([round(one) for one in falls])
+    made = red.Heatmap(times, done.grid.step_ms // 1000, bounds, counts)
+    return HeatmapChart(made, drawing.window, drawing.view.traces_in())
+
+
+def _bound(labels: Mapping[str, str]) -> float | None:
+    try:
+        return float(labels.get("le", ""))
+    except ValueError:
+        return None
+
+
+def _of_source(shown: Shown, drawing: Drawing) -> Shown:
+    """What is no PromQL: the figures that pages show too."""
+    view, asked = drawing.view, drawing.view.filter
+    match shown.panel.source:
+        case "endpoints":
+            rows = red.endpoints(view.store, view.scope, asked, limit=20)
+            rest = view.rest("/endpoints")
+            return replace(shown, rows=rows, rest=rest, waits="" if rows else shown.panel.waits_for or "requests")
+        case "services":
+            return replace(shown, rows=red.services(view.store, view.scope, asked), rest=view.rest("/services"))
+        case "tenants":
+            return replace(shown, rows=tenants.tenants(view.store, view.scope, asked, limit=20))
+        case "errors":
+            return replace(shown, rows=errors.error_groups(view.store, view.scope, asked, limit=10))
+        case "latency":
+            heatmap = red.heatmap(view.store, view.scope, asked)
+            return replace(shown, heatmap=HeatmapChart(heatmap, view.window, view.traces_in()))
+    return replace(shown, waits=shown.panel.waits_for or "a later version of Tocsin")
+
+
+def _markers(annotations: Sequence[Annotation], drawing: Drawing) -> list[Marker]:
+    """The beginnings of every time in which an annotation's query is above 0."""
+    step = evaluate.step_ms(drawing.window, POINTS)
+    grid = evaluate.grid_of(drawing.window, step)
+    found = []
+    for annotation in annotations:
+        if not annotation.is_on:
+            continue
+        text = substituted(annotation.expr, drawing.values, drawing.window, step)
+        for series in evaluate.over(drawing.reader, text, grid, drawing.settings).series:
+            title = legend_text(annotation.title, series.labels) if annotation.title else annotation.name
+            values = [bool(value and value > 0) for value in aligned(series, grid)]
+            starts = [place for place, is_on in enumerate(values) if is_on and not (place and values[place - 1])]
+            found += [Marker((grid.start_ms + place * step) / 1000, title) for place in starts]
+    return sorted(found, key=lambda marker: marker.at)[:MOST_MARKERS]
