@@ -36,8 +36,9 @@ class _Runs:
         starts = np.concatenate([[0], np.flatnonzero(series[1:] != series[:-1]) + 1])
         self.series.append(series[starts])
         self.first_times.append(times[starts])
-        self.times.append(times)
-        self.values.append(values)
+        # Copied, so that the block with its column of ids can go.
+        self.times.append(times.copy())
+        self.values.append(values.copy())
         self.bounds.append(np.append(starts, len(series)))
 
     def places(self) -> list[tuple[int, int, int]]:
@@ -81,6 +82,7 @@ def _split(runs: _Runs, start_ms: int) -> Iterator[tuple[int, Samples]]:
     after = np.concatenate([runs.times[block][start:end] for block, start, end in _picked(places, order)])
     runs.times.clear()
     times = after.astype(np.int64)
+    del after
     times += start_ms
     series = series[order]
     firsts = np.concatenate([[0], np.flatnonzero(series[1:] != series[:-1]) + 1])
