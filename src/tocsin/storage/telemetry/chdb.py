@@ -255,9 +255,10 @@ def _closed() -> EngineError:
 
 
 def _engine_error(text: str) -> EngineError:
-    found = re.match(r"Code: (\d+)", text)
+    # A query that streams says so before.
+    found = re.match(r"(?:Streaming query failed: )?Code: (\d+)(?:\. DB::Exception: )?", text)
     code = int(found[1]) if found else 0
-    message = text.removeprefix(f"Code: {code}. DB::Exception: ")
+    message = text[found.end() :] if found else text
     if code in TIMEOUT_CODES:
         return QueryTimeoutError(message, code=code, retryable=True)
     return EngineError(message, code=code, retryable=code in RETRYABLE_CODES or code == 0)
