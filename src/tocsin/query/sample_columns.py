@@ -6,7 +6,7 @@ are copied into place; only what is out of order even then is sorted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,13 +56,17 @@ def time_column(start_ms: int, end_ms: int) -> str:
     return f"{kind}(toUnixTimestamp64Milli(time) - {{start:Int64}})"
 
 
-def gathered(blocks: Iterable[dict[str, Column]], start_ms: int, max_samples: int) -> dict[int, Samples]:
+def gathered(
+    blocks: Iterable[dict[str, Column]], start_ms: int, max_samples: int, check: Callable[[], None] = lambda: None
+) -> dict[int, Samples]:
     """Samples by series id in the order of time, out of blocks with the columns series, after and value.
 
-    A time may be there more than once. Raises LimitError beyond `max_samples`, without reading on.
+    A time may be there more than once. Raises LimitError beyond `max_samples` without reading on, and whatever `check`
+    raises between two blocks.
     """
     runs, count = _Runs(), 0
     for block in blocks:
+        check()
         values = np.asarray(block["value"])
         count += len(values)
         if count > max_samples:

@@ -109,7 +109,9 @@ class StoreSource:
     def _parts(self, found: list[Found], start_ms: int, end_ms: int, hints: Hints) -> Iterable[_Parts]:
         plain = [series for series in found if not series.is_delta]
         delta = [series for series in found if series.is_delta]
-        samples = self._plain_samples(plain, start_ms, end_ms, hints) | self._delta_samples(delta, start_ms, end_ms)
+        samples = self._plain_samples(plain, start_ms, end_ms, hints) | self._delta_samples(
+            delta, start_ms, end_ms, hints
+        )
         natives = [series for series in found if series.may_be_native]
         histograms = native_histograms.read(self._store, self._scope, _ids(natives), start_ms, end_ms)
         by_labels: dict[tuple[tuple[str, str], ...], _Parts] = {}
@@ -125,16 +127,16 @@ class StoreSource:
             return {}
         choice = downsampled.choose(self._store, hints, start_ms, end_ms)
         if choice is None:
-            return self._read("samples", found, start_ms, end_ms)
+            return self._read("samples", found, start_ms, end_ms, hints)
         coarse = downsampled.read(self._store, self._scope, choice, _ids(found), start_ms, choice.until_ms)
-        fresh = self._read("samples", found, choice.until_ms, end_ms)
+        fresh = self._read("samples", found, choice.until_ms, end_ms, hints)
         return downsampled.continued(coarse, fresh)
 
-    def _delta_samples(self, found: list[Found], start_ms: int, end_ms: int) -> dict[int, Samples]:
+    def _delta_samples(self, found: list[Found], start_ms: int, end_ms: int, hints: Hints) -> dict[int, Samples]:
         """Increases made cumulative: what came before the range is the base, and each adds to it."""
         if not found:
             return {}
-        increases = self._read("deltas", found, start_ms, end_ms, value="sum(value)", by=", time")
+        increases = self._read("deltas", found, start_ms, end_ms, hints, value="sum(value)", by=", time")
         bases = self._bases([series for series in found if series.id in increases], start_ms)
         return {id: (times, bases.get(id, 0.0) + np.cumsum(values)) for id, (times, values) in increases.items()}
 
@@ -158,6 +160,7 @@ class StoreSource:
         found: list[Found],
         start_ms: int,
         end_ms: int,
+        hints: Hints,
         *,
         value: str = "value",
         by: str = "",
@@ -174,13 +177,13 @@ class StoreSource:
         sql += f"WHERE {within}" + (f" GROUP BY series{by}" if by else "")
         blocks = self._store.stream_arrays(self._scope, sql, **_named(found), start=start_ms, end=end_ms)
         with closing(blocks):
-            read = gathered(blocks, start_ms, self._max_samples)
+            read = gathered(blocks, start_ms, self._max_samples, hints.check)
         if by or final:
             return read
         doubled = [series for series in found if series.id in read and has_doubles(read[series.id][0])]
         if doubled:
             # Written more than once and not merged yet: the engine knows which was last.
-            read |= self._read(table, doubled, start_ms, end_ms, final="FINAL")
+            read |= self._read(table, doubled, start_ms, end_ms, hints, final="FINAL")
         return read
 
 

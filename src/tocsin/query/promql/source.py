@@ -45,7 +45,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What the query does with the series, for a store that can answer from rollups."""
+    """What the query does with the series, for a store that can answer from rollups. It calls `check` as it reads."""
 
     start_ms: int
     end_ms: int
@@ -54,6 +54,7 @@ class Hints:
     function: str = ""  # the call or aggregation right above the selector
     grouping: tuple[str, ...] = ()
     by: bool = False
+    check: Callable[[], None] = field(default=lambda: None, compare=False)  # raises when the query has to end
 
 
 @dataclass(slots=True)
