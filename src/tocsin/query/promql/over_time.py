@@ -18,7 +18,7 @@ from tocsin.query.promql.summation import kahan_add
 from tocsin.query.promql.windows import Index, Lanes, Windows, lanes
 
 _SORTED_AT_A_TIME = 4_000_000  # samples held for sorting: 32 MB
-_WORTH_RUNNING = 4  # windows that a sample is in, from which on running totals pay
+_WORTH_RUNNING = 1  # windows that a sample is in, from which on running totals pay
 _GOOD_ENOUGH = 1e-13
 
 
