@@ -49,7 +49,7 @@ class Side:
     seconds: dict[Asked, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def write(self, bodies: list[tuple[bytes, int]], pace: threading.Barrier) -> None:
-        """Send one after the other, never far ahead of other connections: Prometheus takes nothing that is an hour old."""
+        """Send one after the other, never far ahead of other connections: Prometheus takes nothing an hour old."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port)
         headers = {"content-type": "application/x-protobuf", "content-encoding": "snappy"}
         for turn, (body, _) in enumerate(bodies):
