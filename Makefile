@@ -33,6 +33,9 @@ bench: setup .venv/.test-installed ## run the benchmarks and print their tables
 	$(BIN)/python -m bench.sdk_overhead
 	$(BIN)/python -m bench.instruments
 	$(BIN)/python -m bench.ingest
+	$(BIN)/python -m bench.remote_write
+	scripts/debian-packages
+	$(BIN)/python -m bench.promql
 
 screenshots: setup .venv/.test-installed  ## draw the pictures of the README anew
 	scripts/debian-packages

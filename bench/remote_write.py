@@ -1,6 +1,6 @@
 """How many samples a second `tocsin serve` takes by remote write, acknowledged after fsync, and what a sample weighs.
 
-    python -m bench.remote_write [--seconds 20] [--connections 4] [--series 100000] [--batch 2000] [--version 1]
+    python -m bench.remote_write [--seconds 20] [--connections 4] [--series 100000] [--batch 2000]
 
 Every series has ten labels and a sample each 15 s of its own time, which passes as fast as the server takes it: a
 third counters that rise by whole numbers, a third gauges that wander, a third that hardly move. The load generator
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import multiprocessing
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from typing import Any
 import cramjam
 import numpy as np
 
-from bench.ingest import TOKEN, Running
+from bench.server import tocsin_on
 
 STEP_MS = 15_000
 
@@ -141,9 +140,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=2000)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        tocsin = str(Path(sys.executable).with_name("tocsin"))
-        command = [tocsin, "serve", "--data", folder, "--port", "0", "--grpc-port", "-1"]
-        server = Running(command, TOCSIN_ADMIN_TOKEN=TOKEN)
+        server = tocsin_on(Path(folder))
         here, there = multiprocessing.Pipe()
         process = multiprocessing.get_context("spawn").Process(
             target=_load,

@@ -254,7 +254,7 @@ class Server:
 
     def metrics(self, scope: TenantScope) -> MetricReader:
         """The series that whoever has this scope may read."""
-        return StoreReader(self.store, scope)
+        return StoreReader(self.store, scope, self.settings[PromQLSettings].max_samples)
 
     def restart_collectors(self) -> None:
         """Scrape and collect anew, by the scrape configuration as it is now. Raises ScrapeConfigError."""

@@ -136,6 +136,33 @@ def test_what_cannot_be_evaluated_and_who_is_unknown_have_their_kinds(metered: S
     refused(metered.administrator.get(f"{API}/query", params=slow), 503, "timeout")
 
 
+@pytest.mark.parametrize(
+    ("query", "status", "said"),
+    [
+        ("(" * 5000 + "1" + ")" * 5000, 400, "nests deeper than 100 levels"),
+        ("-" * 10_000 + "1", 400, "nests deeper than 100 levels"),
+        ('{__name__=~"((a{1000}){1000}){1000}"}', 400, "error parsing regexp"),
+        ('{__name__=~"(x+x+)+y(a|a)*b"}', 200, ""),
+        ('label_replace(fleet_up, "a", "$1", "job", "((a{1000}){1000}){1000}")', 422, "invalid regular expression"),
+        ('max_over_time({__name__=~".+"}[30d:1s])', 422, "too many samples"),
+        ('count({__name__=~".+"}[30d:1s])', 400, "expected type instant vector"),
+    ],
+)
+def test_hostile_query_is_refused_at_once(metered: Served, query: str, status: int, said: str) -> None:
+    now = time.time()
+    asked = {"query": query, "start": str(now - 86_400), "end": str(now), "step": "60"}
+    answer = metered.administrator.post(f"{API}/query_range", data=asked)
+    assert answer.status_code == status
+    assert said in answer.json().get("error", "")
+    assert data(metered.administrator.get(f"{API}/query", params={"query": "1"}))["result"][1] == "1"
+
+
+def test_everything_of_a_month_is_answered(metered: Served) -> None:
+    now = time.time()
+    asked = {"query": '{__name__=~".+"}', "start": str(now - 30 * 86_400), "end": str(now), "step": "3600"}
+    assert data(metered.administrator.post(f"{API}/query_range", data=asked))["result"]
+
+
 def test_query_is_formatted_and_parsed(metered: Served) -> None:
     client = metered.administrator
     text = 'sum by(job) (rate(a{b!~"c"}[5m] offset 90s))/ignoring(x)group_left foo'

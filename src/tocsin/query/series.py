@@ -8,23 +8,21 @@ downsampled tables (`downsampled`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from tocsin.model.labels import METRIC_NAME
 from tocsin.model.tenant import Scope
 from tocsin.query import catalog, downsampled, native_histograms
 from tocsin.query.matching import series_condition
 from tocsin.query.promql.histogram import NativeHistogram
+from tocsin.query.promql.settings import QuerySettings
 from tocsin.query.promql.source import Hints, Matcher, Series
+from tocsin.query.sample_columns import Samples, gathered, has_doubles, time_column
 from tocsin.storage.telemetry.engine import Value
 from tocsin.storage.telemetry.store import TelemetryStore
-
-Times = npt.NDArray[np.int64]
-Values = npt.NDArray[np.float64]
-Samples = tuple[Times, Values]
 
 ACTIVE_REQUESTS, ACTIVE_REQUESTS_STORED = "http_requests_active", "http_server_active_requests"
 
@@ -41,6 +39,7 @@ class Found:
     name: str
     labels: dict[str, str]
     is_delta: bool
+    may_be_native: bool = True
 
 
 @dataclass(slots=True)
@@ -55,15 +54,22 @@ class _Parts:
 class StoreSource:
     """Fills PromQL's `Source` from the store, within a scope."""
 
-    def __init__(self, store: TelemetryStore, scope: Scope, max_series: int = 50_000) -> None:
+    def __init__(
+        self,
+        store: TelemetryStore,
+        scope: Scope,
+        max_series: int = 50_000,
+        max_samples: int = QuerySettings().max_samples,
+    ) -> None:
         self._store = store
         self._scope = scope
         self._max_series = max_series
+        self._max_samples = max_samples
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: Hints) -> list[Series]:
         """Series with samples after `start_ms` up to `end_ms`, sorted by labels.
 
-        Raises TooManySeriesError, QueryTimeoutError or EngineError.
+        Raises TooManySeriesError, LimitError, QueryTimeoutError or EngineError.
         """
         selected = {
             tuple(sorted(series.labels.items())): series
@@ -80,25 +86,34 @@ class StoreSource:
     def find(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[Found]:
         """The stored series that match. Raises TooManySeriesError."""
         condition, parameters = series_condition(matchers, start_ms, end_ms)
-        sql = (
-            f"SELECT toString(id), any(name), any(labels), any(is_delta) FROM series WHERE {condition} GROUP BY id "
-            f"LIMIT {{limit:UInt64}}"
+        # Asked along, because few metrics have native histograms and a question more is a third of a small query.
+        natives = (
+            "SELECT name FROM native_histograms WHERE time > fromUnixTimestamp64Milli({start:Int64}) "
+            "AND time <= fromUnixTimestamp64Milli({end:Int64}) GROUP BY name"
         )
-        rows = self._store.read(self._scope, sql, **parameters, limit=self._max_series + 1).rows
+        sql = (
+            f"SELECT toString(id), any(name), any(labels), any(is_delta), any(name) IN ({natives}) FROM series "
+            f"WHERE {condition} GROUP BY id LIMIT {{limit:UInt64}}"
+        )
+        times = {"start": start_ms, "end": end_ms}
+        rows = self._store.read(self._scope, sql, **parameters, **times, limit=self._max_series + 1).rows
         if len(rows) > self._max_series:
             raise TooManySeriesError(
                 f"cannot read more than {self._max_series} series at once; name a metric or add label matchers"
             )
         return [
-            Found(int(id), name, {key: value for key, value in labels.items() if value}, bool(is_delta))
-            for id, name, labels, is_delta in rows
+            Found(int(id), name, {key: value for key, value in labels.items() if value}, bool(is_delta), bool(native))
+            for id, name, labels, is_delta, native in rows
         ]
 
     def _parts(self, found: list[Found], start_ms: int, end_ms: int, hints: Hints) -> Iterable[_Parts]:
         plain = [series for series in found if not series.is_delta]
         delta = [series for series in found if series.is_delta]
-        samples = self._plain_samples(plain, start_ms, end_ms, hints) | self._delta_samples(delta, start_ms, end_ms)
-        histograms = native_histograms.read(self._store, self._scope, _ids(found), start_ms, end_ms)
+        samples = self._plain_samples(plain, start_ms, end_ms, hints) | self._delta_samples(
+            delta, start_ms, end_ms, hints
+        )
+        natives = [series for series in found if series.may_be_native]
+        histograms = native_histograms.read(self._store, self._scope, _ids(natives), start_ms, end_ms)
         by_labels: dict[tuple[tuple[str, str], ...], _Parts] = {}
         for series in found:
             parts = by_labels.setdefault(tuple(sorted(series.labels.items())), _Parts(series.labels))
@@ -112,16 +127,16 @@ class StoreSource:
             return {}
         choice = downsampled.choose(self._store, hints, start_ms, end_ms)
         if choice is None:
-            return self._read("samples", found, start_ms, end_ms)
+            return self._read("samples", found, start_ms, end_ms, hints)
         coarse = downsampled.read(self._store, self._scope, choice, _ids(found), start_ms, choice.until_ms)
-        fresh = self._read("samples", found, choice.until_ms, end_ms)
+        fresh = self._read("samples", found, choice.until_ms, end_ms, hints)
         return downsampled.continued(coarse, fresh)
 
-    def _delta_samples(self, found: list[Found], start_ms: int, end_ms: int) -> dict[int, Samples]:
+    def _delta_samples(self, found: list[Found], start_ms: int, end_ms: int, hints: Hints) -> dict[int, Samples]:
         """Increases made cumulative: what came before the range is the base, and each adds to it."""
         if not found:
             return {}
-        increases = self._read("deltas", found, start_ms, end_ms, value="sum(value)", by=", time")
+        increases = self._read("deltas", found, start_ms, end_ms, hints, value="sum(value)", by=", time")
         bases = self._bases([series for series in found if series.id in increases], start_ms)
         return {id: (times, bases.get(id, 0.0) + np.cumsum(values)) for id, (times, values) in increases.items()}
 
@@ -145,6 +160,7 @@ class StoreSource:
         found: list[Found],
         start_ms: int,
         end_ms: int,
+        hints: Hints,
         *,
         value: str = "value",
         by: str = "",
@@ -157,36 +173,18 @@ class StoreSource:
             "name IN {names:Array(String)} AND series IN {ids:Array(UInt64)} AND "
             "time > fromUnixTimestamp64Milli({start:Int64}) AND time <= fromUnixTimestamp64Milli({end:Int64})"
         )
-        rows = f"SELECT series, time, {value} AS amount FROM {table} {final} WHERE {within}"
-        rows += f" GROUP BY series{by}" if by else ""
-        sql = (
-            f"SELECT series, groupArray(toUnixTimestamp64Milli(time)) AS times, groupArray(amount) AS amounts "
-            f"FROM ({rows}) GROUP BY series"
-        )
-        columns = self._store.read_arrays(self._scope, sql, **_named(found), start=start_ms, end=end_ms)
-        if not columns:
-            return {}
-        read = {
-            int(id): in_order(times, values)
-            for id, times, values in zip(columns["series"], columns["times"], columns["amounts"], strict=True)
-        }
-        doubled = [series for series in found if series.id in read and _has_doubles(read[series.id][0])]
-        if doubled and not final:
+        sql = f"SELECT series, {time_column(start_ms, end_ms)} AS after, {value} AS value FROM {table} {final} "
+        sql += f"WHERE {within}" + (f" GROUP BY series{by}" if by else "")
+        blocks = self._store.stream_arrays(self._scope, sql, **_named(found), start=start_ms, end=end_ms)
+        with closing(blocks):
+            read = gathered(blocks, start_ms, self._max_samples, hints.check)
+        if by or final:
+            return read
+        doubled = [series for series in found if series.id in read and has_doubles(read[series.id][0])]
+        if doubled:
             # Written more than once and not merged yet: the engine knows which was last.
-            read |= self._read(table, doubled, start_ms, end_ms, value=value, by=by, final="FINAL")
+            read |= self._read(table, doubled, start_ms, end_ms, hints, final="FINAL")
         return read
-
-
-def in_order(times: Times, values: Values) -> Samples:
-    """Sorted by time."""
-    if len(times) < 2 or (np.diff(times) > 0).all():
-        return times, values
-    order = np.argsort(times, kind="stable")
-    return times[order], values[order]
-
-
-def _has_doubles(times: Times) -> bool:
-    return len(times) > 1 and bool((np.diff(times) == 0).any())
 
 
 def _ids(found: Iterable[Found]) -> dict[int, str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tocsin.model.tenant import Scope
 from tocsin.query import catalog_exemplars, series_lists
 from tocsin.query.metric_reader import ExemplarPoint, Labels, MetricMetadata, Selector
+from tocsin.query.promql.settings import QuerySettings
 from tocsin.query.promql.source import NAME, Hints, Series
 from tocsin.query.series import StoreSource, TooManySeriesError
 from tocsin.storage.telemetry.store import TelemetryStore
@@ -18,10 +19,10 @@ MOST_SERIES = 50_000
 class StoreReader:
     """Fills `MetricReader`."""
 
-    def __init__(self, store: TelemetryStore, scope: Scope) -> None:
+    def __init__(self, store: TelemetryStore, scope: Scope, max_samples: int = QuerySettings().max_samples) -> None:
         self._store = store
         self._scope = scope
-        self._source = StoreSource(store, scope)
+        self._source = StoreSource(store, scope, max_samples=max_samples)
 
     def select(self, matchers: Selector, start_ms: int, end_ms: int, hints: Hints) -> list[Series]:
         return self._source.select(matchers, start_ms, end_ms, hints)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -15,14 +16,18 @@ from tocsin.model.tenant import Scope
 from tocsin.query.metric_reader import ExemplarPoint, Labels, MetricMetadata, MetricReader, Selector
 from tocsin.query.promql.settings import QuerySettings
 from tocsin.query.promql.source import Hints, Matcher, Series
+from tocsin.storage.telemetry.residency import release_free_memory
 from tocsin.web.state import state_of
 
 Answer = TypeVar("Answer")
 
 ENVIRONMENT_LABEL = "environment"
 
-MOST_AT_ONCE = 8
+MOST_AT_ONCE = 4
 """Queries evaluated at a time: both the engine and NumPy use every core, so more would wait for each other."""
+
+LARGE_SECONDS = 0.5
+"""A query that took so long has used memory that is worth giving back."""
 
 
 def reader_for(request: HTTPConnection, scope: Scope) -> MetricReader:
@@ -81,9 +86,18 @@ async def while_waited_for(request: Request, work: Callable[[Callable[[], bool]]
 
     The body of the request must have been read.
     """
+
+    def worked() -> Answer:
+        started = time.perf_counter()
+        try:
+            return work(gone.is_set)
+        finally:
+            if time.perf_counter() - started > LARGE_SECONDS:
+                release_free_memory()
+
     gone = threading.Event()
     limiter = _limiter(request)
-    working = asyncio.ensure_future(anyio.to_thread.run_sync(work, gone.is_set, limiter=limiter))
+    working = asyncio.ensure_future(anyio.to_thread.run_sync(worked, limiter=limiter))
     watching = asyncio.ensure_future(_disconnected(request))
     try:
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)

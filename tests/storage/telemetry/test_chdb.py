@@ -162,3 +162,25 @@ def test_failed_query_leaves_nothing_to_the_next_on_its_connection(no_engine: En
     answer = engine.query("SELECT 'acme' AS tenant", {}, {}, 10)
     assert (answer.columns, answer.rows) == (["tenant"], [["acme"]])
     engine.close()
+
+
+def test_blocks_stream_and_a_reader_may_stop_early(engine: ChdbEngine) -> None:
+    sql = "SELECT number AS value FROM numbers(1000000)"
+    read = sum(len(block["value"]) for block in engine.stream_arrays(sql, {}, {}, 10))
+    assert read == 1_000_000
+    blocks = engine.stream_arrays(sql, {}, {}, 10)
+    assert next(blocks)["value"][0] == 0
+    blocks.close()
+    assert engine.query("SELECT 7", {}, {}, 10).rows == [[7]]
+
+
+def test_streaming_tells_errors_as_every_query_does(engine: ChdbEngine) -> None:
+    with pytest.raises(EngineError, match="no_such_table"):
+        list(engine.stream_arrays("SELECT 1 AS one FROM no_such_table", {}, {}, 10))
+    with pytest.raises(QueryTimeoutError):
+        list(
+            engine.stream_arrays(
+                "SELECT toUInt64(sleepEachRow(0.01)) AS x FROM numbers(1000)", {}, {"max_block_size": 10}, 0.2
+            )
+        )
+    assert engine.query("SELECT 7", {}, {}, 10).rows == [[7]]

@@ -102,7 +102,7 @@ def range_query(
     if step_ms <= 0:
         raise LimitError("zero or negative query resolution step widths are not accepted. Try a positive integer")
     grid = Grid(start_ms, end_ms, step_ms)
-    if len(grid) > settings.max_points:
+    if len(grid) - 1 > settings.max_points:  # counted as Prometheus does, between the points
         raise LimitError(
             f"exceeded maximum resolution of {settings.max_points:,} points per timeseries. "
             "Try decreasing the query resolution (?step=XX)"

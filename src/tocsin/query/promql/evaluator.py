@@ -77,6 +77,7 @@ class Evaluator:
         selector = self.selector(node.selector, range_ms)
         times = self.reference_times(node.selector.modifiers, grid)
         series = selector.select(self.query, times)
+        self.query.hold_windows(len(series), len(grid))
         return windows_on(series, times, range_ms, grid, node.position, node.selector.extension, self.query.lookback_ms)
 
     def reference_times(self, modifiers: Modifiers, grid: Grid) -> Times:
@@ -174,6 +175,7 @@ class Evaluator:
             value = self.evaluate(node.expression, inner)
         self.query.hold(value.values.size)
         series = series_of(value, inner.times)
+        self.query.hold_windows(len(series), len(grid))
         made = windows_on(series, times, range_ms, grid, node.position)
         made.drops_name = value.drops_name
         return made

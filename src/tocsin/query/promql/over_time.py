@@ -6,6 +6,8 @@ over the last digits, all windows are walked sample by sample side by side.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from tocsin.query.promql.matrix import Mask
@@ -13,10 +15,11 @@ from tocsin.query.promql.order import quantiles
 from tocsin.query.promql.query import Query
 from tocsin.query.promql.source import Values
 from tocsin.query.promql.summation import kahan_add
-from tocsin.query.promql.windows import Index, Windows, lanes
+from tocsin.query.promql.windows import Index, Lanes, Windows, lanes
 
 _SORTED_AT_A_TIME = 4_000_000  # samples held for sorting: 32 MB
-_WALKED_AT_MOST = 200_000_000  # samples over all windows; beyond, sums come from running totals
+_WORTH_RUNNING = 1  # windows that a sample is in, from which on running totals pay
+_GOOD_ENOUGH = 1e-13
 
 
 def _blank(windows: Windows, at_least: int = 1) -> tuple[Values, Mask]:
@@ -29,27 +32,56 @@ def _shaped(windows: Windows, values: Values, present: Mask) -> tuple[Values, Ma
 
 def total(query: Query, windows: Windows) -> tuple[Values, Mask]:
     """sum_over_time."""
-    values, present = _blank(windows)
-    if _is_long(windows):
-        sums = _running_sums(windows)
-        return _shaped(windows, np.where(present, sums, np.nan), present)
-    walk = lanes(windows.first.ravel(), windows.behind.ravel())
-    sums, lost = np.zeros(len(walk.rows)), np.zeros(len(walk.rows))
-    for k, places in enumerate(walk):
-        _check(query, k)
-        m = len(places)
-        sums[:m], lost[:m] = kahan_add(windows.values[places], sums[:m], lost[:m])
-    values[walk.rows] = np.where(np.isinf(sums), sums, sums + lost)
-    return _shaped(windows, values, present)
+    _, present = _blank(windows)
+    return _shaped(windows, _sums(query, windows), present)
 
 
 def mean(query: Query, windows: Windows) -> tuple[Values, Mask]:
     """avg_over_time: the sum over the count; a moving mean from where the sum would overflow."""
-    values, present = _blank(windows)
-    counts = windows.counts.ravel()
-    if _is_long(windows):
-        return _shaped(windows, np.where(present, _running_sums(windows) / counts, np.nan), present)
-    walk = lanes(windows.first.ravel(), windows.behind.ravel())
+    _, present = _blank(windows)
+    values = _sums(query, windows) / windows.counts.ravel()
+    overflown = present & ~np.isfinite(values)
+    for walk in _lanes_of(windows, overflown):
+        values[walk.rows] = _mean(query, windows, walk)
+    return _shaped(windows, values, present)
+
+
+def _sums(query: Query, windows: Windows) -> Values:
+    """The sum of each window, flat; from running totals where these lose nothing that matters, else compensated."""
+    sums, is_good = _running_sums(query, windows)
+    for walk in _lanes_of(windows, ~is_good):
+        held, lost = np.zeros(len(walk.rows)), np.zeros(len(walk.rows))
+        for k, places in enumerate(walk):
+            _check(query, k)
+            m = len(places)
+            held[:m], lost[:m] = kahan_add(windows.values[places], held[:m], lost[:m])
+        sums[walk.rows] = np.where(np.isinf(held), held, held + lost)
+    return sums
+
+
+def _running_sums(query: Query, windows: Windows) -> tuple[Values, Mask]:
+    """Differences of each series' running total in extended precision, and where their error is within 1e-13.
+
+    What was rounded before a window is in both its ends, so that only the additions within it count.
+    """
+    sums, is_good = np.full(windows.first.shape, np.nan), windows.counts == 0
+    if int(windows.counts.sum()) < _WORTH_RUNNING * len(windows.values):
+        return sums.ravel(), is_good.ravel()
+    unit = float(np.finfo(np.longdouble).eps)
+    for row, (first, behind) in enumerate(zip(windows.first, windows.behind, strict=True)):
+        _check(query, row)
+        start, end = int(first.min()), int(behind.max())
+        running = np.zeros(max(0, end - start) + 1, dtype=np.longdouble)
+        np.cumsum(windows.values[start:end], dtype=np.longdouble, out=running[1:])
+        largest = float(np.abs(running).max())
+        if np.isfinite(largest):
+            found = (running[behind - start] - running[first - start]).astype(np.float64)
+            is_good[row] |= unit * largest * (behind - first) <= _GOOD_ENOUGH * np.abs(found)
+            sums[row] = np.where(behind > first, found, np.nan)
+    return sums.ravel(), is_good.ravel()
+
+
+def _mean(query: Query, windows: Windows, walk: Lanes) -> Values:
     size = len(walk.rows)
     sums, lost, moves = np.zeros(size), np.zeros(size), np.zeros(size, dtype=bool)
     for k, places in enumerate(walk):
@@ -70,21 +102,14 @@ def mean(query: Query, windows: Windows) -> tuple[Values, Mask]:
             new = np.where(moves[:m], moved, new)
             new_lost = np.where(moves[:m], moved_lost, new_lost)
         sums[:m], lost[:m] = new, new_lost
-    values[walk.rows] = np.where(moves, sums + lost, sums / walk.lengths + lost / walk.lengths)
-    return _shaped(windows, values, present)
+    return np.asarray(np.where(moves, sums + lost, sums / walk.lengths + lost / walk.lengths))
 
 
-def _is_long(windows: Windows) -> bool:
-    """Whether windows overlap so much that walking each is out of proportion, and running totals are exact enough."""
-    if int(windows.counts.sum()) <= _WALKED_AT_MOST:
-        return False
-    largest = np.abs(windows.values).max(initial=0.0)
-    return bool(np.isfinite(largest)) and largest < 1e100
-
-
-def _running_sums(windows: Windows) -> Values:
-    running = np.concatenate([[0.0], np.cumsum(windows.values, dtype=np.longdouble)])
-    return np.asarray(running[windows.behind.ravel()] - running[windows.first.ravel()], dtype=np.float64)
+def _lanes_of(windows: Windows, chosen: Mask) -> Iterator[Lanes]:
+    """Lanes of some of the windows."""
+    rows = np.flatnonzero(chosen)
+    for walk in lanes(windows.first.ravel()[rows], windows.behind.ravel()[rows]):
+        yield Lanes(rows[walk.rows], walk.first, walk.lengths)
 
 
 def _check(query: Query, k: int) -> None:
@@ -107,34 +132,34 @@ def extreme(windows: Windows, *, largest: bool) -> tuple[Values, Mask]:
 def time_of_extreme(query: Query, windows: Windows, *, largest: bool) -> tuple[Values, Mask]:
     """ts_of_max_over_time and ts_of_min_over_time: the latest of equals, in seconds."""
     values, present = _blank(windows)
-    walk = lanes(windows.first.ravel(), windows.behind.ravel())
-    best = np.full(len(walk.rows), np.nan)
-    times = np.zeros(len(walk.rows))
-    for k, places in enumerate(walk):
-        _check(query, k)
-        m = len(places)
-        found = windows.values[places]
-        better = (found >= best[:m] if largest else found <= best[:m]) | np.isnan(best[:m])
-        best[:m] = np.where(better, found, best[:m])
-        times[:m] = np.where(better, windows.times[places], times[:m])
-    values[walk.rows] = times / 1000
+    for walk in lanes(windows.first.ravel(), windows.behind.ravel()):
+        best = np.full(len(walk.rows), np.nan)
+        times = np.zeros(len(walk.rows))
+        for k, places in enumerate(walk):
+            _check(query, k)
+            m = len(places)
+            found = windows.values[places]
+            better = (found >= best[:m] if largest else found <= best[:m]) | np.isnan(best[:m])
+            best[:m] = np.where(better, found, best[:m])
+            times[:m] = np.where(better, windows.times[places], times[:m])
+        values[walk.rows] = times / 1000
     return _shaped(windows, values, present)
 
 
 def variance(query: Query, windows: Windows) -> tuple[Values, Mask]:
     """stdvar_over_time: Welford's algorithm, compensated."""
     values, present = _blank(windows)
-    walk = lanes(windows.first.ravel(), windows.behind.ravel())
-    average, lost, squares, squares_lost = (np.zeros(len(walk.rows)) for _ in range(4))
-    for k, places in enumerate(walk):
-        _check(query, k)
-        m = len(places)
-        found = windows.values[places]
-        delta = found - (average[:m] + lost[:m])
-        average[:m], lost[:m] = kahan_add(delta / (k + 1), average[:m], lost[:m])
-        added = delta * (found - (average[:m] + lost[:m]))
-        squares[:m], squares_lost[:m] = kahan_add(added, squares[:m], squares_lost[:m])
-    values[walk.rows] = (squares + squares_lost) / walk.lengths
+    for walk in lanes(windows.first.ravel(), windows.behind.ravel()):
+        average, lost, squares, squares_lost = (np.zeros(len(walk.rows)) for _ in range(4))
+        for k, places in enumerate(walk):
+            _check(query, k)
+            m = len(places)
+            found = windows.values[places]
+            delta = found - (average[:m] + lost[:m])
+            average[:m], lost[:m] = kahan_add(delta / (k + 1), average[:m], lost[:m])
+            added = delta * (found - (average[:m] + lost[:m]))
+            squares[:m], squares_lost[:m] = kahan_add(added, squares[:m], squares_lost[:m])
+        values[walk.rows] = (squares + squares_lost) / walk.lengths
     return _shaped(windows, values, present)
 
 
@@ -142,11 +167,16 @@ def regression(query: Query, windows: Windows, origin: Index) -> tuple[Values, V
     """Slope per second, value at `origin` (ms, one per window, flat), and presence, of the line of least squares."""
     slope, present = _blank(windows, 2)
     intercept = slope.copy()
-    walk = lanes(windows.first.ravel(), windows.behind.ravel(), at_least=2)
+    for walk in lanes(windows.first.ravel(), windows.behind.ravel(), at_least=2):
+        slope[walk.rows], intercept[walk.rows] = _line(query, windows, walk, origin[walk.rows])
+    shape = windows.first.shape
+    return slope.reshape(shape), intercept.reshape(shape), present.reshape(shape)
+
+
+def _line(query: Query, windows: Windows, walk: Lanes, zero: Index) -> tuple[Values, Values]:
     sums = [(np.zeros(len(walk.rows)), np.zeros(len(walk.rows))) for _ in range(4)]
     start = windows.values[walk.first]
     is_constant = np.ones(len(walk.rows), dtype=bool)
-    zero = origin[walk.rows]
     for k, places in enumerate(walk):
         _check(query, k)
         m = len(places)
@@ -158,11 +188,8 @@ def regression(query: Query, windows: Windows, origin: Index) -> tuple[Values, V
     n = walk.lengths
     steepness = (xy - x * y / n) / (xx - x * x / n)
     flat = np.where(np.isinf(start), np.nan, 0.0)
-    slope[walk.rows] = np.where(is_constant, flat, steepness)
     at_origin = np.where(is_constant, np.where(np.isinf(start), np.nan, start), y / n - steepness * x / n)
-    intercept[walk.rows] = at_origin
-    shape = windows.first.shape
-    return slope.reshape(shape), intercept.reshape(shape), present.reshape(shape)
+    return np.where(is_constant, flat, steepness), at_origin
 
 
 def slopes(query: Query, windows: Windows) -> tuple[Values, Mask]:
@@ -176,23 +203,21 @@ def slopes(query: Query, windows: Windows) -> tuple[Values, Mask]:
 def smoothed(query: Query, windows: Windows, smoothing: Values, trend: Values) -> tuple[Values, Mask]:
     """double_exponential_smoothing, with both factors at each step."""
     values, present = _blank(windows, 2)
-    walk = lanes(windows.first.ravel(), windows.behind.ravel(), at_least=2)
-    step = walk.rows % windows.first.shape[1] if windows.first.shape[1] else walk.rows
-    factor, trend_factor = smoothing[step], trend[step]
-    if len(walk.rows):
-        before, level = np.zeros(len(walk.rows)), windows.values[walk.first].copy()
+    for walk in lanes(windows.first.ravel(), windows.behind.ravel(), at_least=2):
+        step = walk.rows % windows.first.shape[1]
+        factor, trend_factor = smoothing[step], trend[step]
+        before, level = np.zeros(len(walk.rows)), windows.values[walk.first]
         slope = windows.values[walk.first + 1] - level
-    for k, places in enumerate(walk):
-        if k == 0:
-            continue
-        _check(query, k)
-        m = len(places)
-        sf, tf = factor[:m], trend_factor[:m]
-        if k > 1:
-            slope[:m] = tf * (level[:m] - before[:m]) + (1 - tf) * slope[:m]
-        smoothed_level = sf * windows.values[places] + (1 - sf) * (level[:m] + slope[:m])
-        before[:m], level[:m] = level[:m].copy(), smoothed_level
-    if len(walk.rows):
+        for k, places in enumerate(walk):
+            if k == 0:
+                continue
+            _check(query, k)
+            m = len(places)
+            sf, tf = factor[:m], trend_factor[:m]
+            if k > 1:
+                slope[:m] = tf * (level[:m] - before[:m]) + (1 - tf) * slope[:m]
+            smoothed_level = sf * windows.values[places] + (1 - sf) * (level[:m] + slope[:m])
+            before[:m], level[:m] = level[:m].copy(), smoothed_level
         values[walk.rows] = level
     return _shaped(windows, values, present)
 

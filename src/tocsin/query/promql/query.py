@@ -72,6 +72,10 @@ class Query:
         if samples > self.settings.max_samples:
             raise LimitError("query processing would load too many samples into memory in query execution")
 
+    def hold_windows(self, series: int, steps: int) -> None:
+        """The same for windows that are about to be laid, each of which takes twice what a sample takes."""
+        self.hold(2 * series * steps)
+
     def warn(self, message: str, position: Position) -> None:
         self._warnings.setdefault(f"PromQL warning: {message}", position)
 

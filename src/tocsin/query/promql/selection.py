@@ -40,7 +40,7 @@ class Selector:
         end += query.lookback_ms if self.extension == "smoothed" else 0
         grid = query.grid
         above = self.function, self.grouping, self.by, self.summed_by
-        hints = Hints(start, end, grid.step_ms, self.range_ms, *above)
+        hints = Hints(start, end, grid.step_ms, self.range_ms, *above, query.check)
         found = query.source.select(self.matchers, start, end, hints)
         query.read(sum(len(series.timestamps) for series in found), len(found))
         if self.finds_resets:
@@ -91,6 +91,7 @@ def instant_vector(query: Query, selector: Selector, times: Times, *, timestamps
     found = selector.select(query, times)
     if not found:
         return empty(len(times))
+    query.hold(len(found) * len(times))
     made = Matrix(
         [series.labels for series in found],
         np.full((len(found), len(times)), np.nan),
@@ -114,7 +115,6 @@ def instant_vector(query: Query, selector: Selector, times: Times, *, timestamps
         if series.histograms is not None and made.histograms is not None and not timestamps:
             for step in np.flatnonzero(present):
                 made.histograms[row, step] = series.histograms[place[step]]
-    query.hold(made.values.size)
     if selector.extension == "smoothed" and not timestamps:
         _interpolate(query, made, found, times)
     return made

@@ -19,7 +19,8 @@ class QuerySettings:
     )
     timeout_seconds: float = setting(60.0, help="How long a query may run. Raise it for reports over long ranges.")
     max_samples: int = setting(
-        50_000_000, help="Samples that a query may read or make at a time. 16 bytes of memory each, and some more."
+        15_000_000,
+        help="Samples that a query may read or make at a time: 1,000 series of 60 hours at 15 s; 32 bytes each.",
     )
     max_series: int = setting(
         100_000, help="Series that one selector may match. Lower it where labels hold ids, to be told early."

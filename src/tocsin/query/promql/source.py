@@ -45,7 +45,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What the query does with the series, for a store that can answer from rollups."""
+    """What the query does with the series, for a store that can answer from rollups. It calls `check` as it reads."""
 
     start_ms: int
     end_ms: int
@@ -56,6 +56,7 @@ class Hints:
     by: bool = False
     # Only sums by these labels matter, of counters or of their rates: what a source adds up itself need not be sent.
     summed_by: tuple[str, ...] | None = None
+    check: Callable[[], None] = field(default=lambda: None, compare=False)  # raises when the query has to end
 
 
 @dataclass(slots=True)

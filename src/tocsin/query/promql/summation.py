@@ -11,10 +11,21 @@ from tocsin.query.promql.source import Values
 
 
 def kahan_add(added: Values, total: Values, compensation: Values) -> tuple[Values, Values]:
-    """The new totals and what they lost; both are new arrays."""
+    """The new totals and what they lost; both are new arrays.
+
+    What a sum loses comes from six additions (Knuth's TwoSum) rather than from a choice, which costs twice as much on
+    arrays; it is the same number, because both are exact.
+    """
     new = total + added
-    lost = np.where(np.abs(total) >= np.abs(added), (total - new) + added, (added - new) + total)
-    return new, np.where(np.isinf(new), 0.0, compensation + lost)
+    seen = new - total
+    lost = new - seen
+    np.subtract(total, lost, out=lost)
+    np.subtract(added, seen, out=seen)
+    lost += seen
+    lost += compensation
+    if not np.isfinite(new).all():
+        lost[np.isinf(new)] = 0.0
+    return new, lost
 
 
 def segment_sums(values: Values, first: np.ndarray, behind: np.ndarray) -> Values:

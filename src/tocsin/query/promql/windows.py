@@ -183,10 +183,16 @@ class Lanes:
             yield self.first[:active] + k
 
 
-def lanes(first: Index, behind: Index, at_least: int = 1) -> Lanes:
-    """The windows with at least so many samples; first and behind are flat."""
+LANES_AT_A_TIME = 16_384
+"""So many that the running sums of all lanes stay in the processor's cache while they are walked."""
+
+
+def lanes(first: Index, behind: Index, at_least: int = 1) -> Iterator[Lanes]:
+    """The windows with at least so many samples, some at a time; first and behind are flat."""
     lengths = behind - first
     rows = np.flatnonzero(lengths >= at_least)
     order = np.argsort(-lengths[rows], kind="stable")
     rows = rows[order]
-    return Lanes(rows, first[rows], lengths[rows])
+    for start in range(0, len(rows), LANES_AT_A_TIME):
+        some = rows[start : start + LANES_AT_A_TIME]
+        yield Lanes(some, first[some], lengths[some])

@@ -7,7 +7,7 @@ import queue
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +121,18 @@ class ChdbEngine:
     ) -> dict[str, Column]:
         return read_native(self._answer("Native", sql, parameters, settings, max_seconds))
 
+    def stream_arrays(
+        self, sql: str, parameters: Mapping[str, Value], settings: Mapping[str, Value], max_seconds: float
+    ) -> Generator[dict[str, Column]]:
+        text, bound = self._bound(sql, parameters, settings, max_seconds)
+        with (
+            self._borrowed() as connection,
+            _translated_errors(),
+            connection.send_query(text, "Native", params=bound) as blocks,
+        ):
+            for block in blocks:
+                yield read_native(block.bytes())
+
     def execute(self, sql: str) -> None:
         self._insert(sql)
 
@@ -168,12 +180,18 @@ class ChdbEngine:
         settings: Mapping[str, Value],
         max_seconds: float,
     ) -> bytes:
-        limits = {"max_execution_time": max_seconds, "max_threads": self._settings.query_threads, **settings}
-        text = f"{sql} SETTINGS {_settings_clause(limits)}"
-        bound = {name: _parameter(value) for name, value in parameters.items()}
+        text, bound = self._bound(sql, parameters, settings, max_seconds)
         with self._borrowed() as connection, _translated_errors():
             answer: bytes = connection.query(text, format, params=bound).bytes()
         return answer
+
+    def _bound(
+        self, sql: str, parameters: Mapping[str, Value], settings: Mapping[str, Value], max_seconds: float
+    ) -> tuple[str, dict[str, str]]:
+        """The text with its settings, and the parameters as the engine takes them."""
+        limits = {"max_execution_time": max_seconds, "max_threads": self._settings.query_threads, **settings}
+        bound = {name: _parameter(value) for name, value in parameters.items()}
+        return f"{sql} SETTINGS {_settings_clause(limits)}", bound
 
     def _insert(self, sql: str) -> None:
         with self._insert_lock, _translated_errors():
@@ -243,9 +261,10 @@ def _closed() -> EngineError:
 
 
 def _engine_error(text: str) -> EngineError:
-    found = re.match(r"Code: (\d+)", text)
+    # A query that streams says so before.
+    found = re.match(r"(?:Streaming query failed: )?Code: (\d+)(?:\. DB::Exception: )?", text)
     code = int(found[1]) if found else 0
-    message = text.removeprefix(f"Code: {code}. DB::Exception: ")
+    message = text[found.end() :] if found else text
     if code in TIMEOUT_CODES:
         return QueryTimeoutError(message, code=code, retryable=True)
     return EngineError(message, code=code, retryable=code in RETRYABLE_CODES or code == 0)

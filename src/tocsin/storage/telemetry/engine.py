@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -61,6 +61,12 @@ class Engine(Protocol):
         """Run one SELECT whose columns are 64-bit numbers, arrays of such, or text; the answer by name, as NumPy
         arrays that cannot be written to. No Python runs per number. Raises what `query` raises.
         """
+
+    def stream_arrays(
+        self, sql: str, parameters: Mapping[str, Value], settings: Mapping[str, Value], max_seconds: float
+    ) -> Generator[dict[str, Column]]:
+        """The same block by block as the engine finds the rows; nothing is held but the block at hand. Closing it
+        stops the SELECT."""
 
     def execute(self, sql: str) -> None:
         """Run one statement that answers nothing (schema changes)."""

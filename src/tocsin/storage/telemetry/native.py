@@ -1,4 +1,4 @@
-"""ClickHouse's Native format as NumPy arrays: columns of 64-bit numbers, of arrays of them, and of text.
+"""ClickHouse's Native format as NumPy arrays: columns of numbers, of arrays of them, and of text.
 
 An answer is a run of blocks. Each: number of columns, number of rows, then per column its name, its type and its data;
 an array column's data are the rows' ends in the flat values, and these values.
@@ -13,7 +13,12 @@ import numpy.typing as npt
 
 from tocsin.storage.telemetry.engine import Column, EngineError
 
-TYPES = {"UInt64": np.dtype("<u8"), "Int64": np.dtype("<i8"), "Float64": np.dtype("<f8")}
+TYPES: dict[str, np.dtype[Any]] = {
+    "UInt32": np.dtype("<u4"),
+    "UInt64": np.dtype("<u8"),
+    "Int64": np.dtype("<i8"),
+    "Float64": np.dtype("<f8"),
+}
 
 
 def read_native(answer: bytes) -> dict[str, Column]:

@@ -54,7 +54,7 @@ async def query_range(request: Request, asked: AskedOf) -> Response:
     if round(step * 1000) <= 0:
         raise invalid("step", "zero or negative query resolution step widths are not accepted. Try a positive integer")
     text, settings, limit = asked.text("query"), asked.query_settings(), asked.limit()
-    if (end_ms - start_ms) / round(step * 1000) > settings.max_points:
+    if (end_ms - start_ms) // round(step * 1000) > settings.max_points:
         raise PrometheusError(
             "bad_data",
             f"exceeded maximum resolution of {settings.max_points:,} points per timeseries. "

@@ -31,6 +31,7 @@ STATUS: dict[ErrorType, int] = {
 }
 TYPE_OF_STATUS: dict[int, ErrorType] = {401: "unauthorized", 403: "forbidden", 404: "not_found"}
 JSON = "application/json"
+CHUNK_BYTES = 512 * 1024
 BLOCK_BYTES = 1 << 18
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import lru_cache
-from operator import add
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +22,7 @@ Times = npt.NDArray[np.int64]
 
 SMALLEST_PLAIN, SMALLEST_OF_GO = 1e-5, 1e-6
 LARGEST_PLAIN, LARGEST_OF_GO = 1e16, 1e21
+LARGEST_WHOLE = 2.0**53
 
 
 def encoded(result: Result, time_ms: int, limit: int = 0) -> Iterator[bytes]:
@@ -46,7 +45,10 @@ def _matrix_series(series: ResultSeries) -> bytes:
     parts = [b'{"metric":', _labels(series.labels)]
     is_float = _is_float(series)
     if is_float.any():
-        parts += [b',"values":', sample_pairs(series.times[is_float], series.values[is_float])]
+        times, values = series.times, series.values
+        if not is_float.all():
+            times, values = times[is_float], values[is_float]
+        parts += [b',"values":', sample_pairs(times, values)]
     if series.histograms is not None and not is_float.all():
         held = zip(series.times.tolist(), series.histograms, strict=True)
         pairs = [[_seconds(at), histogram_json(one)] for at, one in held if one is not None]
@@ -72,22 +74,43 @@ def _point(time_ms: int, value: float | NativeHistogram) -> bytes:
 
 
 def sample_pairs(times: Times, values: Floats) -> bytes:
-    """`[[1700000000,"1.5"],…]`. Values of a size that Go and JSON print alike are printed by the encoder."""
-    finite = values[np.isfinite(values)]
-    sizes = np.abs(finite[finite != 0])
-    is_plain = not len(sizes) or bool((sizes.min() >= SMALLEST_PLAIN) and (sizes.max() < LARGEST_PLAIN))
-    if not is_plain or np.isinf(values).any():
-        pairs = zip(times.tolist(), values.tolist(), strict=True)
-        return orjson.dumps([[_seconds(at), value_text(value)] for at, value in pairs])
-    text = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] + b","
-    pieces = text.replace(b".0,", b",").replace(b"null", b"NaN")[:-1].split(b",")
-    return b"[" + b'"],'.join(map(add, _openings(times.tobytes()), pieces)) + b'"]]'
+    """`[[1700000000,"1.5"],…]`. Values of a size that Go and JSON print alike go through the encoder as they are."""
+    if not len(times):
+        return b"[]"
+    texts = _texts(values)
+    pieces = [b""] * (2 * len(texts))
+    pieces[::2], pieces[1::2] = _heads(times), texts
+    pieces[0] = pieces[0][3:]
+    return b"[" + b"".join(pieces) + b'"]]'
 
 
-@lru_cache(maxsize=16)
-def _openings(times: bytes) -> list[bytes]:
-    """What stands before the value of each sample. The series of a range query share their times."""
-    return [b'[%s,"' % orjson.dumps(_seconds(at)) for at in np.frombuffer(times, dtype=np.int64).tolist()]
+def _texts(values: Floats) -> list[bytes]:
+    """Each value as the API prints it."""
+    sizes = np.abs(values)
+    largest = sizes.max(initial=0.0)
+    if largest < LARGEST_WHOLE and not np.signbit(values).any() and (values == np.floor(values)).all():
+        return orjson.dumps(values.astype(np.int64), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
+    is_plain = ((sizes >= SMALLEST_PLAIN) & (sizes < LARGEST_PLAIN)) | (values == 0) | np.isnan(values)
+    if not is_plain.all():
+        return [value_text(value).encode() for value in values.tolist()]
+    text = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].replace(b".0,", b",").removesuffix(b".0")
+    return text.replace(b"null", b"NaN").split(b",")
+
+
+_latest_heads: tuple[Times, list[bytes]] = (np.zeros(0, np.int64), [])
+
+
+def _heads(times: Times) -> list[bytes]:
+    """What stands before each value: the end of the sample before, and the time. Series of a range share their times,
+    so that the latest are kept."""
+    global _latest_heads
+    latest, heads = _latest_heads
+    if latest is not times:
+        seconds = times // 1000 if not (times % 1000).any() else times / 1000
+        texts = orjson.dumps(seconds, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].replace(b".0,", b",").removesuffix(b".0")
+        heads = [b'"],[' + text + b',"' for text in texts.split(b",")]
+        _latest_heads = times, heads
+    return heads
 
 
 def value_text(value: float) -> str:
