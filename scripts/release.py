@@ -14,7 +14,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 
@@ -64,8 +63,8 @@ def build(out: Path, epoch_seconds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         archive, tree = Path(folder) / "tree.tar", Path(folder) / "tree"
         _run("git", "-c", "tar.umask=0022", "archive", "-o", str(archive), "HEAD", cwd=ROOT)
-        with tarfile.open(archive) as packed:
-            packed.extractall(tree, filter="data")
+        tree.mkdir()
+        _run("tar", "-xf", str(archive), "-C", str(tree), cwd=ROOT)
         _run(
             sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-t", "wheel", "-d", str(out),
             cwd=tree, environ={"SOURCE_DATE_EPOCH": str(epoch_seconds)},

@@ -42,6 +42,8 @@ log = logging.getLogger("tocsin")
 _ACTIVE_TENANTS = 100
 # Ended requests that wait for the export thread before requests digest a portion themselves.
 _MOST_PENDING, _PORTION = 4096, 2 * MEASURE_EVERY
+# Between two exports of the instruments' gauges.
+_GAUGE_SECONDS = 5.0
 # Share of the sampled traces that shedding leaves.
 _SHED_SHARE = 0.1
 
@@ -87,6 +89,7 @@ class Agent:
         self._encoders: tuple[SpanEncoder, MetricEncoder] | None = None
         self._last_state = (-1, -1)
         self._last_figures_ns = 0
+        self._next_gauges = 0.0
 
     def after_fork(self) -> None:
         self._reset()
@@ -273,7 +276,7 @@ class Agent:
             Figure(name, "{lookup}", n, {"cache": cache, **({"tocsin.tenant": tenant} if tenant else {})}, True, True)
             for (name, cache, tenant), n in self.calls.table.copied_lookups()
         ]
-        figures += [Figure(g.name, g.unit, g.value, g.labels, g.is_counter, g.is_counter) for g in instrument.gauges()]
+        figures += self._gauges()
         figures += [
             Figure("tocsin.sdk.dropped", "{item}", n, {"signal": signal, "reason": reason}, True, True)
             for (signal, reason), n in self.dropped().items()
@@ -289,6 +292,14 @@ class Agent:
             for name, seconds in self.meter.costs().items()
         ]
         return figures
+
+    def _gauges(self) -> list[Figure]:
+        """What the instruments see, every few seconds: it changes slowly, and there are many."""
+        now = time.monotonic()
+        if now < self._next_gauges:
+            return []
+        self._next_gauges = now + _GAUGE_SECONDS
+        return [Figure(g.name, g.unit, g.value, g.labels, g.is_counter, g.is_counter) for g in instrument.gauges()]
 
     def dropped(self) -> Counter[tuple[str, str]]:
         """Items that were not exported, by signal and reason."""
