@@ -72,8 +72,7 @@ class Agent:
 
     def _reset(self) -> None:
         """What belongs to this very process; done anew in a forked child."""
-        # Every exchange on its way in; those that have ended are swept out when others are digested.
-        self.begun: list[Exchange] = []
+        self.live: set[Exchange] = set()
         self._pending: deque[Exchange] = deque()
         self._digest = Digest(self)
         self.catalogue = Catalogue(self)
@@ -95,11 +94,6 @@ class Agent:
         self._reset()
         self.red.forget()
         self.exporter.after_fork()
-
-    @property
-    def live(self) -> list[Exchange]:
-        """Requests whose last byte is not out yet."""
-        return [exchange for exchange in tuple(self.begun) if not exchange.ended_ns]
 
     # -- called on the request's path
 
@@ -183,9 +177,6 @@ class Agent:
             self._digest.review_unfinished()
             count = len(pending) if most is None else min(most, len(pending))
             self._digest.take([pending.popleft() for _ in range(count)])
-            seen = len(self.begun)
-            # Requests begin meanwhile: what is behind `seen` stays as it is.
-            self.begun[:seen] = [exchange for exchange in self.begun[:seen] if not exchange.ended_ns]
         return bool(pending)
 
     def collect_red(self) -> RedCollection:
@@ -316,7 +307,7 @@ class Agent:
 
     def _active_figures(self) -> list[Figure]:
         name, unit = "http.server.active_requests", "{request}"
-        by_tenant = Counter(exchange.tenant for exchange in self.live)
+        by_tenant = Counter(exchange.tenant for exchange in tuple(self.live))
         anonymous = by_tenant.pop("", 0)
         busiest = by_tenant.most_common(_ACTIVE_TENANTS)
         rest = anonymous + sum(by_tenant.values()) - sum(count for _, count in busiest)

@@ -194,6 +194,7 @@ class Exchange(RecordingSpan):
         self.ended_ns = perf_counter_ns()
         agent = self.agent
         scope: Scope = self.scope  # type: ignore[assignment]  # None only after the app has returned
+        agent.live.discard(self)
         self.route = route_template(scope)
         try:
             self.facts = _facts_of(scope)

@@ -54,7 +54,7 @@ class MonitoringMiddleware:
             return
         exchange = agent.next_kind()(agent, scope, receive, send)
         scope[MARK] = True
-        agent.begun.append(exchange)
+        agent.live.add(exchange)
         around, outer_work, work = current_context(), current_work.get(), None
         if around or outer_work is not None or not self._is_alone or coexist.NATIVE in scope:
             context = self._begin_among_others(exchange, scope, around)
