@@ -98,8 +98,12 @@ def test_traffic_of_a_dozen_tenants_is_on_the_overview_within_a_minute(demo: Dem
     with demo.client() as api:
         eventually(lambda: len(api.get("/api/v1/tenants").json()["tenants"]) >= 12, 60, "twelve tenants are there", 0.5)
         [service] = [row["service"] for row in api.get("/api/v1/services").json()["services"]]
-        endpoints = api.get(f"/api/v1/services/{service}/endpoints").json()["endpoints"]
-        assert len({row["route"] for row in endpoints}) > 10
+        path = f"/api/v1/services/{service}/endpoints"
+
+        def routes() -> set[str]:
+            return {row["route"] for row in api.get(path).json()["endpoints"]}
+
+        eventually(lambda: len(routes()) > 10, 60, "more than ten routes are there", 0.5)
 
 
 def test_fault_of_one_tenant_is_seen_within_seconds_and_explained_two_links_later(demo: Demo, folder: Path) -> None:
