@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytest
@@ -144,30 +143,6 @@ def test_a_source_learns_what_the_query_does_with_its_series() -> None:
     assert (start, end) == (300_000, 900_000)
     assert summed == Hints(300_000, 900_000, 60_000, 0, "sum", ("tenant",), by=True, summed_by=("tenant",))
     assert (rated.function, rated.range_ms, rated.summed_by) == ("rate", 300_000, None)
-
-
-class Computing(MemorySource):
-    """A store that computes rates itself, wrongly on purpose, so that one can tell who did."""
-
-    def grid(
-        self, function: str, matchers: Sequence[Matcher], steps: Grid, range_ms: int, arguments: tuple[float, ...]
-    ) -> tuple[list[dict[str, str]], Any, Any] | None:
-        if function != "rate":
-            return None
-        values = np.full((1, len(steps)), range_ms / 1000)
-        return [{"__name__": "http_requests_total", "tenant": "acme"}], values, values > 0
-
-
-def test_a_store_that_computes_a_function_is_asked_first() -> None:
-    source = Computing(shop().series)
-    assert instant(source, "rate(http_requests_total[5m])", 600_000).series[0].points[0].value == 300.0
-    ranged = range_query(source, "sum(rate(http_requests_total[2m] offset 1m))", 600_000, 720_000, 60_000)
-    assert ranged.series[0].values.tolist() == [120.0, 120.0, 120.0]
-    # What it does not compute is computed here, and so is what `@` pins or a subquery holds.
-    assert len(instant(source, "increase(http_requests_total[5m])", 600_000).series) == 3
-    pinned = range_query(source, "rate(http_requests_total[5m] @ 600)", 0, 60_000, 60_000)
-    assert {series.values[0] for series in pinned.series} == {300.0}
-    assert len(instant(source, "rate(http_requests_total[5m:1m])", 600_000).series) == 3
 
 
 def test_positions_of_notes_point_into_the_query() -> None:

@@ -19,7 +19,7 @@ _SIZE = ("http_response_size_bytes", "summary", "Bytes of response bodies, strea
 
 
 def bucket_of(index: int, bounds: Sequence[float] = BOUNDS) -> int:
-    """The place in LE of an exponential bucket, by its geometric middle: one lies within 0.6 % of a bound or not."""
+    """The place in LE of an exponential bucket, by its geometric middle; within 0.6 % of a bound it may be the next."""
     return bisect_left(bounds, 2.0 ** ((index + 0.5) / (1 << SCALE)))
 
 

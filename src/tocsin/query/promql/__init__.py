@@ -21,12 +21,11 @@ from tocsin.query.promql.errors import (
 )
 from tocsin.query.promql.parser import parse, parse_selector
 from tocsin.query.promql.settings import QuerySettings
-from tocsin.query.promql.source import Grid, GridSource, Hints, Matcher, MemorySource, Series, Source
+from tocsin.query.promql.source import Grid, Hints, Matcher, MemorySource, Series, Source
 
 __all__ = [
     "EvaluationError",
     "Grid",
-    "GridSource",
     "Hints",
     "LimitError",
     "Matcher",

@@ -9,10 +9,9 @@ import numpy as np
 from tocsin.query.promql import extended_rates, over_time, range_histograms, rates
 from tocsin.query.promql.calls import FunctionCall, name_of, spread
 from tocsin.query.promql.errors import EvaluationError
-from tocsin.query.promql.expressions import MatrixSelector, unwrapped
+from tocsin.query.promql.expressions import unwrapped
 from tocsin.query.promql.literals import format_number, quote
 from tocsin.query.promql.matrix import SAME_LABELS, Mask, Matrix, key, merged, nameless, single, without_name
-from tocsin.query.promql.selection import pushed_down
 from tocsin.query.promql.source import Values
 from tocsin.query.promql.windows import Windows
 
@@ -41,18 +40,6 @@ def _overlaps(made: Matrix) -> bool:
     return len(set(labels)) < len(labels)
 
 
-def _pushed(call: FunctionCall, arguments: tuple[float, ...] = (), index: int = 0) -> Matrix | None:
-    """The source's own answer for a plain selector, if it has one."""
-    node = unwrapped(call.argument(index))
-    if not isinstance(node, MatrixSelector):
-        return None
-    evaluator = call.evaluator
-    range_ms = call.query.milliseconds(node.range)
-    selector = evaluator.selector(node.selector, range_ms)
-    times = evaluator.reference_times(node.selector.modifiers, call.grid)
-    return pushed_down(call.query, selector, call.name, times, range_ms, arguments)
-
-
 def _once_if_pinned(function: Callable[[FunctionCall], Matrix], index: int = 0) -> Callable[[FunctionCall], Matrix]:
     """A range vector fixed by `@` is the same at every step: computed once, and repeated."""
 
@@ -71,10 +58,6 @@ def _is_constant(call: FunctionCall, index: int) -> bool:
 
 def _rate(call: FunctionCall) -> Matrix:
     """rate, increase and delta."""
-    pushed = _pushed(call)
-    if pushed is not None:
-        _note_non_counters(call, pushed)
-        return _finish(call, pushed)
     windows = _range(call)
     is_counter, is_rate = call.name != "delta", call.name == "rate"
     if windows.extension:
@@ -114,9 +97,6 @@ def _last_change(call: FunctionCall) -> Matrix:
 
 def _summed(call: FunctionCall) -> Matrix:
     """sum_over_time and avg_over_time."""
-    pushed = _pushed(call)
-    if pushed is not None:
-        return _finish(call, pushed)
     windows = _range(call)
     of = over_time.total if call.name == "sum_over_time" else over_time.mean
     made = windows.matrix(*of(call.query, windows))
@@ -129,9 +109,6 @@ def _of_floats(floats: Floats, *, at_least: int = 1, index: int = 0) -> Callable
     """A function that passes over histograms, and says so where there are floats too."""
 
     def function(call: FunctionCall) -> Matrix:
-        pushed = _pushed(call) if len(call) == 1 else None
-        if pushed is not None:
-            return _finish(call, pushed)
         windows = _range(call, index)
         made = windows.matrix(*floats(call, windows))
         mixed = (windows.counts > 0) & (windows.histogram_counts > 0)
@@ -172,9 +149,6 @@ def _quantile(call: FunctionCall, windows: Windows) -> tuple[Values, Mask]:
 
 def _counted(call: FunctionCall) -> Matrix:
     """count_over_time and present_over_time."""
-    pushed = _pushed(call)
-    if pushed is not None:
-        return _finish(call, pushed)
     windows = _range(call)
     counts = (windows.counts + windows.histogram_counts).astype(np.float64)
     values = counts if call.name == "count_over_time" else np.ones_like(counts)
@@ -193,10 +167,7 @@ def _absent(call: FunctionCall) -> Matrix:
 
 def _edge(call: FunctionCall) -> Matrix:
     """first_over_time, last_over_time and the times of both."""
-    pushed = _pushed(call)
     is_time = call.name.startswith("ts_of_")
-    if pushed is not None:
-        return _finish(call, pushed, keeps_name=not is_time)
     windows = _range(call)
     is_last = "last" in call.name
     made = range_histograms.edges(windows, is_last=is_last, is_time=is_time)

@@ -12,7 +12,7 @@ from tocsin.query.promql.histogram import NativeHistogram
 from tocsin.query.promql.matchers import Matcher
 from tocsin.query.promql.matrix import Matrix, empty
 from tocsin.query.promql.query import Query
-from tocsin.query.promql.source import Grid, GridSource, Hints, Series, Times, is_stale
+from tocsin.query.promql.source import Hints, Series, Times, is_stale
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,30 +64,8 @@ def _with_found_resets(histograms: Sequence[NativeHistogram | None] | None) -> l
     return made
 
 
-def pushed_down(
-    query: Query, selector: Selector, function: str, times: Times, range_ms: int, arguments: Sequence[float] = ()
-) -> Matrix | None:
-    """What the source computes itself, if it can."""
-    if not isinstance(query.source, GridSource) or selector.extension or not len(times):
-        return None
-    step_ms = int(times[1] - times[0]) if len(times) > 1 else 1
-    if step_ms <= 0:
-        return None  # pinned by @
-    steps = Grid(int(times[0]), int(times[-1]), step_ms)
-    answer = query.source.grid(function, selector.matchers, steps, range_ms, tuple(arguments))
-    if answer is None:
-        return None
-    labels, values, present = answer
-    query.read(int(present.sum()), len(labels))
-    return Matrix(labels, values, present)
-
-
 def instant_vector(query: Query, selector: Selector, times: Times, *, timestamps: bool = False) -> Matrix:
     """The latest sample in (t-lookback, t] of each series at each time; none behind a stale marker."""
-    if not timestamps:
-        pushed = pushed_down(query, selector, "last", times, query.lookback_ms)
-        if pushed is not None:
-            return pushed
     found = selector.select(query, times)
     if not found:
         return empty(len(times))

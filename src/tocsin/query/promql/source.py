@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tocsin.query.promql.histogram import NativeHistogram
 from tocsin.query.promql.matchers import NAME, Matcher, MatchOperator
 
-__all__ = ["NAME", "Grid", "GridSource", "Hints", "MatchOperator", "Matcher", "MemorySource", "Series", "Source"]
+__all__ = ["NAME", "Grid", "Hints", "MatchOperator", "Matcher", "MemorySource", "Series", "Source"]
 
 Labels = dict[str, str]
 Times = NDArray[np.int64]
@@ -72,20 +72,6 @@ class Series:
 class Source(Protocol):
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: Hints) -> list[Series]:
         """The series that match, with their samples in (start, end], ordered by labels."""
-
-
-@runtime_checkable
-class GridSource(Protocol):
-    """A store that computes range functions itself."""
-
-    def grid(
-        self, function: str, matchers: Sequence[Matcher], steps: Grid, range_ms: int, arguments: tuple[float, ...]
-    ) -> tuple[list[Labels], Values, NDArray[np.bool_]] | None:
-        """Labels, values and presence of `function` over the window (t-range, t] at each t of `steps`.
-
-        `last` is the instant selector with `range_ms` as its lookback. None: not possible here; the evaluator then
-        selects the samples and computes.
-        """
 
 
 @dataclass(slots=True)
