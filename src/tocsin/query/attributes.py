@@ -16,6 +16,16 @@ def decode_attributes(keys: Sequence[str], values: Sequence[str], types: str) ->
     return {key: _decode(value, letter) for key, value, letter in zip(keys, values, types, strict=False)}
 
 
+def values_sql(attributes: str, types: str) -> str:
+    """SQL for the values of a map as `decode_attributes` takes them: those kept as protobuf bytes in base64, since an
+    answer must be text."""
+    letters = f"arrayMap(i -> substring({types}, i, 1), range(1, length({types}) + 1))"
+    return (
+        f"arrayMap((v, t) -> if(t IN ('a', 'k', 'x'), base64Encode(v), v), mapValues({attributes}), "
+        f"arrayResize({letters}, length({attributes})))"
+    )
+
+
 def _decode(text: str, letter: str) -> Any:
     if letter == "i":
         return int(text)

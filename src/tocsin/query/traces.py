@@ -8,7 +8,7 @@ from typing import Any
 
 from tocsin.model.tenant import Scope
 from tocsin.model.window import Window
-from tocsin.query.attributes import decode_attributes
+from tocsin.query.attributes import decode_attributes, values_sql
 from tocsin.query.filters import seconds_text
 from tocsin.storage.telemetry.engine import Value
 from tocsin.storage.telemetry.store import TelemetryStore
@@ -291,25 +291,16 @@ def get(store: TelemetryStore, scope: Scope, trace_id: str) -> Trace | None:
     )
 
 
-def _values(attributes: str, types: str) -> str:
-    """SQL for the values of a map; those kept as protobuf bytes in base64, since an answer must be text."""
-    letters = f"arrayMap(i -> substring({types}, i, 1), range(1, length({types}) + 1))"
-    return (
-        f"arrayMap((v, t) -> if(t IN ('a', 'k', 'x'), base64Encode(v), v), mapValues({attributes}), "
-        f"arrayResize({letters}, length({attributes})))"
-    )
-
-
 def _nested_values(attributes: str, types: str) -> str:
-    return f"arrayMap((m, l) -> {_values('m', 'l')}, {attributes}, {types})"
+    return f"arrayMap((m, l) -> {values_sql('m', 'l')}, {attributes}, {types})"
 
 
 SPAN_SELECT = f"""
 SELECT lower(hex(trace_id)) AS trace_id, lower(hex(span_id)) AS span_id, lower(hex(parent_span_id)) AS parent,
     name, kind, toUnixTimestamp64Nano(start) AS start_ns, duration_ns, status, status_message, service, tenant,
     environment, scope_name, scope_version, trace_state, flags,
-    mapKeys(attributes) AS keys, {_values("attributes", "attribute_types")} AS values, attribute_types AS types,
-    mapKeys(resource) AS resource_keys, {_values("resource", "resource_types")} AS resource_values, resource_types,
+    mapKeys(attributes) AS keys, {values_sql("attributes", "attribute_types")} AS values, attribute_types AS types,
+    mapKeys(resource) AS resource_keys, {values_sql("resource", "resource_types")} AS resource_values, resource_types,
     event_times, event_names, arrayMap(m -> mapKeys(m), event_attributes) AS event_keys,
     {_nested_values("event_attributes", "event_types")} AS event_values, event_types,
     arrayMap(i -> lower(hex(i)), link_trace_ids) AS link_traces,

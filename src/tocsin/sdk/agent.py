@@ -11,6 +11,7 @@ import time
 import uuid
 import weakref
 from collections import Counter, deque
+from collections.abc import Mapping
 from typing import Any
 
 from opentelemetry import trace
@@ -27,6 +28,7 @@ from tocsin.sdk.export import Exporter
 from tocsin.sdk.exposition import Family
 from tocsin.sdk.measures import measures
 from tocsin.sdk.overhead import MEASURE_EVERY, OverheadMeter
+from tocsin.sdk.records import INFO, Record, RecordEncoder
 from tocsin.sdk.red import RedCollection, RedTable
 from tocsin.sdk.sampling import Sampler
 from tocsin.sdk.settings import Settings, host_name
@@ -66,7 +68,9 @@ class Agent:
         self.slow = SlowLog(settings.slow_logs_per_second)
         self.meter = OverheadMeter(settings.overhead_budget_us)
         self.provider = TocsinTracerProvider(self)
-        self.exporter = Exporter(settings, self.digest, self._encode_spans, self._encode_metrics, self._publish)
+        self.exporter = Exporter(
+            settings, self.digest, self._encode_spans, self._encode_metrics, self._encode_records, self._publish
+        )
         self._reset()
         _agents.add(self)
 
@@ -85,7 +89,7 @@ class Agent:
         self.instance_id = str(uuid.uuid4())
         self.start_ns = time.time_ns()
         self.unrecorded_children = 0
-        self._encoders: tuple[SpanEncoder, MetricEncoder] | None = None
+        self._encoders: tuple[SpanEncoder, MetricEncoder, RecordEncoder] | None = None
         self._last_state = (-1, -1)
         self._last_figures_ns = 0
         self._next_gauges = 0.0
@@ -146,6 +150,16 @@ class Agent:
     def keep_all(self, spans: list[RecordingSpan]) -> None:
         for span in spans:
             self.keep(span)
+
+    @guard.guarded(None)
+    def emit(
+        self, event: str, body: str, attributes: Mapping[str, Any], severity: int = INFO, tenant: str | None = None
+    ) -> None:
+        """Sends an event of here and now: with the current trace and, unless said otherwise, its tenant."""
+        span = trace.get_current_span().get_span_context()
+        ids = (span.trace_id.to_bytes(16, "big"), span.span_id.to_bytes(8, "big")) if span.is_valid else (b"", b"")
+        of = current_tenant() or "" if tenant is None else tenant
+        self.exporter.put_record(Record(time.time_ns(), event, severity, body, attributes, of, *ids))
 
     def note_unrecorded_child(self) -> None:
         self.unrecorded_children += 1
@@ -228,10 +242,11 @@ class Agent:
         }
         return {key: value for key, value in attributes.items() if value != ""}
 
-    def _open_encoders(self) -> tuple[SpanEncoder, MetricEncoder]:
+    def _open_encoders(self) -> tuple[SpanEncoder, MetricEncoder, RecordEncoder]:
         if self._encoders is None:
             field = resource(self.resource_attributes())
-            self._encoders = SpanEncoder(field, VERSION, self.settings.redact), MetricEncoder(field, VERSION)
+            spans = SpanEncoder(field, VERSION, self.settings.redact)
+            self._encoders = spans, MetricEncoder(field, VERSION), RecordEncoder(field, VERSION)
         return self._encoders
 
     def _encode_spans(self, spans: list[Queued]) -> bytes:
@@ -239,6 +254,9 @@ class Agent:
         body = self._open_encoders()[0].encode_request(spans)
         self.meter.add("export", (time.thread_time() - started) / len(spans))
         return body
+
+    def _encode_records(self, records: list[Record]) -> bytes:
+        return self._open_encoders()[2].encode_request(records)
 
     def _encode_metrics(self) -> tuple[bytes, int] | None:
         """The RED deltas and the SDK's figures; None when nothing has happened for a while."""

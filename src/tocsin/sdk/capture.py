@@ -11,6 +11,7 @@ from tocsin.sdk import agent as agents
 from tocsin.sdk.decode import MessageReader
 from tocsin.sdk.encode_spans import Queued, SpanEncoder
 from tocsin.sdk.export import exports_paused
+from tocsin.sdk.records import Record, RecordEncoder
 from tocsin.sdk.red import RedKey
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.spans import ERROR, OK
@@ -68,12 +69,26 @@ class CapturedRequests:
     buckets: dict[int, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class CapturedRecord:
+    """One log record; event is '' unless it is an event, such as `tocsin.isolation.crossing`. Ids are hexadecimal."""
+
+    event: str
+    body: str
+    severity: int
+    attributes: dict[str, Any]
+    tenant: str | None
+    trace_id: str
+    time_ns: int
+
+
 class Capture:
     """What was recorded since `capture_spans()` began."""
 
     def __init__(self) -> None:
         self._spans: list[CapturedSpan] = []
         self._rows: dict[tuple[str, str, int, str, str], CapturedRequests] = {}
+        self._records: list[CapturedRecord] = []
 
     @property
     def spans(self) -> list[CapturedSpan]:
@@ -91,6 +106,12 @@ class Capture:
                 self._rows[key] = _captured_row(RedKey(*key), row, self._rows.get(key))
         return list(self._rows.values())
 
+    @property
+    def records(self) -> list[CapturedRecord]:
+        """Every log record and event, as it came."""
+        self._drain()
+        return list(self._records)
+
     def find(self, name: str) -> CapturedSpan:
         """The one span of this name. Raises LookupError, naming what is there, when there is none or several."""
         found = [span for span in self.spans if span.name == name]
@@ -105,6 +126,7 @@ class Capture:
         for agent in agents.all_agents():
             agent.collect_red()
         self._spans.clear()
+        self._records.clear()
         self._rows.clear()
 
     def _drain(self) -> None:
@@ -112,6 +134,8 @@ class Capture:
             agent.digest()
             while agent.exporter.queue:
                 self._spans.append(_captured(agent.exporter.queue.popleft()))
+            while agent.exporter.records:
+                self._records.append(_captured_record(agent.exporter.records.popleft()))
 
 
 @contextmanager
@@ -160,6 +184,20 @@ def _read_back(encoded: bytes, scope: str) -> CapturedSpan:
         start_ns=seen.number(7),
         end_ns=seen.number(8),
         scope=scope,
+    )
+
+
+def _captured_record(record: Record) -> CapturedRecord:
+    seen = MessageReader(RecordEncoder(b"", "").encode_record(record, record.time_ns))
+    attributes = seen.attributes(6)
+    return CapturedRecord(
+        event=seen.text(12),
+        body=record.body,
+        severity=seen.number(2),
+        attributes=attributes,
+        tenant=attributes.pop("tocsin.tenant", None),
+        trace_id=seen.hex(9),
+        time_ns=seen.number(1),
     )
 
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from tocsin.sdk.decode import rejected_items
 from tocsin.sdk.encode_spans import Queued
 from tocsin.sdk.guard import guarded
+from tocsin.sdk.records import Record
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.transport import HttpTransport, Response, Transport, compressor
 
@@ -33,7 +34,8 @@ _LONGEST_RETRY_AFTER_SECONDS = 300.0
 _OPEN_AFTER_FAILURES = 3
 # Metrics wait this deep while the server is away (one a second); then they go on adding up in the RED table.
 _METRICS_WAITING = 120
-
+# Records that wait for the next batch.
+_RECORDS = 4096
 
 # While somebody captures spans in a test, every exporter of the process keeps what it has.
 _captures: list[object] = []
@@ -94,7 +96,7 @@ class Exporter:
     """The queues and the thread. encode_spans and encode_metrics are called in the thread only.
 
     digest(most) turns so many ended requests into numbers and queued spans, True if there are more;
-    encode_spans(spans) -> body;
+    encode_spans(spans) -> body; encode_records(records) -> body;
     encode_metrics() -> (body, points), or None when there is nothing to say.
     """
 
@@ -104,12 +106,14 @@ class Exporter:
         digest: Callable[[int], bool],
         encode_spans: Callable[[list[Queued]], bytes],
         encode_metrics: Callable[[], tuple[bytes, int] | None],
+        encode_records: Callable[[list[Record]], bytes],
         publish: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._digest = digest
         self._encode_spans = encode_spans
         self._encode_metrics = encode_metrics
+        self._encode_records = encode_records
         self._publish = publish
         self._compress = compressor(settings.compression, settings.endpoint)
         self.dropped: Counter[tuple[str, str]] = Counter()
@@ -119,6 +123,7 @@ class Exporter:
     def _atfork(self) -> None:
         """A fresh start with nothing queued; the parent's queue is the parent's to send."""
         self.queue: deque[Queued] = deque()
+        self.records: deque[Record] = deque()
         self._limit = self._settings.queue_spans
         self._payloads: deque[Payload] = deque()
         self._payload_bytes = 0
@@ -144,6 +149,15 @@ class Exporter:
             self.dropped["traces", "queue_full"] += 1
             return
         self.queue.append(span)
+
+    def put_record(self, record: Record) -> None:
+        """Takes one log record, or counts it when the queue is full; sent with the next batch."""
+        if len(self.records) >= _RECORDS:
+            self.dropped["logs", "queue_full"] += 1
+            return
+        self.records.append(record)
+        if self.is_idle:
+            self.wake()
 
     def wake(self) -> None:
         """Starts the thread at the first request of this process, and ends an idle wait."""
@@ -203,7 +217,7 @@ class Exporter:
         own = threading.current_thread()
         quiet_since = time.monotonic()
         while self._thread is own and not self._stopping:
-            if self.queue or self._payloads:
+            if self.queue or self.records or self._payloads:
                 quiet_since = time.monotonic()
             is_quiet = time.monotonic() - quiet_since > 2 * self._settings.metrics_seconds
             self.is_idle = is_quiet
@@ -237,6 +251,9 @@ class Exporter:
             while self.queue and self._payload_bytes < self._settings.queue_bytes:
                 time.sleep(0)  # gives the GIL away: the app goes first
                 self._collect_batch()
+        while self.records and self._payload_bytes < self._settings.queue_bytes:
+            records = [self.records.popleft() for _ in range(min(len(self.records), BATCH_SPANS))]
+            self._add(Payload("logs", self._compress(self._encode_records(records)), len(records)))
         waiting = sum(payload.signal == "metrics" for payload in self._payloads) if metrics_due else 0
         if metrics_due and waiting < _METRICS_WAITING and self._payload_bytes < self._settings.queue_bytes:
             encoded = self._encode_metrics()

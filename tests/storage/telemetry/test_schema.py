@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import tocsin
 from engine_slot import EngineSlot
 from otlp import HOUR_NS, NOW_NS, span, trace_request
 from tocsin.model.tenant import PLATFORM
@@ -18,6 +19,7 @@ from tocsin.storage.telemetry.migrate import migrate
 from tocsin.storage.telemetry.retention import RetentionSettings, apply_retention
 from tocsin.storage.telemetry.store import TENANT_TABLES, TENANT_VIEWS, TelemetryStore
 
+FILES = sorted(path.name for path in (Path(tocsin.__file__).parent / "storage/telemetry/schema").glob("*.sql"))
 HOURS = re.compile(r"toIntervalHour\((\d+)\)")
 
 
@@ -35,7 +37,7 @@ def definitions(engine: ChdbEngine) -> dict[str, str]:
 
 
 def test_migration_runs_each_file_once(fresh: ChdbEngine) -> None:
-    assert migrate(fresh) == ["0001_spans.sql", "0002_metric_points.sql", "0003_logs.sql", "0004_series.sql"]
+    assert migrate(fresh) == FILES
     before = definitions(fresh)
     assert migrate(fresh) == []
     assert definitions(fresh) == before
@@ -71,7 +73,7 @@ def test_migration_resumes_after_a_crash_between_any_two_statements(no_engine: E
                 pass
     applied += migrate(engine)
     assert {*TENANT_TABLES, "red_from_spans", "red_1m_from_10s", "red_1h_from_1m"} <= set(definitions(engine))
-    assert applied[-1] == "0004_series.sql"
+    assert applied[-1] == FILES[-1]
     engine.close()
 
 
@@ -105,6 +107,7 @@ def test_retention_becomes_the_tables_ttl(engine: ChdbEngine) -> None:
         "native_histograms": 300,
         "exemplars": 300,
         "metric_metadata": 324,
+        "events": 9600,
         "red_10s": 48,
         "red_1m_routes": 744,
         "red_1m_tenants": 744,

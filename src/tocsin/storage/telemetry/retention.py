@@ -15,6 +15,9 @@ class RetentionSettings:
 
     traces_hours: float = setting(30 * 24.0, unit="hours", help="Spans and exceptions; the largest part of the disk.")
     logs_hours: float = setting(30 * 24.0, unit="hours", help="Log records.")
+    events_hours: float = setting(
+        400 * 24.0, unit="hours", help="Deployments, changes of flags, crossings between tenants and other events; few."
+    )
     metrics_hours: float = setting(
         30 * 24.0, unit="hours", help="Samples of metrics.", env=(Alias("METRICS_RETENTION_HOURS", "hours"),)
     )
@@ -26,7 +29,7 @@ class RetentionSettings:
     )
 
     def __post_init__(self) -> None:
-        for name in ("traces_hours", "logs_hours", "metrics_hours", "rates_hours"):
+        for name in ("traces_hours", "logs_hours", "events_hours", "metrics_hours", "rates_hours"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)} would delete what just arrived; use 1 or more")
 
@@ -47,6 +50,7 @@ def apply_retention(engine: Engine, settings: RetentionSettings) -> None:
         "spans": ("start", settings.traces_hours),
         "exceptions": ("time", settings.traces_hours),
         "logs": ("time", settings.logs_hours),
+        "events": ("time", settings.events_hours),
         # A series of the first hour of a day is asked for until that day is over.
         "series": ("day", max(settings.metrics_hours, settings.rates_hours) + 24),
         **dict.fromkeys(SAMPLE_TABLES, ("time", settings.metrics_hours)),
