@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from tocsin.model.access import RANK, Role
 from tocsin.registry import plugins
 
-GROUPS = ("", "Explore", "Customers", "Settings")
+GROUPS = ("", "Explore", "Inside", "Customers", "Trust", "Settings")
 """The groups of the navigation in their order; groups of other distributions follow."""
 
 
