@@ -51,6 +51,9 @@ CONFIGURATION = """<clickhouse>
     <max_io_thread_pool_size>16</max_io_thread_pool_size>
     <load_marks_threadpool_pool_size>4</load_marks_threadpool_pool_size>
     <prefetch_threadpool_pool_size>4</prefetch_threadpool_pool_size>
+    <max_prefixes_deserialization_thread_pool_size>4</max_prefixes_deserialization_thread_pool_size>
+    <threadpool_writer_pool_size>4</threadpool_writer_pool_size>
+    <parts_killer_pool_size>2</parts_killer_pool_size>
     <background_pool_size>2</background_pool_size>
     <background_schedule_pool_size>2</background_schedule_pool_size>
     <max_server_memory_usage>{memory_bytes}</max_server_memory_usage>
