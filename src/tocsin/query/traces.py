@@ -17,6 +17,8 @@ KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 STATUSES = ("unset", "ok", "error")
 MAX_SPANS = 20_000
 MAX_LIMIT = 1000
+# Spans looked at for each trace wanted, before all are put together by trace.
+_SPANS_OF_A_TRACE = 8
 
 
 class TraceQueryError(ValueError):
@@ -143,7 +145,8 @@ def search(store: TelemetryStore, scope: Scope, query: TraceQuery) -> list[Trace
         if len(found) >= limit:
             break
     ids = list(found)[:limit]
-    summaries = _summaries(store, narrowed, ids, query.window)
+    seen = [found[trace_id] for trace_id in ids]
+    summaries = _summaries(store, narrowed, ids, Window(min(seen), max(seen) + 1)) if ids else {}
     return [replace(summaries[trace_id], found_ns=found[trace_id]) for trace_id in ids if trace_id in summaries]
 
 
@@ -170,14 +173,27 @@ def _matching(
     limit: int,
     found: dict[str, int],
 ) -> dict[str, int]:
-    """`found` (the start of the newest matching span by trace id) with the matches of one more window behind it."""
-    by = "max(start)" if order == "newest" else "max(duration_ns)"
-    sql = (
-        f"SELECT lower(hex(trace_id)), toUnixTimestamp64Nano(max(start)) FROM spans WHERE {conditions} "
-        f"GROUP BY trace_id ORDER BY {by} DESC LIMIT {{limit:UInt32}}"
+    """`found` (the start of a matching span by trace id) with the matches of one more window behind it.
+
+    A few spans a trace in order are usually enough; putting all spans of a busy window together by trace would take a
+    thousand times the memory.
+    """
+    by = "start" if order == "newest" else "duration_ns"
+    spans = (
+        f"SELECT lower(hex(trace_id)), toUnixTimestamp64Nano(start) FROM spans WHERE {conditions} "
+        f"ORDER BY {by} DESC LIMIT {{limit:UInt32}}"
     )
-    rows = store.read(scope, sql, **parameters, limit=limit).rows
-    return found | {trace_id: newest for trace_id, newest in rows if trace_id not in found}
+    most = _SPANS_OF_A_TRACE * limit
+    rows = store.read(scope, spans, **parameters, limit=most).rows
+    if len(rows) == most and len({trace_id for trace_id, _ in rows} | found.keys()) < limit:
+        by_trace = (
+            f"SELECT lower(hex(trace_id)), toUnixTimestamp64Nano(max(start)) FROM spans WHERE {conditions} "
+            f"GROUP BY trace_id ORDER BY max({by}) DESC LIMIT {{limit:UInt32}}"
+        )
+        rows = store.read(scope, by_trace, **parameters, limit=limit).rows
+    for trace_id, start in rows:
+        found.setdefault(trace_id, start)
+    return found
 
 
 def _conditions(query: TraceQuery) -> tuple[str, dict[str, Value]]:
@@ -239,8 +255,6 @@ def _nanoseconds(milliseconds: float) -> int:
 
 
 def _summaries(store: TelemetryStore, scope: Scope, ids: list[str], window: Window) -> dict[str, TraceSummary]:
-    if not ids:
-        return {}
     # A trace may have begun before, or go on after, the window in which one of its spans was found.
     slack_ns = 3600 * 10**9
     first = "argMin(s.{}, (s.parent_span_id != toFixedString('', 8), s.start))".format
