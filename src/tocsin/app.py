@@ -265,7 +265,7 @@ class Server:
 
     def _new_scraper(self) -> Scraper:
         submit = self.gate.admit_samples
-        own = LocalScraper("tocsin", lambda: exposition(self).decode(), self.config.self_metrics_seconds, submit)
+        own = LocalScraper("tocsin", lambda: exposition(self)[0].decode(), self.config.self_metrics_seconds, submit)
         local = [own, *collectors(self.settings.__getitem__, submit)]
         return Scraper(config_of(self.settings[ScrapeSettings]), submit, local)
 

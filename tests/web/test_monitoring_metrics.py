@@ -7,6 +7,8 @@ import time
 import pytest
 from served import Served
 
+from tocsin.collect.exposition import read_exposition
+
 ROOT = "/api/v1/monitoring/metrics"
 
 
@@ -44,9 +46,13 @@ def test_answers_are_kept_for_a_second(metered: Served) -> None:
 
 def test_both_parts_come_as_json_and_the_servers_own_metrics_as_text(metered: Served) -> None:
     assert set(metered.administrator.get(ROOT).json()) == {"application", "system"}
-    text = metered.administrator.get(ROOT, headers={"Accept": "application/openmetrics-text"})
+    text = metered.administrator.get(ROOT, headers={"Accept": "text/plain"})
     assert text.headers["content-type"].startswith("text/plain")
     assert "tocsin_spool_bytes" in text.text
+    open_metrics = metered.administrator.get(ROOT, headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+    assert open_metrics.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    read = read_exposition(open_metrics.text, is_openmetrics=True)
+    assert {"tocsin_spool_bytes", "tocsin_up_seconds"} <= {sample.series for sample in read.samples}
 
 
 def test_a_range_that_is_none_is_refused(metered: Served) -> None:

@@ -5,28 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
 
 from tocsin.model.tenant import PLATFORM
 from tocsin.query.storage import table_sizes
 from tocsin.storage.telemetry.engine import EngineError
 
 
-def exposition(server: Any) -> bytes:
-    """Everything the server knows of itself, in the Prometheus text format."""
-    own = CollectorRegistry()
-    own.register(ServerCollector(server))
-    return generate_latest() + generate_latest(own)
+def exposition(server: Any, accept: str = "") -> tuple[bytes, str]:
+    """Everything the server knows of itself and its media type: OpenMetrics to who accepts it, else text."""
+    encode, media_type = choose_encoder(accept)
+    return encode(ServerCollector(server)), media_type
 
 
 class ServerCollector:
-    """Reads the gauges of one server at the moment it is asked."""
+    """The counters that each part keeps, and the gauges of one server at the moment it is asked."""
 
     def __init__(self, server: Any) -> None:
         self._server = server
 
     def collect(self) -> Iterator[Metric]:
+        yield from REGISTRY.collect()
         vitals = self._server.vitals
         yield _gauge("tocsin_up_seconds", "Time since the start.", vitals.uptime_seconds)
         yield _gauge("tocsin_spool_bytes", "Telemetry acknowledged but not in the store yet.", vitals.spool_bytes)

@@ -6,7 +6,6 @@ import hashlib
 
 import orjson
 from fastapi import APIRouter, HTTPException, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
 from tocsin.model.access import Role
@@ -74,10 +73,11 @@ def ready(request: Request) -> Response:
 
 @router.get("/metrics", summary="The server's own metrics", response_class=Response)
 def metrics(request: Request) -> Response:
-    """In the Prometheus text format. Beyond this machine it takes a viewer's token."""
+    """In the Prometheus text format, or OpenMetrics. Beyond this machine it takes a viewer's token."""
     server = request.app.state.tocsin
     if not server.config.is_local:
         principal = principal_of(request)
         if principal is None or not principal.has(Role.VIEWER):
             raise HTTPException(401, "cannot show metrics: send an API token of a viewer as 'Authorization: Bearer …'")
-    return Response(exposition(server), media_type=CONTENT_TYPE_LATEST)
+    text, media_type = exposition(server, request.headers.get("accept", ""))
+    return Response(text, media_type=media_type)

@@ -7,7 +7,6 @@ import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
 from tocsin.query.promql.engine import ResultSeries, instant
@@ -85,9 +84,11 @@ Range = Annotated[str, Query(pattern=r"^[1-9][0-9]{0,4}[smhd]$", description="Ov
 
 @router.get("", summary="All metrics", response_model=dict[str, Figures])
 def all_metrics(request: Request, principal: Admin, range: Range = "5m") -> Any:
-    """Application and system as JSON; the server's own metrics as text to who accepts OpenMetrics or text/plain."""
-    if any(kind in request.headers.get("accept", "") for kind in _TEXT):
-        return Response(exposition(request.app.state.tocsin), media_type=CONTENT_TYPE_LATEST)
+    """Application and system as JSON; the server's own metrics to who accepts OpenMetrics or text/plain."""
+    accept = request.headers.get("accept", "")
+    if any(kind in accept for kind in _TEXT):
+        text, media_type = exposition(request.app.state.tocsin, accept)
+        return Response(text, media_type=media_type)
     return {part: _figures(request, principal, part, range) for part in _PARTS}
 
 
