@@ -88,15 +88,14 @@ class StoreSource:
         condition, parameters = series_condition(matchers, start_ms, end_ms)
         # Asked along, because few metrics have native histograms and a question more is a third of a small query.
         natives = (
-            "SELECT name FROM native_histograms WHERE time > fromUnixTimestamp64Milli({start:Int64}) "
-            "AND time <= fromUnixTimestamp64Milli({end:Int64}) GROUP BY name"
+            "SELECT name FROM native_histograms WHERE "
+            "toDate(time) BETWEEN toDate({first_day:Int32}) AND toDate({last_day:Int32}) GROUP BY name"
         )
         sql = (
             f"SELECT toString(id), any(name), any(labels), any(is_delta), any(name) IN ({natives}) FROM series "
             f"WHERE {condition} GROUP BY id LIMIT {{limit:UInt64}}"
         )
-        times = {"start": start_ms, "end": end_ms}
-        rows = self._store.read(self._scope, sql, **parameters, **times, limit=self._max_series + 1).rows
+        rows = self._store.read_series(self._scope, sql, **parameters, limit=self._max_series + 1).rows
         if len(rows) > self._max_series:
             raise TooManySeriesError(
                 f"cannot read more than {self._max_series} series at once; name a metric or add label matchers"

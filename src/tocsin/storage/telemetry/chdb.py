@@ -101,6 +101,7 @@ class ChdbEngine:
         self._connect: Callable[[], Any] = lambda: _open(connect, address)
         self._inserter = self._connect()
         self._insert_lock = threading.Lock()
+        self.series_version = 0
         self._inserter.query(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
         self._inserter.query(f"USE {DATABASE}")
         self._is_closed = False
@@ -137,7 +138,7 @@ class ChdbEngine:
                 yield read_native(block.bytes())
 
     def execute(self, sql: str) -> None:
-        self._insert(sql)
+        self._insert(sql, may_change_series=True)
 
     def execute_aside(self, sql: str) -> None:
         with self._borrowed() as connection, _translated_errors():
@@ -163,7 +164,8 @@ class ChdbEngine:
             "query_plan_enable_optimizations": 0,
             "compile_expressions": 0,
         }
-        self._insert(f"{insert_statement(signal, source)} SETTINGS {_settings_clause(settings)}")
+        statement = f"{insert_statement(signal, source)} SETTINGS {_settings_clause(settings)}"
+        self._insert(statement, may_change_series=signal in (Signal.SERIES, Signal.NATIVE_HISTOGRAMS))
 
     def close(self) -> None:
         with self._insert_lock:
@@ -196,11 +198,12 @@ class ChdbEngine:
         bound = {name: _parameter(value) for name, value in parameters.items()}
         return f"{sql} SETTINGS {_settings_clause(limits)}", bound
 
-    def _insert(self, sql: str) -> None:
+    def _insert(self, sql: str, may_change_series: bool) -> None:
         with self._insert_lock, _translated_errors():
             if self._is_closed:
                 raise _closed()
             self._inserter.query(sql)
+            self.series_version += may_change_series
 
     @contextmanager
     def _borrowed(self) -> Iterator[Any]:

@@ -10,6 +10,7 @@ from tocsin.model.settings import setting
 from tocsin.model.tenant import Scope
 from tocsin.storage.telemetry.chdb import DATABASE
 from tocsin.storage.telemetry.engine import Column, Engine, Rows, Value
+from tocsin.storage.telemetry.kept_answers import KeptAnswers
 
 # Every table with rows of tenants. A table that is missing here cannot be read in a narrowed scope at all.
 TENANT_TABLES = (
@@ -46,6 +47,7 @@ class TelemetryStore:
     def __init__(self, engine: Engine, settings: QuerySettings | None = None) -> None:
         self.engine = engine
         self._settings = settings or QuerySettings()
+        self._kept = KeptAnswers()
 
     def read(self, scope: Scope, sql: str, **parameters: Value) -> Rows:
         """Answer one SELECT with only the rows of the scope's tenants, whatever the text says.
@@ -54,6 +56,11 @@ class TelemetryStore:
         Raises QueryTimeoutError or EngineError.
         """
         return self.engine.query(sql, parameters, self._limits(scope), self._settings.max_seconds)
+
+    def read_series(self, scope: Scope, sql: str, **parameters: Value) -> Rows:
+        """The same for statements about `series` and `native_histograms` alone: kept until these are written."""
+        question = (scope.tenants, sql, repr(sorted(parameters.items())))
+        return self._kept.ask(question, self.engine.series_version, lambda: self.read(scope, sql, **parameters))
 
     def read_arrays(self, scope: Scope, sql: str, **parameters: Value) -> dict[str, Column]:
         """The same for columns of 64-bit numbers and arrays of such, as NumPy arrays by name; {} without rows."""
