@@ -16,6 +16,7 @@ from tocsin.ingest.known_series import KnownSeries
 from tocsin.ingest.otlp_series import read_otlp
 from tocsin.ingest.remote_write_parse import read_1
 from tocsin.ingest.sample_batch import TimeBounds
+from tocsin.model.labels import ENVIRONMENT
 from tocsin.model.tenant import PLATFORM, Scope
 from tocsin.query import series_lists
 from tocsin.query.promql.histogram import NativeHistogram
@@ -250,3 +251,16 @@ def test_lists_of_what_there_is(store: TelemetryStore, written: Any) -> None:
     most = series_lists.cardinality(store, PLATFORM, *range_)
     assert (most.series, most.by_metric, most.by_tenant) == (2, [("m", 2)], [("acme", 1), ("globex", 1)])
     assert series_lists.cardinality(store, scope, *range_).series == 1
+
+
+def test_environment_is_that_of_the_sender_and_none_belongs_to_all(
+    store: TelemetryStore, put: Any, written: Any
+) -> None:
+    point = number(1, time_ns=NOW_NS)
+    for environment in ("production", "staging"):
+        resource = {"service.name": "shop", "service.instance.id": environment,
+                    "deployment.environment.name": environment}  # fmt: skip
+        put(metric_request([gauge("depth", [point])], resource))
+    written(write_request([series("depth", [(NOW_MS, 2)], job="node")]))
+    found = selected(store, Matcher("__name__", "=", "depth"), Matcher(ENVIRONMENT, "=", "staging"))
+    assert sorted(points[0][1] for points in found.values()) == [1, 2]

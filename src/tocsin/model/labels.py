@@ -11,6 +11,9 @@ Labels = tuple[tuple[str, str], ...]
 
 METRIC_NAME = "__name__"
 
+# In a matcher: the environment a series was sent from. OpenTelemetry says it once per sender, not on each series.
+ENVIRONMENT = "__environment__"
+
 # Where a sender may say whose samples these are, best first; the dotted names are OpenTelemetry's.
 TENANT_LABELS = ("tocsin.tenant", "tocsin_tenant", "tenant.id", "tenant_id", "tenant")
 

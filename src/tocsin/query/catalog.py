@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tocsin.model.labels import METRIC_NAME
+from tocsin.model.labels import ENVIRONMENT, METRIC_NAME
 from tocsin.model.tenant import Scope
 from tocsin.query.promql.source import Hints, Matcher, Series
 from tocsin.query.rollups import FINEST_KEPT_SECONDS
@@ -243,7 +243,7 @@ def _tenant_column(
 
 def conditions(matchers: Sequence[Matcher], tenant: str) -> tuple[str, dict[str, Value]]:
     """What the matchers say of the columns of LABELS and of `tenant`, which is SQL; name and le are left out."""
-    columns = LABELS | {"tenant": tenant}
+    columns = LABELS | {"tenant": tenant, ENVIRONMENT: LABELS["environment"]}
     parts, parameters = ["1"], {}
     for index, matcher in enumerate(matchers):
         if matcher.name in (METRIC_NAME, "le"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tocsin.model.labels import METRIC_NAME
+from tocsin.model.labels import ENVIRONMENT, METRIC_NAME
 from tocsin.query.promql.source import Matcher
 from tocsin.storage.telemetry.engine import Value
 
@@ -14,12 +14,18 @@ DAY_MS = 86_400_000
 def series_condition(matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> tuple[str, dict[str, Value]]:
     """A WHERE condition over `series` and the values it refers to, for series with samples in the time given.
 
-    Regular expressions are the engine's RE2, anchored, with `.` for any character as in Prometheus.
+    A matcher of ENVIRONMENT is about where a series was sent from, whatever its labels say; those that come from no
+    environment, such as a machine's, belong to every one. Regular expressions are the engine's RE2, anchored, with `.`
+    for any character as in Prometheus.
     """
     conditions = ["day BETWEEN toDate({first_day:Int32}) AND toDate({last_day:Int32})"]
     parameters: dict[str, Value] = {"first_day": max(0, start_ms // DAY_MS), "last_day": max(0, end_ms // DAY_MS)}
     for index, matcher in enumerate(matchers):
         label, wanted = f"{{label{index}:String}}", f"{{wanted{index}:String}}"
+        if matcher.name == ENVIRONMENT:
+            conditions.append(f"environment IN ({wanted}, '')")
+            parameters[f"wanted{index}"] = matcher.value
+            continue
         column = "name" if matcher.name == METRIC_NAME else f"labels[{label}]"
         conditions.append(_condition(column, matcher.operator, wanted))
         if matcher.operator in ("=~", "!~"):

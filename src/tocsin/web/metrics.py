@@ -12,6 +12,7 @@ from typing import TypeVar
 import anyio.to_thread
 from starlette.requests import HTTPConnection, Request
 
+from tocsin.model.labels import ENVIRONMENT
 from tocsin.model.tenant import Scope
 from tocsin.query.metric_reader import ExemplarPoint, Labels, MetricMetadata, MetricReader, Selector
 from tocsin.query.promql.settings import QuerySettings
@@ -20,8 +21,6 @@ from tocsin.storage.telemetry.residency import release_free_memory
 from tocsin.web.state import state_of
 
 Answer = TypeVar("Answer")
-
-ENVIRONMENT_LABEL = "environment"
 
 MOST_AT_ONCE = 4
 """Queries evaluated at a time: both the engine and NumPy use every core, so more would wait for each other."""
@@ -75,10 +74,10 @@ class Narrowed:
 
 
 def in_environment(reader: MetricReader, environment: str | None) -> MetricReader:
-    """Only the series of one environment; all when it is None."""
+    """Only the series of one environment and those of none; all when it is None."""
     if environment is None:
         return reader
-    return Narrowed(reader, (Matcher(ENVIRONMENT_LABEL, "=", environment),))
+    return Narrowed(reader, (Matcher(ENVIRONMENT, "=", environment),))
 
 
 async def while_waited_for(request: Request, work: Callable[[Callable[[], bool]], Answer]) -> Answer:
