@@ -18,7 +18,7 @@ from typing import NamedTuple
 from tocsin.sdk.decode import rejected_items
 from tocsin.sdk.encode_spans import Queued
 from tocsin.sdk.guard import guarded
-from tocsin.sdk.records import Record
+from tocsin.sdk.records import ERROR, Record
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.transport import HttpTransport, Response, Transport, compressor
 
@@ -26,6 +26,9 @@ log = logging.getLogger("tocsin")
 
 # A batch this large leaves at once: encoding more in one go, up to 3 µs each, would hold the GIL too long.
 BATCH_SPANS = 512
+# Between two digests under load, if batches are not sent more often: ended requests that wait longer leave the caches
+# of the processor, and digesting them costs more.
+_DIGEST_SECONDS = 0.2
 # Ended requests digested before the app is let through again.
 DIGEST_PORTION = 256
 _IDLE_SECONDS = 1.0
@@ -135,7 +138,7 @@ class Exporter:
         self._wake = threading.Event()
         self._stopping = False
         self.is_idle = True
-        self._next_metrics = 0.0
+        self._next_metrics = self._next_batch = 0.0
         self.dropped.clear()
         self.exported.clear()
 
@@ -151,12 +154,16 @@ class Exporter:
         self.queue.append(span)
 
     def put_record(self, record: Record) -> None:
-        """Takes one log record, or counts it when the queue is full; sent with the next batch."""
+        """Takes one log record, or counts it when the queue is full. An error is sent at once, others with the next
+        batch."""
         if len(self.records) >= _RECORDS:
             self.dropped["logs", "queue_full"] += 1
             return
         self.records.append(record)
-        if self.is_idle:
+        if record.severity >= ERROR:
+            self._next_batch = 0.0
+            self.wake()
+        elif self.is_idle:
             self.wake()
 
     def wake(self) -> None:
@@ -177,7 +184,7 @@ class Exporter:
         try:
             if _captures:
                 return False
-            self._collect(metrics_due=True)
+            self._collect(metrics_due=True, batch_due=True)
             while self._payloads:
                 remaining = deadline - time.monotonic()
                 if remaining <= 0 or not self._send_first(remaining):
@@ -221,7 +228,7 @@ class Exporter:
                 quiet_since = time.monotonic()
             is_quiet = time.monotonic() - quiet_since > 2 * self._settings.metrics_seconds
             self.is_idle = is_quiet
-            self._wake.wait(_IDLE_SECONDS if is_quiet else self._settings.batch_seconds)
+            self._wake.wait(_IDLE_SECONDS if is_quiet else min(_DIGEST_SECONDS, self._settings.batch_seconds))
             if self._wake.is_set():
                 self._wake.clear()
                 quiet_since = time.monotonic()
@@ -236,22 +243,27 @@ class Exporter:
             metrics_due = now >= self._next_metrics
             if metrics_due:
                 self._next_metrics = now + self._settings.metrics_seconds
-            self._collect(metrics_due)
+            batch_due = now >= self._next_batch or metrics_due
+            if batch_due:
+                self._next_batch = now + self._settings.batch_seconds
+            self._collect(metrics_due, batch_due)
             if metrics_due:
                 self._publish()
             while self._payloads and self.breaker.allows() and not self._stopping:
                 if not self._send_first(self._settings.timeout_seconds):
                     break
 
-    def _collect(self, metrics_due: bool) -> None:
-        """Encodes what is queued, as far as there is room for it."""
+    def _collect(self, metrics_due: bool, batch_due: bool) -> None:
+        """Digests what has ended, and makes payloads of what is queued: when that is due or enough for a batch, and as
+        far as there is room."""
+        least = 1 if batch_due else BATCH_SPANS
         has_more = True
         while has_more:
             has_more = self._digest(DIGEST_PORTION)
-            while self.queue and self._payload_bytes < self._settings.queue_bytes:
+            while len(self.queue) >= least and self._payload_bytes < self._settings.queue_bytes:
                 time.sleep(0)  # gives the GIL away: the app goes first
                 self._collect_batch()
-        while self.records and self._payload_bytes < self._settings.queue_bytes:
+        while len(self.records) >= least and self._payload_bytes < self._settings.queue_bytes:
             records = [self.records.popleft() for _ in range(min(len(self.records), BATCH_SPANS))]
             self._add(Payload("logs", self._compress(self._encode_records(records)), len(records)))
         waiting = sum(payload.signal == "metrics" for payload in self._payloads) if metrics_due else 0

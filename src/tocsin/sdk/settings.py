@@ -69,7 +69,7 @@ class Settings:
     # Tenants shown apart at the app's own /metrics, the rest as `other`; 0 leaves tenants out there.
     metrics_tenants: int = 50
     # Seconds between batches of spans under load; larger batches hold the GIL longer and hurt p99.
-    batch_seconds: float = 0.2
+    batch_seconds: float = 0.5
     # Seconds between exports of metrics.
     metrics_seconds: float = 1.0
     # Seconds one export may take before it is given up and retried.
