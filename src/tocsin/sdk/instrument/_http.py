@@ -30,6 +30,7 @@ _REQUEST = Kind(
     "http_client_seconds_total",
     "Seconds that requests to other services have taken, by tenant.",
     bounds=BOUNDS,
+    group="http",
 )
 
 

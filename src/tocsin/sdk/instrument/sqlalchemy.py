@@ -39,6 +39,7 @@ _READ = Kind(
     amount="db.response.returned_rows",
     amounts="db.client.response.returned_rows",
     repeats="tocsin.n_plus_one",
+    group="db",
 )
 _WRITE = _READ._replace(amount="tocsin.db.response.affected_rows", amounts="")
 
