@@ -10,7 +10,7 @@ from math import floor, log2
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tocsin.sdk.calls import Calls, Operation, tenant_of
+from tocsin.sdk.calls import Attributes, Calls, Operation, tenant_of
 from tocsin.sdk.encode import AttributeCache, delimited
 from tocsin.sdk.encode import text as utf8
 from tocsin.sdk.encode_requests import END, START, pack_times
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from tocsin.sdk.agent import Agent
     from tocsin.sdk.caller import Line
 
-# Rows (operation × tenant × error × caller) counted apart between two exports, and repeats.
+# Rows (operation × tenant × error × caller) counted apart between two exports, and lines of code.
 _ROWS = 5000
-_REPEATS = 1000
+_PLACES = 1000
 # Caches × tenants whose hits are counted apart.
 _CACHES = 1000
 # A trace that lasts longer than this is counted before it ends.
@@ -60,8 +60,8 @@ CallRows = dict[tuple[Operation, str, str], CallRow]  # by operation, tenant, er
 CallerRows = dict[tuple[Operation, str, str, str], CallRow]  # the same by caller, such as `GET /projects`
 
 
-class RepeatKey(NamedTuple):
-    """Who repeats what where: the line is '' when no code of the app was on the stack."""
+class PlaceKey(NamedTuple):
+    """Who calls what where: the line is '' when no code of the app was on the stack."""
 
     operation: Operation
     tenant: str
@@ -69,14 +69,15 @@ class RepeatKey(NamedTuple):
     line: str
 
 
-class Repeats:
-    """Requests that repeated an operation too often, and what it came to in them together."""
+class PlaceRow:
+    """What is worth a line of code: requests that repeated an operation too often with what it came to in them
+    together, and slow calls."""
 
-    __slots__ = ("calls", "requests", "seconds")
+    __slots__ = ("repeat_calls", "repeat_requests", "repeat_seconds", "slow_calls", "slow_seconds")
 
     def __init__(self) -> None:
-        self.requests = self.calls = 0
-        self.seconds = 0.0
+        self.repeat_requests = self.repeat_calls = self.slow_calls = 0
+        self.repeat_seconds = self.slow_seconds = 0.0
 
 
 class CallCollection(NamedTuple):
@@ -84,7 +85,7 @@ class CallCollection(NamedTuple):
 
     start_ns: int
     by_caller: CallerRows
-    repeats: dict[RepeatKey, Repeats]
+    places: dict[PlaceKey, PlaceRow]
 
     @property
     def rows(self) -> CallRows:
@@ -102,7 +103,7 @@ class CallTable:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.rows: CallerRows = {}
-        self._repeats: dict[RepeatKey, Repeats] = {}
+        self._places: dict[PlaceKey, PlaceRow] = {}
         self._start_ns = time.time_ns()
         self.folded = 0
         # Calls since the process began, for who wants to know whether there was any.
@@ -116,36 +117,39 @@ class CallTable:
             for call in calls:
                 self._record(operation, tenant, caller, call)
 
-    def record_repeat(self, key: RepeatKey, calls: int, seconds: float) -> None:
+    def record_repeat(self, key: PlaceKey, calls: int, seconds: float) -> None:
         """Counts a request that made so many equal calls."""
         with self._lock:
-            if key not in self._repeats and len(self._repeats) >= _REPEATS:
-                self.folded += 1
-                return
-            repeats = self._repeats.setdefault(key, Repeats())
-            repeats.requests += 1
-            repeats.calls += calls
-            repeats.seconds += seconds
+            row = self._place(key)
+            row.repeat_requests += 1
+            row.repeat_calls += calls
+            row.repeat_seconds += seconds
+
+    def _place(self, key: PlaceKey) -> PlaceRow:
+        if key not in self._places and len(self._places) >= _PLACES:
+            self.folded += 1
+            key = PlaceKey(key.operation, OTHER, OTHER, "")
+        return self._places.setdefault(key, PlaceRow())
 
     def collect(self) -> CallCollection:
         """Everything since the last collection; the rows begin anew."""
         with self._lock:
             rows, self.rows = self.rows, {}
-            repeats, self._repeats = self._repeats, {}
+            places, self._places = self._places, {}
             start_ns, self._start_ns = self._start_ns, time.time_ns()
-        return CallCollection(start_ns, rows, repeats)
+        return CallCollection(start_ns, rows, places)
 
     def current(self) -> CallCollection:
         """The same, and the rows stay."""
         with self._lock:
-            return CallCollection(self._start_ns, dict(self.rows), dict(self._repeats))
+            return CallCollection(self._start_ns, dict(self.rows), dict(self._places))
 
     def copied_lookups(self) -> list[tuple[tuple[str, str, str], int]]:
         with self._lock:
             return list(self.lookups.items())
 
     def _record(self, operation: Operation, tenant: str, caller: str, call: Any) -> None:
-        began_ns, ended_ns, _, error, amount, of, _, _ = call
+        began_ns, ended_ns, _, error, amount, of, facts, _ = call
         key = (operation, tenant, error, caller)
         row = self.rows.get(key)
         if row is None:
@@ -166,6 +170,10 @@ class CallTable:
         row.seconds += seconds
         if amount >= 0:
             row.amount += amount
+        if facts is not None and "tocsin.slow" in facts:
+            place = self._place(PlaceKey(operation, tenant, caller, _line_of(facts)))
+            place.slow_calls += 1
+            place.slow_seconds += seconds
 
     def _count_lookup(self, cache: str, tenant: str, hits: int, misses: int) -> None:
         for name, number in (("cache_hits_total", hits), ("cache_misses_total", misses)):
@@ -200,7 +208,7 @@ class CallDigest:
             if operation.kind.repeats and limit and len(group) >= limit:
                 count, spent_ns = _name_repeated(root, calls, operation, group)
                 line = calls.lines.get(operation)
-                key = RepeatKey(operation, tenant, caller_of(root), str(line) if line is not None else "")
+                key = PlaceKey(operation, tenant, caller_of(root), str(line) if line is not None else "")
                 self.table.record_repeat(key, count, spent_ns / 1e9)
 
     @guarded(None)
@@ -277,6 +285,13 @@ class CallDigest:
         head = delimited(b"\x2a", utf8(operation.name)) + b"\x30" + bytes((CLIENT,))
         operation.encoded = head + self._attributes.encode_all(operation.attributes)
         return operation.encoded
+
+
+def _line_of(facts: Attributes) -> str:
+    """As a Line prints itself, from its attributes."""
+    if "code.line.number" not in facts:
+        return ""
+    return f"{facts['code.file.path']}:{facts['code.line.number']} in {facts['code.function.name']}"
 
 
 def _name_repeated(root: RecordingSpan, calls: Calls, operation: Operation, group: list[Any]) -> tuple[int, int]:

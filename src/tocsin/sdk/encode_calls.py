@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 # The server knows them by these names; see `storage/telemetry/decode_calls.py`.
 CALLS, AMOUNT, ASKED = "tocsin.calls", "tocsin.calls.amount", "tocsin.calls.asked"
 REPEATED, REPEAT_SECONDS = "tocsin.calls.repeated", "tocsin.calls.repeat.duration"
+SLOW = "tocsin.calls.slow"
 SCOPE = "tocsin.calls"
 
 
+_UNITS = {REPEAT_SECONDS: "s", SLOW: "s"}
 _Points = dict[str, list[bytes]]
 
 
@@ -48,12 +50,15 @@ class CallEncoder:
                 points.setdefault(AMOUNT, []).append(plain_point(plain, times, row.count, row.amount))
             if row.asked:
                 points.setdefault(ASKED, []).append(plain_point(plain, times, row.count, row.asked))
-        for key, repeats in calls.repeats.items():
+        for key, place in calls.places.items():
             points = made.setdefault(key.operation, {})
             plain = self._histogram.encode_all(_facts(key.tenant, key.caller, "tocsin.call.line", key.line))
-            count = repeats.requests
-            points.setdefault(REPEATED, []).append(plain_point(plain, times, count, repeats.calls))
-            points.setdefault(REPEAT_SECONDS, []).append(plain_point(plain, times, count, repeats.seconds))
+            count = place.repeat_requests
+            if count:
+                points.setdefault(REPEATED, []).append(plain_point(plain, times, count, place.repeat_calls))
+                points.setdefault(REPEAT_SECONDS, []).append(plain_point(plain, times, count, place.repeat_seconds))
+            if place.slow_calls:
+                points.setdefault(SLOW, []).append(plain_point(plain, times, place.slow_calls, place.slow_seconds))
         return [(self._scope(operation), list(_metrics(points))) for operation, points in made.items()]
 
     def _scope(self, operation: Operation) -> bytes:
@@ -66,7 +71,7 @@ class CallEncoder:
 
 def _metrics(points: _Points) -> Iterable[bytes]:
     for name, of_name in points.items():
-        unit, tag = ("s", b"\x52") if name == CALLS else ("s" if name == REPEAT_SECONDS else "", b"\x4a")
+        unit, tag = ("s", b"\x52") if name == CALLS else (_UNITS.get(name, ""), b"\x4a")
         yield delimited(b"\x12", metric(name, unit, tag, of_name))
 
 

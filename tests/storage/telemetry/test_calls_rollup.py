@@ -9,7 +9,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from otlp import NOW_NS, span, trace_request
 from tocsin.model.tenant import PLATFORM, Scope
-from tocsin.sdk.call_digest import CallTable, RepeatKey
+from tocsin.sdk.call_digest import CallTable, PlaceKey
 from tocsin.sdk.calls import Kind, Operation
 from tocsin.sdk.encode import resource
 from tocsin.sdk.encode_metrics import MetricEncoder
@@ -93,9 +93,7 @@ def test_requests_that_repeat_a_statement_are_counted_by_line(store: TelemetrySt
     table = CallTable()
     for calls in (41, 12):
         table.record(SELECT, "acme", [call(1)], "GET /orders")
-        table.record_repeat(
-            RepeatKey(SELECT, "acme", "GET /orders", "shop/orders.py:57 in listed"), calls, calls / 1000
-        )
+        table.record_repeat(PlaceKey(SELECT, "acme", "GET /orders", "shop/orders.py:57 in listed"), calls, calls / 1000)
     put(sent(table))
     sql = (
         "SELECT caller, line, sum(repeat_requests), sum(repeat_calls), round(sum(repeat_seconds), 6), sum(calls) "

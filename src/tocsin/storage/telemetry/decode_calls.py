@@ -10,8 +10,9 @@ from tocsin.storage.telemetry.otlp_sql import map_sql, tenant_sql, time_sql
 
 CALLS, AMOUNT, ASKED = "tocsin.calls", "tocsin.calls.amount", "tocsin.calls.asked"
 REPEATED, REPEAT_SECONDS = "tocsin.calls.repeated", "tocsin.calls.repeat.duration"
+SLOW = "tocsin.calls.slow"
 # What our SDK counts of calls: these metrics make no series.
-CALL_METRICS = (CALLS, AMOUNT, ASKED, REPEATED, REPEAT_SECONDS)
+CALL_METRICS = (CALLS, AMOUNT, ASKED, REPEATED, REPEAT_SECONDS, SLOW)
 
 _NAMESPACE, _ADDRESS, _PORT = "called['db.namespace']", "called['server.address']", "called['server.port']"
 _AT = f"if({_PORT} IN ('', '0', '80', '443'), {_ADDRESS}, concat({_ADDRESS}, ':', {_PORT}))"
@@ -52,6 +53,8 @@ COLUMNS = {
     "repeat_requests": f"sumIf(point.count, name = '{REPEATED}')",
     "repeat_calls": f"sumIf(toUInt64(point.sum), name = '{REPEATED}')",
     "repeat_seconds": f"sumIf(point.sum, name = '{REPEAT_SECONDS}')",
+    "slow_calls": f"sumIf(point.count, name = '{SLOW}')",
+    "slow_seconds": f"sumIf(point.sum, name = '{SLOW}')",
 }
 DIMENSIONS = 13  # the first columns; the rest add up
 
@@ -67,7 +70,7 @@ _POINTS = (
     "arrayMap(p -> (p.attributes, p.time_unix_nano, p.count, ifNull(p.sum, 0), 0, []), metric.histogram.points)"
     f"), '{_SHAPE}')"
 )
-_PLAIN = ", ".join(f"'{name}'" for name in (AMOUNT, ASKED, REPEATED, REPEAT_SECONDS))
+_PLAIN = ", ".join(f"'{name}'" for name in (AMOUNT, ASKED, REPEATED, REPEAT_SECONDS, SLOW))
 _IS_OURS = (
     f"(metric.name = '{CALLS}' AND metric.exponential.temporality = 1) OR "
     f"(metric.name IN ({_PLAIN}) AND metric.histogram.temporality = 1)"

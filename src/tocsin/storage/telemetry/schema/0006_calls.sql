@@ -1,6 +1,7 @@
 -- What apps call: statements, cache commands, requests to others and waits for a connection, exact per tenant and caller.
 -- Buckets as in red_10s. `operation` is the text that `digest` stands for, `collection` the table or the kind of key;
--- `amount` is rows, or hits out of `asked`; rows with a `line` tell of requests that repeated a statement there.
+-- `amount` is rows, or hits out of `asked`; rows with a `line` tell of requests that
+-- repeated a statement there, and of slow calls.
 CREATE TABLE calls_10s $on_cluster
 (
     time             DateTime('UTC'),
@@ -25,7 +26,9 @@ CREATE TABLE calls_10s $on_cluster
     asked            SimpleAggregateFunction(sum, UInt64),
     repeat_requests  SimpleAggregateFunction(sum, UInt64),
     repeat_calls     SimpleAggregateFunction(sum, UInt64),
-    repeat_seconds   SimpleAggregateFunction(sum, Float64)
+    repeat_seconds   SimpleAggregateFunction(sum, Float64),
+    slow_calls       SimpleAggregateFunction(sum, UInt64),
+    slow_seconds     SimpleAggregateFunction(sum, Float64)
 )
 ENGINE = ${replicated}AggregatingMergeTree
 PARTITION BY toDate(time)
@@ -50,7 +53,8 @@ CREATE MATERIALIZED VIEW calls_1m_from_10s $on_cluster TO calls_1m AS
 SELECT
     toStartOfMinute(time) AS time, environment, service, tenant, kind, system, target, digest, caller, error, line, release, sdk,
     any(operation) AS operation, any(collection) AS collection, sum(calls) AS calls, sum(seconds) AS seconds, sumMap(buckets) AS buckets, sum(amount) AS amount, sum(asked) AS asked,
-    sum(repeat_requests) AS repeat_requests, sum(repeat_calls) AS repeat_calls, sum(repeat_seconds) AS repeat_seconds
+    sum(repeat_requests) AS repeat_requests, sum(repeat_calls) AS repeat_calls, sum(repeat_seconds) AS repeat_seconds,
+    sum(slow_calls) AS slow_calls, sum(slow_seconds) AS slow_seconds
 FROM calls_10s
 GROUP BY ALL;
 
@@ -58,7 +62,8 @@ CREATE MATERIALIZED VIEW calls_1m_operations_from_10s $on_cluster TO calls_1m_op
 SELECT
     toStartOfMinute(time) AS time, environment, service, '' AS tenant, kind, system, target, digest, caller, error, line, release, sdk,
     any(operation) AS operation, any(collection) AS collection, sum(calls) AS calls, sum(seconds) AS seconds, sumMap(buckets) AS buckets, sum(amount) AS amount, sum(asked) AS asked,
-    sum(repeat_requests) AS repeat_requests, sum(repeat_calls) AS repeat_calls, sum(repeat_seconds) AS repeat_seconds
+    sum(repeat_requests) AS repeat_requests, sum(repeat_calls) AS repeat_calls, sum(repeat_seconds) AS repeat_seconds,
+    sum(slow_calls) AS slow_calls, sum(slow_seconds) AS slow_seconds
 FROM calls_10s
 GROUP BY ALL;
 
@@ -66,7 +71,8 @@ CREATE MATERIALIZED VIEW calls_1m_tenants_from_10s $on_cluster TO calls_1m_tenan
 SELECT
     toStartOfMinute(time) AS time, environment, service, tenant, kind, system, target, '' AS digest, '' AS caller, error, '' AS line, release, sdk,
     any('') AS operation, any('') AS collection, sum(calls) AS calls, sum(seconds) AS seconds, sumMap(buckets) AS buckets, sum(amount) AS amount, sum(asked) AS asked,
-    sum(repeat_requests) AS repeat_requests, sum(repeat_calls) AS repeat_calls, sum(repeat_seconds) AS repeat_seconds
+    sum(repeat_requests) AS repeat_requests, sum(repeat_calls) AS repeat_calls, sum(repeat_seconds) AS repeat_seconds,
+    sum(slow_calls) AS slow_calls, sum(slow_seconds) AS slow_seconds
 FROM calls_10s
 GROUP BY ALL;
 
@@ -74,7 +80,8 @@ CREATE MATERIALIZED VIEW calls_1h_from_1m $on_cluster TO calls_1h AS
 SELECT
     toStartOfHour(time) AS time, environment, service, tenant, kind, system, target, digest, caller, error, line, release, sdk,
     any(operation) AS operation, any(collection) AS collection, sum(calls) AS calls, sum(seconds) AS seconds, sumMap(buckets) AS buckets, sum(amount) AS amount, sum(asked) AS asked,
-    sum(repeat_requests) AS repeat_requests, sum(repeat_calls) AS repeat_calls, sum(repeat_seconds) AS repeat_seconds
+    sum(repeat_requests) AS repeat_requests, sum(repeat_calls) AS repeat_calls, sum(repeat_seconds) AS repeat_seconds,
+    sum(slow_calls) AS slow_calls, sum(slow_seconds) AS slow_seconds
 FROM calls_1m
 GROUP BY ALL;
 
@@ -82,7 +89,8 @@ CREATE MATERIALIZED VIEW calls_1h_operations_from_1m $on_cluster TO calls_1h_ope
 SELECT
     toStartOfHour(time) AS time, environment, service, '' AS tenant, kind, system, target, digest, caller, error, line, release, sdk,
     any(operation) AS operation, any(collection) AS collection, sum(calls) AS calls, sum(seconds) AS seconds, sumMap(buckets) AS buckets, sum(amount) AS amount, sum(asked) AS asked,
-    sum(repeat_requests) AS repeat_requests, sum(repeat_calls) AS repeat_calls, sum(repeat_seconds) AS repeat_seconds
+    sum(repeat_requests) AS repeat_requests, sum(repeat_calls) AS repeat_calls, sum(repeat_seconds) AS repeat_seconds,
+    sum(slow_calls) AS slow_calls, sum(slow_seconds) AS slow_seconds
 FROM calls_1m_operations
 GROUP BY ALL;
 
@@ -90,7 +98,8 @@ CREATE MATERIALIZED VIEW calls_1h_tenants_from_1m $on_cluster TO calls_1h_tenant
 SELECT
     toStartOfHour(time) AS time, environment, service, tenant, kind, system, target, '' AS digest, '' AS caller, error, '' AS line, release, sdk,
     any('') AS operation, any('') AS collection, sum(calls) AS calls, sum(seconds) AS seconds, sumMap(buckets) AS buckets, sum(amount) AS amount, sum(asked) AS asked,
-    sum(repeat_requests) AS repeat_requests, sum(repeat_calls) AS repeat_calls, sum(repeat_seconds) AS repeat_seconds
+    sum(repeat_requests) AS repeat_requests, sum(repeat_calls) AS repeat_calls, sum(repeat_seconds) AS repeat_seconds,
+    sum(slow_calls) AS slow_calls, sum(slow_seconds) AS slow_seconds
 FROM calls_1m_tenants
 GROUP BY ALL;
 
