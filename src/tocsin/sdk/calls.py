@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tocsin.sdk.caller import own_line
 from tocsin.sdk.current import SPAN_KEY, current_context
 from tocsin.sdk.route import caller_of
 from tocsin.sdk.spans import RecordingSpan
@@ -54,7 +55,9 @@ class Kind(NamedTuple):
 class Operation:
     """Equal calls: the same statement, the same command on the same kind of key, the same route of the same host."""
 
-    __slots__ = ("__weakref__", "attributes", "cache", "encoded", "facts", "kind", "labels", "name", "notes", "scope")
+    __slots__ = (
+        "__weakref__", "attributes", "cache", "encoded", "facts", "kind", "labels", "name", "notes", "origin", "scope",
+    )  # fmt: skip
 
     def __init__(
         self, kind: Kind, name: str, attributes: Attributes, facts: Attributes, labels: dict[str, str], cache: str = ""
@@ -68,6 +71,9 @@ class Operation:
         # What became known meanwhile and belongs on later spans, such as a query plan.
         self.notes: dict[str, Any] = {}
         self.encoded = self.scope = b""
+        # The line of the app that made the first of them; looked for once an operation, so it costs nothing a call.
+        line = own_line()
+        self.origin = str(line) if line is not None else ""
 
 
 class Call(NamedTuple):

@@ -64,6 +64,8 @@ class CallEncoder:
     def _scope(self, operation: Operation) -> bytes:
         if not operation.scope:
             facts = {"tocsin.call.kind": operation.kind.group, **operation.attributes}
+            if operation.origin:
+                facts["tocsin.call.origin"] = operation.origin
             attributes = [delimited(b"\x1a", key_value(key, value)) for key, value in facts.items()]
             operation.scope = delimited(b"\x0a", self._head + b"".join(attributes))
         return operation.scope

@@ -44,6 +44,7 @@ COLUMNS = {
     "sdk": "resource['telemetry.sdk.name']",
     "operation": f"any({_OPERATION})",
     "collection": "any(if(called['db.collection.name'] != '', called['db.collection.name'], called['tocsin.cache']))",
+    "origin": "any(called['tocsin.call.origin'])",
     "calls": f"sumIf(point.count, name = '{CALLS}')",
     "seconds": f"sumIf(point.sum, name = '{CALLS}')",
     "buckets": "sumMap(mapFromArrays(arrayMap(i -> toInt16(point.offset + i - 1), arrayFilter(i -> "

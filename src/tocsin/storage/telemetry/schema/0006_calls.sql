@@ -1,7 +1,7 @@
 -- What apps call: statements, cache commands, requests to others and waits for a connection, exact per tenant and caller.
--- Buckets as in red_10s. `operation` is the text that `digest` stands for, `collection` the table or the kind of key;
--- `amount` is rows, or hits out of `asked`; rows with a `line` tell of requests that
--- repeated a statement there, and of slow calls.
+-- Buckets as in red_10s. `operation` is the text that `digest` stands for, `collection` the table or the kind of key,
+-- `origin` the line of code that called it first; `amount` is rows, or hits out of `asked`. Rows with a `line` tell of
+-- requests that repeated a statement there, and of slow calls.
 CREATE TABLE calls_10s $on_cluster
 (
     time             DateTime('UTC'),
@@ -19,6 +19,7 @@ CREATE TABLE calls_10s $on_cluster
     sdk              LowCardinality(String),
     operation        SimpleAggregateFunction(any, String),
     collection       SimpleAggregateFunction(any, String),
+    origin           SimpleAggregateFunction(any, String),
     calls            SimpleAggregateFunction(sum, UInt64),
     seconds          SimpleAggregateFunction(sum, Float64),
     buckets          SimpleAggregateFunction(sumMap, Map(Int16, UInt64)),
@@ -52,7 +53,7 @@ CREATE TABLE calls_1h_tenants $on_cluster AS calls_1h;
 CREATE MATERIALIZED VIEW calls_1m_from_10s $on_cluster TO calls_1m AS
 SELECT
     toStartOfMinute(time) AS time, environment, service, tenant, kind, system, target, digest, caller, error, line, release, sdk,
-    any(operation) AS operation, any(collection) AS collection, sum(calls) AS calls, sum(seconds) AS seconds, sumMap(buckets) AS buckets, sum(amount) AS amount, sum(asked) AS asked,
+    any(operation) AS operation, any(collection) AS collection, any(origin) AS origin, sum(calls) AS calls, sum(seconds) AS seconds, sumMap(buckets) AS buckets, sum(amount) AS amount, sum(asked) AS asked,
     sum(repeat_requests) AS repeat_requests, sum(repeat_calls) AS repeat_calls, sum(repeat_seconds) AS repeat_seconds,
     sum(slow_calls) AS slow_calls, sum(slow_seconds) AS slow_seconds
 FROM calls_10s
@@ -61,7 +62,7 @@ GROUP BY ALL;
 CREATE MATERIALIZED VIEW calls_1m_operations_from_10s $on_cluster TO calls_1m_operations AS
 SELECT
     toStartOfMinute(time) AS time, environment, service, '' AS tenant, kind, system, target, digest, caller, error, line, release, sdk,
-    any(operation) AS operation, any(collection) AS collection, sum(calls) AS calls, sum(seconds) AS seconds, sumMap(buckets) AS buckets, sum(amount) AS amount, sum(asked) AS asked,
+    any(operation) AS operation, any(collection) AS collection, any(origin) AS origin, sum(calls) AS calls, sum(seconds) AS seconds, sumMap(buckets) AS buckets, sum(amount) AS amount, sum(asked) AS asked,
     sum(repeat_requests) AS repeat_requests, sum(repeat_calls) AS repeat_calls, sum(repeat_seconds) AS repeat_seconds,
     sum(slow_calls) AS slow_calls, sum(slow_seconds) AS slow_seconds
 FROM calls_10s
@@ -70,7 +71,7 @@ GROUP BY ALL;
 CREATE MATERIALIZED VIEW calls_1m_tenants_from_10s $on_cluster TO calls_1m_tenants AS
 SELECT
     toStartOfMinute(time) AS time, environment, service, tenant, kind, system, target, '' AS digest, '' AS caller, error, '' AS line, release, sdk,
-    any('') AS operation, any('') AS collection, sum(calls) AS calls, sum(seconds) AS seconds, sumMap(buckets) AS buckets, sum(amount) AS amount, sum(asked) AS asked,
+    any('') AS operation, any('') AS collection, any('') AS origin, sum(calls) AS calls, sum(seconds) AS seconds, sumMap(buckets) AS buckets, sum(amount) AS amount, sum(asked) AS asked,
     sum(repeat_requests) AS repeat_requests, sum(repeat_calls) AS repeat_calls, sum(repeat_seconds) AS repeat_seconds,
     sum(slow_calls) AS slow_calls, sum(slow_seconds) AS slow_seconds
 FROM calls_10s
@@ -79,7 +80,7 @@ GROUP BY ALL;
 CREATE MATERIALIZED VIEW calls_1h_from_1m $on_cluster TO calls_1h AS
 SELECT
     toStartOfHour(time) AS time, environment, service, tenant, kind, system, target, digest, caller, error, line, release, sdk,
-    any(operation) AS operation, any(collection) AS collection, sum(calls) AS calls, sum(seconds) AS seconds, sumMap(buckets) AS buckets, sum(amount) AS amount, sum(asked) AS asked,
+    any(operation) AS operation, any(collection) AS collection, any(origin) AS origin, sum(calls) AS calls, sum(seconds) AS seconds, sumMap(buckets) AS buckets, sum(amount) AS amount, sum(asked) AS asked,
     sum(repeat_requests) AS repeat_requests, sum(repeat_calls) AS repeat_calls, sum(repeat_seconds) AS repeat_seconds,
     sum(slow_calls) AS slow_calls, sum(slow_seconds) AS slow_seconds
 FROM calls_1m
@@ -88,7 +89,7 @@ GROUP BY ALL;
 CREATE MATERIALIZED VIEW calls_1h_operations_from_1m $on_cluster TO calls_1h_operations AS
 SELECT
     toStartOfHour(time) AS time, environment, service, '' AS tenant, kind, system, target, digest, caller, error, line, release, sdk,
-    any(operation) AS operation, any(collection) AS collection, sum(calls) AS calls, sum(seconds) AS seconds, sumMap(buckets) AS buckets, sum(amount) AS amount, sum(asked) AS asked,
+    any(operation) AS operation, any(collection) AS collection, any(origin) AS origin, sum(calls) AS calls, sum(seconds) AS seconds, sumMap(buckets) AS buckets, sum(amount) AS amount, sum(asked) AS asked,
     sum(repeat_requests) AS repeat_requests, sum(repeat_calls) AS repeat_calls, sum(repeat_seconds) AS repeat_seconds,
     sum(slow_calls) AS slow_calls, sum(slow_seconds) AS slow_seconds
 FROM calls_1m_operations
@@ -97,7 +98,7 @@ GROUP BY ALL;
 CREATE MATERIALIZED VIEW calls_1h_tenants_from_1m $on_cluster TO calls_1h_tenants AS
 SELECT
     toStartOfHour(time) AS time, environment, service, tenant, kind, system, target, '' AS digest, '' AS caller, error, '' AS line, release, sdk,
-    any('') AS operation, any('') AS collection, sum(calls) AS calls, sum(seconds) AS seconds, sumMap(buckets) AS buckets, sum(amount) AS amount, sum(asked) AS asked,
+    any('') AS operation, any('') AS collection, any('') AS origin, sum(calls) AS calls, sum(seconds) AS seconds, sumMap(buckets) AS buckets, sum(amount) AS amount, sum(asked) AS asked,
     sum(repeat_requests) AS repeat_requests, sum(repeat_calls) AS repeat_calls, sum(repeat_seconds) AS repeat_seconds,
     sum(slow_calls) AS slow_calls, sum(slow_seconds) AS slow_seconds
 FROM calls_1m_tenants
