@@ -41,11 +41,8 @@ def traces_link(link: Linker, each: Dependency, **more: object) -> str:
 
 def _fails(say: Speech, each: Dependency, others: int) -> tuple[Part, ...]:
     failing = [caller for caller in each.callers if " /" in caller[1]]
-    verb = (
-        " does not answer"
-        if each.health == "down"
-        else f" fails {format.percent(each.calls.error_ratio)} % of its calls"
-    )
+    failed = f" fails {format.percent(each.calls.error_ratio)} % of its calls"
+    verb = " does not answer" if each.health == "down" else failed
     rest = f", and {format.plural(others, 'more dependency', 'more dependencies')} with failures" if others else ""
     name = Part(each.host, traces_link(say.link, each, status="error"), True)
     if not failing:

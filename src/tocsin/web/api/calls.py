@@ -66,9 +66,8 @@ def read_statement(store: Store, principal: Anybody, asked: Served, fingerprint:
     scope, wanted = principal.scope, CallsAsked(("db",), digest=fingerprint)
     rows = calls.operations(store, scope, asked, wanted, 1)
     if not rows:
-        raise HTTPException(
-            404, f"cannot find statement '{fingerprint}': nobody ran it then, or it is not yours to see"
-        )
+        detail = f"cannot find statement '{fingerprint[:40]}': nobody ran it then, or it is not yours to see"
+        raise HTTPException(404, detail)
     everything = calls.totals(store, scope, asked, STATEMENTS).total_seconds
     answer = StatementAnswer.model_validate(rows[0])
     answer.share = answer.calls.total_seconds / everything if everything else 0.0
