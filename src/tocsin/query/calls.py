@@ -28,6 +28,10 @@ SUMS = (
 )
 
 
+GROWN = 2.0
+"""From here on an operation is called more often, not just in another minute."""
+
+
 @dataclass(frozen=True, slots=True)
 class Calls:
     """Some calls over a window. Ratios are 0-1; what nobody counted is None."""
@@ -196,6 +200,21 @@ def operations(
         )
         for row in rows
     ]
+
+
+def grown(
+    store: TelemetryStore, scope: Scope, filter: Filter, before: Filter, asked: Asked
+) -> tuple[OperationRow, float] | None:
+    """The operation that takes most more time because it is called more often than before, with how many times as
+    often; None when none is called twice as often."""
+    rates = {row.operation.digest: row.calls.rate for row in operations(store, scope, before, asked, 200)}
+    found = [
+        (row, row.calls.rate / rates[row.operation.digest])
+        for row in operations(store, scope, filter, asked, 50)
+        if rates.get(row.operation.digest)
+    ]
+    more = [each for each in found if each[1] >= GROWN]
+    return max(more, key=lambda each: each[0].calls.total_seconds * (1 - 1 / each[1]), default=None)
 
 
 def callers(store: TelemetryStore, scope: Scope, filter: Filter, asked: Asked, limit: int = 30) -> list[CallerRow]:

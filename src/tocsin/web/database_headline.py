@@ -181,7 +181,7 @@ def _noisy(say: Speech, found: DatabaseFindings) -> _Cause | None:
         f" takes {format.share(noisy.share)} % of database time with "
         f"{format.share(noisy.request_share)} % of the requests."
     )
-    return _Cause("warn", noisy.share / 2, (Part(noisy.tenant, tenant_link(say.link, noisy.tenant), True), Part(text)))
+    return _Cause("warn", 0.0, (Part(noisy.tenant, tenant_link(say.link, noisy.tenant), True), Part(text)))
 
 
 def _level(found: DatabaseFindings) -> tuple[Part, ...]:

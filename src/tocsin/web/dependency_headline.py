@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tocsin.query.caches import CacheRow
+from tocsin.query.calls import OperationRow
 from tocsin.query.dependencies import Dependency
 from tocsin.web import format
-from tocsin.web.database_headline import short_line
+from tocsin.web.database_headline import short_line, statement_link, summary
 from tocsin.web.words import Headline, Linker, Part, Speech, endpoint_link, listed, row
 
 HEALTH_TONES = {"down": "p1", "failing": "p1", "slow": "p2", "expiring": "p2", "well": "ok"}
 
 
-def dependencies(say: Speech, found: Sequence[Dependency], caches: Sequence[CacheRow]) -> Headline:
-    """The worst dependency, then a cache that lost what it had."""
+def dependencies(
+    say: Speech,
+    found: Sequence[Dependency],
+    caches: Sequence[CacheRow],
+    grown: tuple[OperationRow, float] | None = None,
+) -> Headline:
+    """The worst dependency, then a cache that lost what it had. grown: the statement that is run more often since."""
     if not found and not caches:
         sub = (Part("Requests by httpx, requests, urllib3 and aiohttp, and Redis' look-ups, show up here."),)
         return Headline("quiet", (Part(f"No call to another service in {say.span}."),), sub)
@@ -24,7 +30,7 @@ def dependencies(say: Speech, found: Sequence[Dependency], caches: Sequence[Cach
     if sick:
         return Headline("bad", _fails(say, sick[0], len(sick) - 1), (*_cause(sick[0]), *_cold_also(cold)))
     if cold:
-        return Headline("warn", _cold(cold[0]), _level(found, caches))
+        return Headline("warn", _cold(cold[0]), (*_instead(say, grown), *_level(found, caches)))
     if slow:
         return Headline("warn", _slow(say, slow[0]), _cause(slow[0]))
     count = len(found)
@@ -80,6 +86,21 @@ def _cold(each: CacheRow) -> tuple[Part, ...]:
     return (
         Part(f"The cache {each.cache}", is_harm=True),
         Part(f" finds {now} % of what it is asked for, {before} % before."),
+    )
+
+
+def _instead(say: Speech, grown: tuple[OperationRow, float] | None) -> tuple[Part, ...]:
+    """What the database is asked instead, from where."""
+    if grown is None:
+        return ()
+    row, times = grown
+    who = f"{row.callers[0]} runs" if row.callers else "The app runs"
+    at = f" at {short_line(row.operation.origin)}" if row.operation.origin else ""
+    link = statement_link(say.link, row.operation.digest)
+    return (
+        Part(f"{who} "),
+        Part(summary(row.operation.text), link),
+        Part(f" {format.number(times)}× as often{at}. "),
     )
 
 

@@ -5,43 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from otlp import NOW_NS, span, trace_request
+from calls import call, lookup, sent, statement
+from otlp import span, trace_request
 from tocsin.model.tenant import PLATFORM, Scope
 from tocsin.sdk.call_digest import CallTable, PlaceKey
-from tocsin.sdk.calls import Kind, Operation
-from tocsin.sdk.encode import resource
-from tocsin.sdk.encode_metrics import MetricEncoder
-from tocsin.sdk.red import RedCollection
+from tocsin.sdk.calls import Operation
 from tocsin.storage.telemetry.store import TENANT_TABLES, TelemetryStore
 
 CALL_TABLES = [name for name in TENANT_TABLES if name.startswith("calls_")]
-MS = 10**6
-RESOURCE = {"service.name": "shop", "deployment.environment.name": "test", "telemetry.sdk.name": "tocsin"}
-STATEMENT = Kind("db.client.operation.duration", "database_query_duration_seconds", "", "", "", "", "", group="db")
-SELECT = Operation(
-    STATEMENT,
-    "SELECT orders",
-    {
-        "db.system.name": "postgresql", "db.namespace": "shop", "server.address": "db1", "server.port": 5432,
-        "db.query.text": "SELECT * FROM orders WHERE id = ?", "tocsin.db.fingerprint": "ab12",
-        "db.collection.name": "orders",
-    },
-    {"db.collection.name": "orders"},
-    {"table": "orders"},
-)  # fmt: skip
-
-
-def call(milliseconds: float, error: str = "", amount: int = -1, of: int = 1) -> tuple[Any, ...]:
-    return (0, round(milliseconds * MS), None, error, amount, of, None, b"")
-
-
-def sent(table: CallTable) -> ExportMetricsServiceRequest:
-    """What the SDK sends of a table."""
-    red = RedCollection(NOW_NS, NOW_NS, {})
-    body = MetricEncoder(resource(RESOURCE), "1").encode_request(red, [], [], NOW_NS, table.collect())
-    return ExportMetricsServiceRequest.FromString(body)
+SELECT = statement("SELECT * FROM orders WHERE id = ?", "ab12")
 
 
 @pytest.fixture
@@ -106,12 +79,8 @@ def test_requests_that_repeat_a_statement_are_counted_by_line(store: TelemetrySt
 
 
 def test_lookups_are_hits_out_of_what_was_asked(store: TelemetryStore, put: Any) -> None:
-    command = Kind("db.client.operation.duration", "redis_command_duration_seconds", "", "", "", "", "", group="cache")
-    facts = {"db.system.name": "redis", "server.address": "cache", "tocsin.cache": "user:*"}
-    get = Operation(command, "GET user:*", {**facts, "db.query.text": "GET user:*"}, {}, {}, "user:*")
-    inside = Operation(
-        command._replace(metric=""), "user:*", {**facts, "db.query.text": "PIPELINE user:*"}, {}, {}, "u"
-    )
+    get = lookup("user:*")
+    inside = Operation(get.kind._replace(metric=""), "user:*", {**get.attributes, "db.query.text": "P"}, {}, {}, "u")
     table = CallTable()
     table.record(get, "acme", [call(1, amount=1), call(1, amount=0)], "GET /")
     table.record(inside, "acme", [call(0, amount=2, of=5)], "GET /")

@@ -20,7 +20,7 @@ page = Page(id="database", title="Database", group="Inside", path="/database", o
 router = APIRouter()
 
 STATEMENTS = Asked(("db",))
-MOST_STATEMENTS = 30
+MOST_STATEMENTS, SHOWN = 200, 15
 COLUMNS: dict[str, Callable[[OperationRow], Any]] = {
     "name": lambda row: row.operation.text.lower(),
     "rate": lambda row: row.calls.rate,
@@ -32,7 +32,7 @@ COLUMNS: dict[str, Callable[[OperationRow], Any]] = {
 
 
 @router.get(page.path)
-def database(view: Annotated[View, Depends(view_of(page))], sort: str = "") -> Response:
+def database(view: Annotated[View, Depends(view_of(page))], sort: str = "", all: bool = False) -> Response:
     sorting = read_sorting(sort, COLUMNS)
     if not view.has_data:
         return view.render(headline=headline.nothing_yet(), is_new=True)
@@ -47,7 +47,7 @@ def database(view: Annotated[View, Depends(view_of(page))], sort: str = "") -> R
         found=found,
         tiles=call_charts.call_tiles(found.now, before, series, view.window, "statements", view.before_words),
         charts=call_charts.call_charts(series, view.window, "statements", rest),
-        rows=in_order(found.statements, sorting, COLUMNS),
+        rows=in_order(found.statements, sorting, COLUMNS)[: None if all else SHOWN],
         pool_charts=[
             call_charts.pool_chart(
                 pools.pool_series(view.store, view.scope, view.filter, pool.name), pool.limit, view.window

@@ -28,10 +28,12 @@ def show(view: Annotated[View, Depends(view_of(page))]) -> Response:
     found = dependencies.dependencies(store, scope, asked, before)
     kept = caches.caches(store, scope, asked, before)
     series = calls.series(store, scope, asked, REQUESTS)
+    is_cold = any(row.is_cold for row in kept)
+    grown = calls.grown(store, scope, asked, before, Asked(("db",))) if is_cold else None
     rest = view.rest("/dependencies/series")
     commands = caches.slow_commands(store, scope, asked)
     return view.render(
-        headline=dependency_headline.dependencies(view.speech, found, kept),
+        headline=dependency_headline.dependencies(view.speech, found, kept, grown),
         is_new=False,
         found=found,
         caches=kept,
