@@ -18,7 +18,7 @@ SLOW_FLOOR_SECONDS = 0.05
 MEANT = 3
 """So many failed calls are more than an accident."""
 TLS_SOON_DAYS = 14.0
-TLS_EXPIRY = "http_client_tls_expiry_seconds"
+TLS_EXPIRY = "http_client_tls_expiry_timestamp_seconds"
 PHASES = ("dns", "connect", "tls", "first_byte")
 PHASE_SAMPLE_SECONDS = 6 * 3600
 
@@ -126,11 +126,15 @@ def _phases(store: TelemetryStore, scope: Scope, filter: Filter) -> dict[str, di
     """Mean seconds of each part of a call by host, from the newest kept spans that tell."""
     start_ns = max(filter.window.start_ns, filter.window.end_ns - PHASE_SAMPLE_SECONDS * 10**9)
     recent = replace(filter, window=replace(filter.window, start_ns=start_ns), method=None, route=None)
-    times = [f"attributes['tocsin.http.{phase}_ms']" for phase in PHASES]
-    parts = ", ".join(f"avgIf(toFloat64OrZero({each}), {each} != '') / 1e3" for each in times)
+    told = {phase: f"attributes['tocsin.http.{phase}_ms']" for phase in PHASES[:-1]}
+    parts = [f"avgIf(toFloat64OrZero({each}), {each} != '') / 1e3" for each in told.values()]
+    # What is left of a call once its connection is there is the wait for the answer's head.
+    opening = " - ".join(f"toFloat64OrZero({told[phase]}) / 1e3" for phase in ("connect", "tls"))
+    parts.append(f"avg(greatest(duration_ns / 1e9 - {opening}, 0))")
     address = "concat(attributes['server.address'], if(port IN ('', '0', '80', '443'), '', concat(':', port)))"
     sql = (
-        f"SELECT {address} AS host, {parts} FROM (SELECT attributes, attributes['server.port'] AS port FROM spans "
+        f"SELECT {address} AS host, {', '.join(parts)} FROM (SELECT attributes, duration_ns, "
+        f"attributes['server.port'] AS port FROM spans "
         f"WHERE {recent.conditions('start')} AND kind = 3 AND mapContains(attributes, 'tocsin.http.connect_ms') "
         f"ORDER BY start DESC LIMIT 20000) GROUP BY host"
     )
