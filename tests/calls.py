@@ -52,8 +52,8 @@ def call(
     return (0, round(milliseconds * MS), None, error, amount, of, facts, b"")
 
 
-def sent(table: CallTable, time_ns: int = NOW_NS) -> ExportMetricsServiceRequest:
+def sent(table: CallTable, time_ns: int = NOW_NS, of: Mapping[str, Any] = RESOURCE) -> ExportMetricsServiceRequest:
     """What the SDK sends of a table."""
     red = RedCollection(time_ns, time_ns, {})
-    body = MetricEncoder(resource(RESOURCE), "1").encode_request(red, [], [], time_ns, table.collect())
+    body = MetricEncoder(resource(of), "1").encode_request(red, [], [], time_ns, table.collect())
     return ExportMetricsServiceRequest.FromString(body)

@@ -117,6 +117,8 @@ def plans(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 200)
     for event in found:
         digest = str(event.attributes.get("tocsin.db.fingerprint", ""))
         text = str(event.attributes.get("db.query.text", ""))
+        if not digest:
+            continue
         made.setdefault(digest, Plan(digest, text, event.body, event.time_ns, event.service, event.release))
     return made
 
