@@ -95,7 +95,7 @@ def summary(text: str) -> str:
     for before in ("FROM", "INTO", "UPDATE"):
         if before in marks[:-1]:
             return f"{verb} … {words[marks.index(before) + 1].strip('(),;')}"
-    return " ".join(words[:3])
+    return " ".join(words[:3]) or verb
 
 
 @dataclass(frozen=True, slots=True)
