@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 
 from tocsin.model.tenant import Scope
-from tocsin.query.calls import SUMS, Asked, Calls, callers, calls_of, operations, rollup, totals_step
+from tocsin.query.calls import SUMS, Asked, Calls, calls_of, operations, rollup, totals_step
 from tocsin.query.filters import Filter
 from tocsin.query.rollups import watched_seconds
 from tocsin.query.series_samples import series_samples
@@ -73,7 +73,7 @@ def dependencies(store: TelemetryStore, scope: Scope, filter: Filter, before: Fi
             HostRoute(row.operation.text, row.operation.digest, row.calls, row.operation.origin)
         )
     phases, expiry = _phases(store, scope, filter), _tls_days(store, scope, filter)
-    errors = _errors(store, scope, filter, asked)
+    errors, who = _errors(store, scope, filter, asked), _callers(store, scope, filter, asked)
     found = [
         Dependency(
             host=host,
@@ -81,13 +81,7 @@ def dependencies(store: TelemetryStore, scope: Scope, filter: Filter, before: Fi
             calls=calls,
             before=earlier.get((host, kind), calls_of({}, 1.0)),
             routes=routes[host],
-            callers=[
-                (each.service, each.caller)
-                for each in sorted(
-                    callers(store, scope, filter, Asked((kind,), target=host), 20),
-                    key=lambda each: (-each.calls.errors, -each.calls.total_seconds),
-                )
-            ],
+            callers=who.get((host, kind), []),
             errors=errors[host],
             phases=phases.get(host, {}),
             tls_days=expiry.get(host.partition(":")[0]),
@@ -107,6 +101,23 @@ def _by_target(store: TelemetryStore, scope: Scope, filter: Filter, asked: Asked
     seconds = watched_seconds(store, filter)
     rows = store.read(narrowed, sql, **asked.parameters(filter)).dicts()
     return {(row["target"], row["kind"]): calls_of(row, seconds) for row in rows}
+
+
+def _callers(
+    store: TelemetryStore, scope: Scope, filter: Filter, asked: Asked
+) -> dict[tuple[str, str], list[tuple[str, str]]]:
+    """(service, route) by host and kind, those with the most failures, then the most time, first."""
+    narrowed = filter.narrowed(scope)
+    table = rollup(narrowed, filter, asked, totals_step(filter), operations=True, tenants=False)
+    sql = (
+        f"SELECT target, kind, service, caller, sumIf(r.calls, r.error != '') AS failed, sum(r.seconds) AS spent "
+        f"FROM {table} WHERE {asked.conditions(filter)} GROUP BY target, kind, service, caller "
+        "ORDER BY failed DESC, spent DESC LIMIT 2000"
+    )
+    found: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for target, kind, service, caller, *_ in store.read(narrowed, sql, **asked.parameters(filter)).rows:
+        found[target, kind].append((service, caller))
+    return found
 
 
 def _errors(store: TelemetryStore, scope: Scope, filter: Filter, asked: Asked) -> dict[str, list[tuple[str, int]]]:

@@ -27,6 +27,9 @@ class Rank:
         if self.rank is None:
             return ""
         more, less = ("worse", "better") if self.is_level else ("more", "less")
+        if self.rank in (0, 1):
+            most, least = ("worst", "best") if self.is_level else ("most", "least")
+            return f"the {most if self.rank else least} of all"
         if 0.4 <= self.rank <= 0.6:
             return "in the middle"
         part = self.rank if self.rank > 0.5 else 1 - self.rank
