@@ -1,6 +1,6 @@
 """What watching costs each query, Redis command and HTTP call: Tocsin beside OpenTelemetry's packages, in one run.
 
-    python -m bench.instruments [--quick] [--only query|command|call]
+    python -m bench.instruments [--quick] [--only query|psycopg|asyncpg|command|call]
 
 Every candidate has a process of its own, in which its instrument is switched on and off in turns, below the same
 request span. `on the path` is what the caller waits for: of the requests of a pass, ten calls each, the lower quartile
@@ -25,13 +25,20 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+from bench.postgres import running_postgres
 from bench.sdk_overhead import free_port, start, wait_for
 
 CANDIDATES = ("tocsin", "opentelemetry")
 CALLS_A_REQUEST = 10
-NAMES = {"query": "SQLAlchemy query (SQLite)", "command": "Redis GET", "call": "httpx GET"}
+NAMES = {
+    "query": "SQLAlchemy query (SQLite)",
+    "psycopg": "psycopg query",
+    "asyncpg": "asyncpg query",
+    "command": "Redis GET",
+    "call": "httpx GET",
+}
 Switch = Callable[[bool], None]
-Work = Callable[[], None]
+Work = Callable[[], Any]
 
 
 # -- what is called
@@ -54,6 +61,28 @@ def prepare_query(_ports: dict[str, int]) -> tuple[Work, Any]:
     return work, engine
 
 
+def prepare_psycopg(ports: dict[str, int]) -> tuple[Work, Any]:
+    import psycopg
+
+    url = f"postgresql://bench@127.0.0.1:{ports['postgres']}/postgres"
+    connection = psycopg.connect(url, autocommit=True)
+    return lambda: connection.execute("SELECT 7 + %s", (1,)).fetchall(), None
+
+
+def prepare_asyncpg(ports: dict[str, int]) -> tuple[Work, Any]:
+    import asyncpg
+
+    url = f"postgresql://bench@127.0.0.1:{ports['postgres']}/postgres"
+    opened: list[Any] = []
+
+    async def work() -> None:
+        if not opened:
+            opened.append(await asyncpg.connect(url))
+        await opened[0].fetch("SELECT 7 + $1", 1)
+
+    return work, None
+
+
 def prepare_command(ports: dict[str, int]) -> tuple[Work, Any]:
     import redis
 
@@ -70,8 +99,14 @@ def prepare_call(ports: dict[str, int]) -> tuple[Work, Any]:
     return lambda: client.post(url, content=b"x"), None
 
 
-PREPARE = {"query": prepare_query, "command": prepare_command, "call": prepare_call}
-INSTRUMENTS = {"query": "sqlalchemy", "command": "redis", "call": "httpx"}
+PREPARE = {
+    "query": prepare_query,
+    "psycopg": prepare_psycopg,
+    "asyncpg": prepare_asyncpg,
+    "command": prepare_command,
+    "call": prepare_call,
+}
+INSTRUMENTS = {"query": "sqlalchemy", "psycopg": "psycopg", "asyncpg": "asyncpg", "command": "redis", "call": "httpx"}
 
 
 # -- who watches
@@ -162,11 +197,14 @@ WITH = {"tocsin": with_tocsin, "opentelemetry": with_opentelemetry}
 async def measure(candidate: str, kind: str, ports: dict[str, int], passes: int, requests: int) -> dict[str, float]:
     work, engine = PREPARE[kind](ports)
     spent_ns: list[int] = []
+    is_async = asyncio.iscoroutinefunction(work)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         began = time.perf_counter_ns()
         for _ in range(CALLS_A_REQUEST):
-            work()
+            awaited = work()
+            if is_async:
+                await awaited
         spent_ns.append(time.perf_counter_ns() - began)
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"ok"})
@@ -227,12 +265,14 @@ def start_redis(port: int) -> subprocess.Popen[bytes]:
 def report(kind: str, ports: dict[str, int], quick: bool) -> None:
     passes, requests = (8, 100) if quick else (24, 200)
     results = {}
-    for candidate in CANDIDATES:
+    # OpenTelemetry's packages for the drivers are not among what the tests install.
+    for candidate in CANDIDATES[:1] if kind in ("psycopg", "asyncpg") else CANDIDATES:
         command = [sys.executable, "-m", "bench.instruments", "--child", candidate, "--only", kind, "--ports"]
         command += [json.dumps(ports), "--passes", str(passes), "--requests", str(requests)]
         output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
         results[candidate] = json.loads(output.splitlines()[-1])
-    ours, theirs = results["tocsin"], results["opentelemetry"]
+    ours = results["tocsin"]
+    theirs = results.get("opentelemetry", dict.fromkeys(ours, float("nan")))
     print(f"{NAMES[kind]:27} {ours['bare']:8.1f}", end="")
     for part in ("path", "cpu"):
         ratio = theirs[part] / ours[part] if ours[part] > 0 else float("nan")
@@ -254,7 +294,8 @@ def main() -> None:
         print(json.dumps(asyncio.run(measure(options.child, options.only, ports, options.passes, options.requests))))
         return
     with ExitStack() as stack:
-        ports = {"sink": free_port(), "redis": free_port()}
+        ports = {"sink": free_port(), "redis": free_port(), "postgres": free_port()}
+        stack.enter_context(running_postgres(ports["postgres"]))
         servers: list[subprocess.Popen[Any]] = [start("--child", "sink", "--port", ports["sink"])]
         servers.append(start_redis(ports["redis"]))
         for server in servers:

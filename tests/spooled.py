@@ -29,6 +29,7 @@ def spooled(requests: Sequence[Any]) -> dict[Signal, list[bytes]]:
         signal, message = SIGNALS[type(request)], request.SerializeToString()
         messages[signal].append(message)
         if signal is Signal.METRICS:
+            messages[Signal.CALLS].append(message)
             for kind, part in read_otlp(known, message, "", always).messages.items():
                 messages[kind].append(part)
     return messages

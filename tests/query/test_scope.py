@@ -15,6 +15,7 @@ from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from calls import call, lookup, request_to, sent, statement
 from engine_slot import EngineSlot
 from otlp import (
     SECOND_NS,
@@ -32,10 +33,25 @@ from otlp import (
 from spooled import spooled
 from tocsin.model.tenant import PLATFORM, Scope
 from tocsin.model.window import Window
-from tocsin.query import active, errors, otlp, red, senders, series_lists, tenants, traces
+from tocsin.query import (
+    active,
+    caches,
+    call_places,
+    call_tenants,
+    calls,
+    dependencies,
+    errors,
+    otlp,
+    red,
+    senders,
+    series_lists,
+    tenants,
+    traces,
+)
 from tocsin.query.filters import Filter
 from tocsin.query.promql.source import Hints, Matcher
 from tocsin.query.series import StoreSource
+from tocsin.sdk.call_digest import CallTable, PlaceKey
 from tocsin.storage.telemetry.engine import EngineError
 from tocsin.storage.telemetry.spool import write_messages
 from tocsin.storage.telemetry.store import TENANT_TABLES, TENANT_VIEWS, TelemetryStore
@@ -116,11 +132,46 @@ def telemetry_of(tenant: str, trace_id: bytes) -> list[Any]:
     native = Metric(name=f"{name}.native")
     native.exponential_histogram.data_points.add(time_unix_nano=NOW, count=1, zero_count=1, attributes=attributes(own))
     metrics.append(native)
+    request.resource_spans[0].scope_spans[0].spans.append(
+        span(
+            f"SELECT {name}",
+            trace_id=trace_id,
+            start_ns=start,
+            tenant=name,
+            kind=Span.SPAN_KIND_CLIENT,
+            attrs={
+                **own,
+                "db.system.name": "postgresql",
+                "db.namespace": name,
+                "db.query.text": f"SELECT * FROM {name}",
+            },
+        )
+    )
     return [
         request,
         metric_request(metrics, resource),
-        log_request([log_record(name, attrs=own, time_ns=start)], resource),
+        log_request(
+            [
+                log_record(
+                    name, attrs={**own, "tocsin.db.fingerprint": name}, time_ns=start, event_name="tocsin.db.plan"
+                )
+            ],
+            resource,
+        ),
+        counted_calls(name, resource),
     ]
+
+
+def counted_calls(name: str, resource: dict[str, str]) -> Any:
+    """What our SDK would count of the calls of a tenant."""
+    table, caller = CallTable(), f"GET /{name}"
+    statement_of = statement(f"SELECT {name}", f"{name}-digest", name, f"{name}.py:1 in {name}")
+    slow = {"tocsin.slow": True, "code.file.path": name, "code.line.number": 1, "code.function.name": name}
+    table.record(statement_of, name, [call(1), call(1, f"{name}.Error"), call(900, facts=slow)], caller)
+    table.record_repeat(PlaceKey(statement_of, name, caller, f"{name}.py:1 in {name}"), 11, 0.1)
+    table.record(request_to(f"{name}.example", f"/{name}"), name, [call(1)], caller)
+    table.record(lookup(f"{name}:*"), name, [call(1, amount=1)], caller)
+    return sent(table, NOW, {**resource, "telemetry.sdk.name": "tocsin"})
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +197,18 @@ class Asked:
     search: traces.TraceQuery
 
 
+DB_CALLS = calls.Asked(("db",))
 QUESTIONS: dict[str, Callable[[TelemetryStore, Scope, Asked], Any]] = {
+    "calls": lambda store, scope, asked: calls.totals(store, scope, asked.filter, DB_CALLS),
+    "operations": lambda store, scope, asked: calls.operations(store, scope, asked.filter, DB_CALLS),
+    "callers": lambda store, scope, asked: calls.callers(store, scope, asked.filter, DB_CALLS),
+    "call series": lambda store, scope, asked: calls.series(store, scope, asked.filter, DB_CALLS),
+    "repeats": lambda store, scope, asked: call_places.repeats(store, scope, asked.filter),
+    "slow calls": lambda store, scope, asked: call_places.slow_calls(store, scope, asked.filter),
+    "plans": lambda store, scope, asked: call_places.plans(store, scope, asked.filter),
+    "tenant shares": lambda store, scope, asked: call_tenants.tenant_shares(store, scope, asked.filter),
+    "dependencies": lambda store, scope, asked: dependencies.dependencies(store, scope, asked.filter, asked.filter),
+    "caches": lambda store, scope, asked: caches.caches(store, scope, asked.filter, asked.filter),
     "totals": lambda store, scope, asked: red.totals(store, scope, asked.filter),
     "series": lambda store, scope, asked: red.series(store, scope, asked.filter),
     "services": lambda store, scope, asked: red.services(store, scope, asked.filter),
@@ -205,6 +267,9 @@ QUESTIONS |= {
 EVERYTHING = Asked(Filter(WINDOW), traces.TraceQuery(WINDOW))
 
 
+FIGURES = ("totals", "series", "statuses", "heatmap", "active", "calls", "call series")
+
+
 def assert_no_globex(answer: Any, asked: Asked) -> None:
     shown = repr(answer).lower()
     for mark in MARKS:
@@ -219,7 +284,7 @@ def figures(answer: Any) -> Any:
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_planted_telemetry_would_be_seen_by_the_platform(planted: TelemetryStore, name: str) -> None:
     answer = QUESTIONS[name](planted, PLATFORM, EVERYTHING)
-    if name in ("totals", "series", "statuses", "heatmap", "active"):
+    if name in FIGURES:
         assert answer != QUESTIONS[name](planted, ACME, EVERYTHING)  # no names in it, but other figures
     else:
         assert "globex" in repr(answer)
@@ -229,7 +294,7 @@ def test_planted_telemetry_would_be_seen_by_the_platform(planted: TelemetryStore
 def test_acme_sees_its_own_and_nothing_of_globex(planted: TelemetryStore, name: str) -> None:
     answer = QUESTIONS[name](planted, ACME, EVERYTHING)
     assert_no_globex(answer, EVERYTHING)
-    if name not in ("totals", "series", "statuses", "heatmap", "active", "trace of globex"):
+    if name not in (*FIGURES, "trace of globex"):
         assert "acme" in repr(answer)
 
 
@@ -323,13 +388,17 @@ def test_filter_reaches_wherever_a_statement_reads_a_table(planted: TelemetrySto
     assert repr(planted.read(NOBODY, sql).rows) in ("[]", "[[[]]]")
 
 
+TABLES_AND_VIEWS = TENANT_TABLES + TENANT_VIEWS
+
+
 @pytest.mark.parametrize("view", TENANT_VIEWS)
 def test_filter_reaches_through_views(planted: TelemetryStore, view: str) -> None:
-    assert ("globex" in repr(planted.read(PLATFORM, f"SELECT tenant FROM {view}").rows)) is ("_routes" not in view)
+    has_tenants = "_routes" not in view and "_operations" not in view
+    assert ("globex" in repr(planted.read(PLATFORM, f"SELECT tenant FROM {view}").rows)) is has_tenants
     assert "globex" not in repr(planted.read(ACME, f"SELECT tenant FROM {view}").rows)
 
 
-@pytest.mark.parametrize("name", [name for name in TENANT_TABLES + TENANT_VIEWS if "_routes" in name])
+@pytest.mark.parametrize("name", [name for name in TABLES_AND_VIEWS if "_routes" in name or "_operations" in name])
 def test_sums_over_all_tenants_are_for_the_platform_alone(planted: TelemetryStore, name: str) -> None:
     assert planted.read(PLATFORM, f"SELECT * FROM {name}").rows
     assert not planted.read(Scope.of("acme", ""), f"SELECT * FROM {name}").rows

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from tocsin.ingest import counters
 from tocsin.ingest.known_series import KnownSeries, SeriesSettings
-from tocsin.ingest.otlp_series import has_request_metrics, read_otlp
+from tocsin.ingest.otlp_series import counted_signals, read_otlp
 from tocsin.ingest.sample_batch import Collected, TimeBounds
 from tocsin.ingest.validate import Bounds, Checked, check
 from tocsin.model.settings import setting
@@ -153,8 +153,8 @@ class Gate:
         return Admission(stored, checked)
 
     def _admit_metrics(self, checked: Checked, key: Key | None) -> tuple[Future[bool], Checked]:
-        """OTLP metrics: series for all of them but our SDK's counts of requests, which go on as they came."""
-        beside = {Signal.METRICS: checked.message} if has_request_metrics(checked.message) else {}
+        """OTLP metrics: series for all but our SDK's counts of requests and calls, which go on as they came."""
+        beside = dict.fromkeys(counted_signals(checked.message), checked.message)
         stored, collected = self.admit_samples(read_otlp, checked.message, key, beside, needs_allowance=False)
         explanation = "; ".join(part for part in (checked.explanation, collected.explanation) if part)
         left_out = collected.rejected

@@ -2,7 +2,7 @@
 
 Numbers become a series each; histograms `_bucket{le}`, `_sum` and `_count`; summaries a series a quantile; exponential
 histograms native ones; what a resource says beyond job and instance `target_info`. Delta temporality stays as it is:
-the increases are stored and added up when read. The rates of requests that our SDK counts go into the rollups instead.
+the increases are stored and added up when read. What our SDK counts of requests and calls goes into rollups instead.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ from tocsin.ingest.sample_batch import (
 )
 from tocsin.model.histogram import NativeHistogram
 from tocsin.model.labels import METRIC_NAME
-from tocsin.storage.telemetry.decode import REQUEST_METRICS, TENANT_KEYS, Signal
+from tocsin.storage.telemetry.decode import REQUEST_METRICS, Signal
+from tocsin.storage.telemetry.decode_calls import CALL_METRICS, CALLS
+from tocsin.storage.telemetry.otlp_sql import TENANT_KEYS
 
 STALE = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
 NO_RECORDED_VALUE = 1  # flag of a point
@@ -42,6 +44,7 @@ MAX_SCALE, MIN_SCALE = 8, -4
 DEFAULT_ZERO_THRESHOLD = 1e-128
 IDENTIFYING = ("service.namespace", "service.name", "service.instance.id")
 KNOWN_RESOURCES = 10_000
+COUNTED = frozenset((*REQUEST_METRICS, *CALL_METRICS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +95,10 @@ def read_otlp(known: KnownSeries, body: bytes, key_id: str, bounds: TimeBounds) 
     return collected
 
 
-def has_request_metrics(body: bytes) -> bool:
-    """Whether our SDK's counts of requests may be among the metrics; they have a way of their own."""
-    return any(name.encode() in body for name in REQUEST_METRICS)
+def counted_signals(body: bytes) -> list[Signal]:
+    """Of which rollups counts of our SDK may be among the metrics; they have a way of their own."""
+    signals = [Signal.METRICS] if any(name.encode() in body for name in REQUEST_METRICS) else []
+    return [*signals, Signal.CALLS] if CALLS.encode() in body else signals
 
 
 class _Reader:
@@ -108,7 +112,7 @@ class _Reader:
         """Read all points of a metric; the newest time among them in milliseconds, 0 without any."""
         number = metric.sum.points or metric.gauge.points
         temporality = metric.sum.temporality or metric.histogram.temporality or metric.exponential.temporality
-        if source.is_ours and metric.name in REQUEST_METRICS and temporality == DELTA:
+        if source.is_ours and metric.name in COUNTED and temporality == DELTA:
             return 0
         is_counter = bool(metric.sum.points) and metric.sum.is_monotonic
         name = metric_name(metric.name, metric.unit, is_counter=is_counter, is_gauge=bool(metric.gauge.points))

@@ -17,7 +17,7 @@ from typing import Any
 from opentelemetry import trace
 
 from tocsin.sdk import coexist, guard, instrument
-from tocsin.sdk.call_digest import CallDigest, CallRows
+from tocsin.sdk.call_digest import CallCollection, CallDigest
 from tocsin.sdk.catalogue import Catalogue
 from tocsin.sdk.digest import Digest
 from tocsin.sdk.encode import resource
@@ -201,14 +201,14 @@ class Agent:
             self.catalogue.add(collection.rows)
         return collection
 
-    def collect_calls(self) -> tuple[int, CallRows]:
-        """What the app has called since the last collection, as far as digested: since when, and the rows."""
+    def collect_calls(self) -> CallCollection:
+        """What the app has called since the last collection, as far as digested."""
         self.calls.count_open()
-        start_ns, rows = self.calls.table.collect()
-        if rows:
+        collection = self.calls.table.collect()
+        if collection.by_caller:
             with self._digest_lock:
-                self.catalogue.add_calls(rows)
-        return start_ns, rows
+                self.catalogue.add_calls(collection.rows)
+        return collection
 
     def call_families(self) -> list[Family]:
         """The calls of this process since it began, for a scraper."""
@@ -266,7 +266,12 @@ class Agent:
         now = collection.end_ns
         # Without traffic the figures are repeated now and then, so that a quiet process is seen to be alive.
         state = (self.red.total, measures.version)
-        if not collection.rows and not calls[1] and state == self._last_state and now - self._last_figures_ns < 15e9:
+        if (
+            not collection.rows
+            and not calls.by_caller
+            and state == self._last_state
+            and now - self._last_figures_ns < 15e9
+        ):
             return None
         if not self.live:
             self._last_state = state
@@ -274,7 +279,7 @@ class Agent:
         figures = self.figures()
         timings = measures.copied_timings()
         body = self._open_encoders()[1].encode_request(collection, figures, timings, self.start_ns, calls)
-        return body, len(collection.rows) + len(calls[1]) + len(figures) + len(timings)
+        return body, len(collection.rows) + len(calls.by_caller) + len(figures) + len(timings)
 
     def figures(self) -> list[Figure]:
         """The state of this process: active requests and the SDK's own health."""

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tocsin.sdk.caller import own_line
 from tocsin.sdk.current import SPAN_KEY, current_context
+from tocsin.sdk.route import caller_of
 from tocsin.sdk.spans import RecordingSpan
 from tocsin.sdk.tenant import current_tenant, work_at_hand
 
@@ -31,7 +33,8 @@ class Kind(NamedTuple):
     metric: its histogram over OTLP, '' for look-ups that are part of another call; family: the same at `/metrics`;
     counter, seconds: calls and their time by tenant. amount: the span attribute of a call's amount, '' for none;
     amounts: its metric over OTLP. repeats: the event that names many equal calls in one request, '' when nobody minds.
-    bounds: of the histogram at `/metrics`, in seconds. least_ns: shorter calls make no span.
+    bounds: of the histogram at `/metrics`, in seconds. least_ns: shorter calls make no span. group: db, cache, http or
+    pool, under which the server adds them up.
     """
 
     metric: str
@@ -46,12 +49,15 @@ class Kind(NamedTuple):
     repeats: str = ""
     bounds: tuple[float, ...] = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
     least_ns: int = 0
+    group: str = ""
 
 
 class Operation:
     """Equal calls: the same statement, the same command on the same kind of key, the same route of the same host."""
 
-    __slots__ = ("__weakref__", "attributes", "cache", "encoded", "facts", "kind", "labels", "name", "notes")
+    __slots__ = (
+        "__weakref__", "attributes", "cache", "encoded", "facts", "kind", "labels", "name", "notes", "origin", "scope",
+    )  # fmt: skip
 
     def __init__(
         self, kind: Kind, name: str, attributes: Attributes, facts: Attributes, labels: dict[str, str], cache: str = ""
@@ -64,7 +70,10 @@ class Operation:
         self.attributes, self.facts, self.labels = attributes, facts, labels
         # What became known meanwhile and belongs on later spans, such as a query plan.
         self.notes: dict[str, Any] = {}
-        self.encoded = b""
+        self.encoded = self.scope = b""
+        # The line of the app that made the first of them; looked for once an operation, so it costs nothing a call.
+        line = own_line()
+        self.origin = str(line) if line is not None else ""
 
 
 class Call(NamedTuple):
@@ -186,4 +195,4 @@ def _fold(root: RecordingSpan, calls: Calls, operation: Operation, call: Call) -
     folded = calls.folded.setdefault(operation, [0, 0])
     folded[0] += 1
     folded[1] += call.ended_ns - call.began_ns
-    root.agent.calls.table.record(operation, tenant_of(root), (call,))
+    root.agent.calls.table.record(operation, tenant_of(root), (call,), caller_of(root))

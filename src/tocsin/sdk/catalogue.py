@@ -58,7 +58,10 @@ class Catalogue:
 
     def call_families(self, table: CallTable) -> list[Family]:
         """What the app has called since the process began, the rows not collected yet included."""
-        return [*self._calls.families(dict(table.rows)), *lookup_families(table.copied_lookups(), self.totals.bounded)]
+        return [
+            *self._calls.families(table.current().rows),
+            *lookup_families(table.copied_lookups(), self.totals.bounded),
+        ]
 
     def families(self) -> list[Family]:
         """Of all workers."""

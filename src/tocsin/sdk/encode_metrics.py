@@ -6,19 +6,15 @@ import struct
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from tocsin.sdk.encode import AttributeCache, delimited, export_request, instrumentation_scope, varint
-from tocsin.sdk.encode import text as utf8
+from tocsin.sdk.encode import AttributeCache, delimited, export_request, instrumentation_scope
+from tocsin.sdk.encode_calls import CallEncoder
+from tocsin.sdk.encode_points import COUNT_AND_SUM, CUMULATIVE, TIMES, Spread, exponential, head, metric, plain_point
 from tocsin.sdk.exposition import Labels, labels_of
-from tocsin.sdk.red import SCALE, RedCollection
+from tocsin.sdk.red import RedCollection
 from tocsin.sdk.totals import Histogram
 
 if TYPE_CHECKING:
-    from tocsin.sdk.call_digest import CallRows
-
-_DELTA, _CUMULATIVE = b"\x10\x01", b"\x10\x02"
-_TIMES = struct.Struct("<sQsQ")
-_COUNT_AND_SUM = struct.Struct("<sQsd")
-_SCALE_FIELD = b"\x30" + varint(SCALE << 1)  # sint32: zigzag
+    from tocsin.sdk.call_digest import CallCollection, CallRows
 
 
 class Figure(NamedTuple):
@@ -41,16 +37,6 @@ class Timed(Protocol):
     def attributes(self) -> dict[str, str]: ...
 
 
-class Spread(Protocol):
-    """Seconds in exponential buckets of `red.SCALE`."""
-
-    buckets: dict[int, int]
-    seconds: float
-
-    @property
-    def count(self) -> int: ...
-
-
 class MetricEncoder:
     """Encodes collections with the attributes of each key kept as bytes; used by one thread at a time."""
 
@@ -60,6 +46,7 @@ class MetricEncoder:
         self._exponential = AttributeCache(b"\x0a")
         self._histogram = AttributeCache(b"\x4a")
         self._number = AttributeCache(b"\x3a")
+        self._calls = CallEncoder(version)
 
     def encode_request(
         self,
@@ -67,21 +54,21 @@ class MetricEncoder:
         figures: Iterable[Figure],
         timings: Iterable[tuple[Timed, Spread]],
         process_start_ns: int,
-        calls: tuple[int, CallRows] | None = None,
+        calls: CallCollection | None = None,
     ) -> bytes:
-        """One ExportMetricsServiceRequest: RED metrics and calls as deltas, the others cumulative since the start.
-
-        calls: since when, and the rows.
-        """
+        """One ExportMetricsServiceRequest: RED metrics and calls as deltas, the others cumulative since the start."""
         metrics = self._red_metrics(red) if red.rows else []
-        if calls is not None and calls[1]:
-            metrics += self._call_metrics(*calls, red.end_ns)
+        scopes: list[tuple[bytes, list[bytes]]] = []
+        if calls is not None and calls.by_caller:
+            metrics += self._call_metrics(calls.start_ns, calls.rows, red.end_ns)
+            scopes = self._calls.encode(calls, red.end_ns)
         metrics += self._figure_metrics(figures, process_start_ns, red.end_ns)
         metrics += self._timing_metrics(timings, process_start_ns, red.end_ns)
-        return export_request(self.resource_field, [(self._scope, [delimited(b"\x12", metric) for metric in metrics])])
+        own = (self._scope, [delimited(b"\x12", metric) for metric in metrics])
+        return export_request(self.resource_field, [own, *scopes])
 
     def _red_metrics(self, red: RedCollection) -> list[bytes]:
-        times = _TIMES.pack(b"\x11", red.start_ns, b"\x19", red.end_ns)
+        times = TIMES.pack(b"\x11", red.start_ns, b"\x19", red.end_ns)
         durations: list[bytes] = []
         responses: list[bytes] = []
         requests: list[bytes] = []
@@ -90,22 +77,22 @@ class MetricEncoder:
             plain = self._histogram.encode_all(_labels(key))
             if row.count:
                 labels = self._exponential.encode_all(_labels(key))
-                durations.append(delimited(b"\x0a", labels + times + _exponential(row)))
-                responses.append(_plain_point(plain, times, row.count, row.response_bytes))
+                durations.append(delimited(b"\x0a", labels + times + exponential(row)))
+                responses.append(plain_point(plain, times, row.count, row.response_bytes))
             if row.request_count:
-                requests.append(_plain_point(plain, times, row.request_count, row.request_bytes))
+                requests.append(plain_point(plain, times, row.request_count, row.request_bytes))
             if row.background_count:
-                backgrounds.append(_plain_point(plain, times, row.background_count, row.background_seconds))
+                backgrounds.append(plain_point(plain, times, row.background_count, row.background_seconds))
         metrics = [
-            _metric("http.server.request.duration", "s", b"\x52", durations),
-            _metric("http.server.response.body.size", "By", b"\x4a", responses),
-            _metric("http.server.request.body.size", "By", b"\x4a", requests),
-            _metric("tocsin.http.server.background.duration", "s", b"\x4a", backgrounds),
+            metric("http.server.request.duration", "s", b"\x52", durations),
+            metric("http.server.response.body.size", "By", b"\x4a", responses),
+            metric("http.server.request.body.size", "By", b"\x4a", requests),
+            metric("tocsin.http.server.background.duration", "s", b"\x4a", backgrounds),
         ]
         return [metric for metric in metrics if metric]
 
     def _call_metrics(self, start_ns: int, rows: CallRows, now_ns: int) -> list[bytes]:
-        times = _TIMES.pack(b"\x11", start_ns, b"\x19", now_ns)
+        times = TIMES.pack(b"\x11", start_ns, b"\x19", now_ns)
         durations: dict[str, list[bytes]] = {}
         amounts: dict[str, list[bytes]] = {}
         for (operation, tenant, error), row in rows.items():
@@ -114,13 +101,13 @@ class MetricEncoder:
                 facts["tocsin.tenant"] = tenant
             if error:
                 facts["error.type"] = error
-            point = delimited(b"\x0a", self._exponential.encode_all(facts) + times + _exponential(row))
+            point = delimited(b"\x0a", self._exponential.encode_all(facts) + times + exponential(row))
             durations.setdefault(operation.kind.metric, []).append(point)
             if row.amount and operation.kind.amounts:
-                point = _plain_point(self._histogram.encode_all(facts), times, row.count, row.amount)
+                point = plain_point(self._histogram.encode_all(facts), times, row.count, row.amount)
                 amounts.setdefault(operation.kind.amounts, []).append(point)
-        made = [_metric(name, "s", b"\x52", points) for name, points in durations.items()]
-        made += [_metric(name, "{row}", b"\x4a", points) for name, points in amounts.items()]
+        made = [metric(name, "s", b"\x52", points) for name, points in durations.items()]
+        made += [metric(name, "{row}", b"\x4a", points) for name, points in amounts.items()]
         return made + self._classic_durations(times, rows)
 
     def _classic_durations(self, times: bytes, rows: CallRows) -> list[bytes]:
@@ -140,7 +127,7 @@ class MetricEncoder:
                 )
                 for (labels, tenant), histogram in histograms.items()
             ]
-            made.append(_metric(name, "s", b"\x4a", points))
+            made.append(metric(name, "s", b"\x4a", points))
         return made
 
     def _figure_metrics(self, figures: Iterable[Figure], start_ns: int, now_ns: int) -> list[bytes]:
@@ -150,24 +137,22 @@ class MetricEncoder:
         return [self._figures(name, group, start_ns, now_ns) for name, group in by_name.items()]
 
     def _timing_metrics(self, timings: Iterable[tuple[Timed, Spread]], start_ns: int, now_ns: int) -> list[bytes]:
-        times = _TIMES.pack(b"\x11", start_ns, b"\x19", now_ns)
+        times = TIMES.pack(b"\x11", start_ns, b"\x19", now_ns)
         by_name: dict[str, list[bytes]] = {}
         for key, spread in timings:
             labels = self._exponential.encode_all(key.attributes())
-            by_name.setdefault(key.name, []).append(delimited(b"\x0a", labels + times + _exponential(spread)))
-        return [
-            _head(name, "s") + delimited(b"\x52", b"".join(points) + _CUMULATIVE) for name, points in by_name.items()
-        ]
+            by_name.setdefault(key.name, []).append(delimited(b"\x0a", labels + times + exponential(spread)))
+        return [head(name, "s") + delimited(b"\x52", b"".join(points) + CUMULATIVE) for name, points in by_name.items()]
 
     def _figures(self, name: str, group: list[Figure], start_ns: int, now_ns: int) -> bytes:
         first = group[0]
-        times = _TIMES.pack(b"\x11", start_ns if first.is_sum else 0, b"\x19", now_ns)
+        times = TIMES.pack(b"\x11", start_ns if first.is_sum else 0, b"\x19", now_ns)
         points = [delimited(b"\x0a", times + _number(f.value) + self._number.encode_all(f.attributes)) for f in group]
-        head = _head(name, first.unit)
+        begin = head(name, first.unit)
         if not first.is_sum:
-            return head + delimited(b"\x2a", b"".join(points))
-        tail = _CUMULATIVE + (b"\x18\x01" if first.is_monotonic else b"")
-        return head + delimited(b"\x3a", b"".join(points) + tail)
+            return begin + delimited(b"\x2a", b"".join(points))
+        tail = CUMULATIVE + (b"\x18\x01" if first.is_monotonic else b"")
+        return begin + delimited(b"\x3a", b"".join(points) + tail)
 
 
 def _labels(key: tuple[str, str, int, str, str]) -> dict[str, str | int]:
@@ -182,18 +167,6 @@ def _labels(key: tuple[str, str, int, str, str]) -> dict[str, str | int]:
     return labels
 
 
-def _metric(name: str, unit: str, data_tag: bytes, points: list[bytes]) -> bytes:
-    return _head(name, unit) + delimited(data_tag, b"".join(points) + _DELTA) if points else b""
-
-
-def _head(name: str, unit: str) -> bytes:
-    return delimited(b"\x0a", utf8(name)) + (delimited(b"\x1a", utf8(unit)) if unit else b"")
-
-
-def _plain_point(labels: bytes, times: bytes, count: int, total: float) -> bytes:
-    return delimited(b"\x0a", times + _COUNT_AND_SUM.pack(b"\x21", count, b"\x29", total) + labels)
-
-
 def _call_labels(labels: Labels, tenant: str) -> dict[str, str]:
     return {**dict(labels), "tocsin.tenant": tenant} if tenant else dict(labels)
 
@@ -201,16 +174,8 @@ def _call_labels(labels: Labels, tenant: str) -> dict[str, str]:
 def _explicit(histogram: Histogram) -> bytes:
     counts = struct.pack(f"<{len(histogram.counts)}Q", *histogram.counts)
     bounds = struct.pack(f"<{len(histogram.bounds)}d", *histogram.bounds)
-    total = _COUNT_AND_SUM.pack(b"\x21", sum(histogram.counts), b"\x29", histogram.sum)
+    total = COUNT_AND_SUM.pack(b"\x21", sum(histogram.counts), b"\x29", histogram.sum)
     return total + delimited(b"\x32", counts) + delimited(b"\x3a", bounds)
-
-
-def _exponential(row: Spread) -> bytes:
-    first, last = min(row.buckets), max(row.buckets)
-    counts = b"".join([varint(row.buckets.get(index, 0)) for index in range(first, last + 1)])
-    offset = varint(first << 1 if first >= 0 else -first * 2 - 1)
-    buckets = b"\x08" + offset + delimited(b"\x12", counts)
-    return _COUNT_AND_SUM.pack(b"\x21", row.count, b"\x29", row.seconds) + _SCALE_FIELD + delimited(b"\x42", buckets)
 
 
 def _number(value: int | float) -> bytes:

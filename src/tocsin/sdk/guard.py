@@ -132,6 +132,14 @@ def guarded_hook(function: Callable[P, None]) -> Callable[P, None]:
     return call
 
 
+def outcome(function: Callable[[], R]) -> R | Exception:
+    """`function()`, or what it raised: for what others wrote, which is no fault of ours."""
+    try:
+        return function()
+    except Exception as error:  # noqa: BLE001  the reason this module exists
+        return error
+
+
 def attempt(where: str, function: Callable[[], R], fallback: R) -> R:
     """`function()`, or `fallback` and a counted fault when it raises; for callables that users give us."""
     try:

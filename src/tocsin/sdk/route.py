@@ -8,6 +8,15 @@ from typing import Any
 UNMATCHED = "unmatched"
 
 
+def caller_of(root: Any) -> str:
+    """`GET /search` of a request, which may still run; else the name of the span."""
+    scope = getattr(root, "scope", None)
+    if scope is not None:
+        return f"{scope.get('method', 'WS')} {route_template(scope)}"
+    facts = getattr(root, "facts", None)
+    return f"{facts[1] or 'WS'} {root.route}" if facts else root.name
+
+
 def route_template(scope: Mapping[str, Any]) -> str:
     """The full path template, with the prefixes of mounts and nested routers, or `unmatched`.
 

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from tocsin.storage.telemetry.engine import EngineError
 from tocsin.web.access import add_access
 from tocsin.web.api import (
+    calls,
     collectors,
     dashboards,
     data,
@@ -51,6 +52,7 @@ def build_site(state: Any) -> FastAPI:
     for module in (
         services,
         figures,
+        calls,
         collectors,
         map,
         traces,

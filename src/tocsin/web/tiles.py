@@ -98,5 +98,10 @@ def _p95(now: Red, before: Red | None, values: Points, than: str) -> Tile:
     value, unit = format.duration_parts(now.p95_seconds)
     earlier = before.p95_seconds if before else None
     note = format.against(now.p95_seconds, earlier, than)
-    is_slower = bool(earlier and now.p95_seconds and now.p95_seconds > earlier * NOTICEABLE)
-    return Tile("p95 response", value, unit, note, "bad" if is_slower else "", "c3", line, area)
+    return Tile("p95 response", value, unit, note, "bad" if is_slower(now, before) else "", "c3", line, area)
+
+
+def is_slower(now: Red, before: Red | None) -> bool:
+    """Whether the p95 has grown noticeably."""
+    earlier = before.p95_seconds if before else None
+    return bool(earlier and now.p95_seconds and now.p95_seconds > earlier * NOTICEABLE)

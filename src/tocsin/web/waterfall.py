@@ -6,7 +6,7 @@ every span exactly one row.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +17,14 @@ from tocsin.query.traces import SpanRecord, Trace
 FOLD_FROM = 4
 """So many neighbours of the same name, none with children, are folded into one row."""
 
+N_PLUS_ONE_FROM = 10
+"""So many equal calls below one span are folded wherever they stand among others: as often as the SDK names them."""
+
 MOST_ROWS = 2000
 """Rows a page draws; a browser shows more only slowly and nobody reads them."""
+
+SHORT_WORDS = {"db": "sql", "http": "http", "queue": "queue", "cache": "cache"}
+"""What stands before the name of a call."""
 
 KIND_WORDS = {
     "server": "the handler",
@@ -48,6 +54,15 @@ class Row:
     kind: str
     is_error: bool
     is_folded: bool
+    spent_ns: int  # by all its calls together, which may have others between them
+
+    @property
+    def word(self) -> str:
+        return SHORT_WORDS.get(self.kind, "")
+
+    @property
+    def is_n_plus_one(self) -> bool:
+        return self.kind in ("db", "cache") and self.repeats >= N_PLUS_ONE_FROM
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,24 +138,31 @@ def exception_of(span: SpanRecord) -> dict[str, Any] | None:
 
 
 def _items(siblings: Sequence[SpanRecord], children: defaultdict[str, list[SpanRecord]]) -> list[list[SpanRecord]]:
-    """Siblings as runs: lone ones, and neighbours of one name without children that are to be folded."""
+    """Siblings as runs: lone ones, those that repeat one call over and over, and neighbours of one name, the latter two
+    without children and to be folded."""
+    leaves = Counter(_call(span) for span in siblings if not children.get(span.span_id))
+    repeated: dict[_Call, list[SpanRecord]] = {}
     runs: list[list[SpanRecord]] = []
     for span in siblings:
-        last = runs[-1][-1] if runs else None
-        if (
-            last is not None
-            and _is_same_call(last, span)
-            and not children.get(last.span_id)
-            and not children.get(span.span_id)
-        ):
+        call, last = _call(span), runs[-1][-1] if runs else None
+        is_leaf = not children.get(span.span_id)
+        if is_leaf and leaves[call] >= N_PLUS_ONE_FROM:
+            if call in repeated:
+                repeated[call].append(span)
+            else:
+                runs.append(repeated.setdefault(call, [span]))
+        elif last is not None and _call(last) == call and is_leaf and not children.get(last.span_id):
             runs[-1].append(span)
         else:
             runs.append([span])
     return [item for run in runs for item in ([run] if len(run) >= FOLD_FROM else [[span] for span in run])]
 
 
-def _is_same_call(one: SpanRecord, other: SpanRecord) -> bool:
-    return (one.name, one.kind, one.service, one.status) == (other.name, other.kind, other.service, other.status)
+_Call = tuple[str, str, str, str]
+
+
+def _call(span: SpanRecord) -> _Call:
+    return (span.name, span.kind, span.service, span.status)
 
 
 def _row(
@@ -169,6 +191,7 @@ def _row(
         kind=kind_of(first),
         is_error=first.status == "error",
         is_folded=is_folded,
+        spent_ns=sum(span.duration_ns for span in item),
     )
 
 

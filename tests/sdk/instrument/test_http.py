@@ -237,7 +237,7 @@ def test_headers_given_to_requests_are_not_changed(remote: Remembering) -> None:
 def test_endless_paths_and_hosts_are_bounded() -> None:
     from tocsin.sdk.instrument._http import Client
 
-    client = Client()
+    client = Client("httpx")
     for number in range(3000):
         sent = client.begin(True, lambda *_: None)
         client.end(sent, "GET", ("http", f"host-{chr(97 + number % 26) * (number // 26 + 1)}", None, "/x"), 200, None)

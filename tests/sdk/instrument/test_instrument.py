@@ -18,7 +18,7 @@ from tocsin.sdk import instrument
 from tocsin.sdk.instrument._contract import Instrument, Patches, UnsupportedError
 from tocsin.sdk.settings import Settings
 
-EVERY = {"aiohttp", "httpx", "httpx2", "redis", "runtime", "sqlalchemy", "urllib3"}
+EVERY = {"aiohttp", "asyncpg", "httpx", "httpx2", "psycopg", "redis", "runtime", "sqlalchemy", "urllib3"}
 
 
 HTTPX = "off: the app has not imported httpx and httpcore"
@@ -70,7 +70,8 @@ def test_instrumenting_imports_no_library_and_hooks_on_import() -> None:
         import redis, httpx, aiohttp, requests
         print(instrument.states()["httpx"])
         httpx.Client()
-        print(all(state == "on" for name, state in instrument.states().items() if name != "httpx2"))
+        missing = {"httpx2", "psycopg", "asyncpg"}
+        print(all(state == "on" for name, state in instrument.states().items() if name not in missing))
     """)
     assert told.splitlines() == ["[]", "off: the app has not imported sqlalchemy", "on", "True", HTTPX, "True"]
 
@@ -195,3 +196,24 @@ def test_switching_off_gives_back_every_method() -> None:
     assert DefaultDialect.do_execute is not before[0]
     instrument.switch_all_off()
     assert (DefaultDialect.do_execute, Pool.connect) == before
+
+
+def test_an_instrument_that_cannot_be_imported_costs_itself_only(tmp_path: Path) -> None:
+    described = tmp_path / "extra-1.0.dist-info"
+    described.mkdir()
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1.0\n")
+    (described / "entry_points.txt").write_text("[tocsin.sdk.instrument]\nbroken = broken_instrument\n")
+    (tmp_path / "broken_instrument.py").write_text("raise RuntimeError('written for another version')\n")
+    code = """
+        import redis, fastapi, tocsin
+        from tocsin.sdk import instrument
+        tocsin.instrument(fastapi.FastAPI())
+        print(instrument.states()["redis"], "|", instrument.states()["broken"])
+        told = {g.labels["instrument"]: g for g in instrument.gauges() if g.name == "tocsin_sdk_instrument"}
+        print(told["redis"].value, told["broken"].value, told["broken"].labels["state"])
+        instrument.switch_all_off()
+        tocsin.instrument(fastapi.FastAPI(), service="again")
+        print(instrument.states()["broken"])
+    """
+    words = "off: it cannot be imported: RuntimeError: written for another version"
+    assert in_a_fresh_process(code, tmp_path) == f"on | {words}\n1.0 0.0 off\n{words}"

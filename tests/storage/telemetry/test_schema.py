@@ -115,6 +115,13 @@ def test_retention_becomes_the_tables_ttl(engine: ChdbEngine) -> None:
         "red_1h_tenants": 9000,
         "red_1m": 744,
         "red_1h": 9000,
+        "calls_10s": 48,
+        "calls_1m": 744,
+        "calls_1m_operations": 744,
+        "calls_1m_tenants": 744,
+        "calls_1h": 9000,
+        "calls_1h_operations": 9000,
+        "calls_1h_tenants": 9000,
     }
     apply_retention(engine, RetentionSettings(rates_hours=24))
     found = definitions(engine)

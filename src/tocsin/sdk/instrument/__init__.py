@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from tocsin.sdk.exposition import Family, labels_of
-from tocsin.sdk.guard import attempt
+from tocsin.sdk.guard import attempt, outcome
 from tocsin.sdk.instrument._contract import Gauge, Instrument, UnsupportedError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ log = logging.getLogger("tocsin")
 _lock = threading.RLock()
 _found: dict[str, Instrument] = {}
 _states: dict[str, str] = {}
+_broken: dict[str, str] = {}
 
 
 def switch_on(settings: Settings) -> None:
@@ -56,9 +57,13 @@ def states() -> dict[str, str]:
     return dict(_states)
 
 
+def is_on(name: str) -> bool:
+    return _states.get(name) == "on"
+
+
 def gauges() -> list[Gauge]:
-    """What the instruments that are on have to tell about this process."""
-    found: list[Gauge] = []
+    """What the instruments that are on have to tell about this process, and which are on."""
+    found = [_state_gauge(name, state) for name, state in list(_states.items())]
     for name, instrument in list(_found.items()):
         if _states.get(name) == "on":
             found += attempt(f"instrument {name}", partial(_gauges_of, instrument), [])
@@ -91,15 +96,21 @@ def is_chosen(name: str, choice: str) -> bool:
     return not only or name in only
 
 
+def _state_gauge(name: str, state: str) -> Gauge:
+    """1 for an instrument that is on, 0 with the reason for one that is not."""
+    word, _, reason = state.partition(": ")
+    labels = {"instrument": name, "state": word, **({"reason": reason} if reason else {})}
+    return Gauge("tocsin_sdk_instrument", "Instruments: 1 on, 0 off and why.", "", float(word == "on"), labels)
+
+
 def _gauges_of(instrument: Instrument) -> list[Gauge]:
     return list(instrument.gauges())
 
 
 def _switch_all_on(settings: Settings) -> None:
-    from tocsin.registry import plugins
-
     if not _found:
-        _found.update((name, module.Instrument()) for name, module in plugins(__name__))
+        _find_all()
+    _states.update(_broken)
     for name, instrument in _found.items():
         if not is_chosen(name, settings.instruments):
             _states[name] = "off: left out in the settings"
@@ -111,6 +122,24 @@ def _switch_all_on(settings: Settings) -> None:
             missing = [module for module in instrument.modules if module not in sys.modules]
             _states[name] = f"off: the app has not imported {' and '.join(missing)}"
             _watch.wait(missing, partial(_switch_one_on, name, instrument, settings))
+
+
+def _find_all() -> None:
+    """Every instrument that can be imported; one that cannot costs itself only."""
+    from tocsin.registry import loaders
+
+    for name, load in loaders(__name__):
+        made = outcome(partial(_make, load))
+        if isinstance(made, Exception):
+            _broken[name] = f"off: it cannot be imported: {type(made).__name__}: {made}"
+            log.warning("cannot load instrument %s: %s: %s; the others are on", name, type(made).__name__, made)
+        else:
+            _found[name] = made
+
+
+def _make(load: Callable[[], Any]) -> Instrument:
+    made: Instrument = load().Instrument()
+    return made
 
 
 def _switch_one_on(name: str, instrument: Instrument, settings: Settings) -> None:

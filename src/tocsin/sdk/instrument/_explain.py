@@ -19,6 +19,8 @@ from tocsin.sdk.guard import guarded
 from tocsin.sdk.instrument._pool import IGNORED
 from tocsin.sdk.sql import without_literals
 
+# The plan as an event, found by the statement's fingerprint for as long as events are kept.
+PLAN_EVENT = "tocsin.db.plan"
 # Between two EXPLAINs of this process, whatever the statements.
 PAUSE_SECONDS = 5.0
 _PLAN_CHARACTERS = 3000
@@ -77,6 +79,8 @@ def is_explainable(statement: str) -> bool:
 def _ask(engine: Any, operation: Operation, statement: str, parameters: Any) -> None:
     from sqlalchemy.exc import SQLAlchemyError
 
+    from tocsin.sdk.agent import current_agent
+
     failures: Any = (SQLAlchemyError, OSError)
     if engine.dialect.dbapi is not None:
         failures = (*failures, engine.dialect.dbapi.Error)
@@ -92,6 +96,9 @@ def _ask(engine: Any, operation: Operation, statement: str, parameters: Any) -> 
     plan = plan_text(engine.dialect.name, rows)[:_PLAN_CHARACTERS]
     if plan:
         operation.notes = {"tocsin.db.query.plan": plan}
+        agent = current_agent()
+        if agent is not None:
+            agent.emit(PLAN_EVENT, plan, operation.attributes, tenant="")
 
 
 async def _spawned(spawn: Any, engine: Any, statement: str, parameters: Any) -> Any:

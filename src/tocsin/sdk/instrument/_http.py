@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
 from time import perf_counter_ns
 from typing import Any
 
@@ -10,6 +12,7 @@ from tocsin.sdk.calls import Kind, Operation, current_span, note
 from tocsin.sdk.current import SPAN_KEY, current_context
 from tocsin.sdk.errors import qualified_name
 from tocsin.sdk.guard import guarded, guarded_hook
+from tocsin.sdk.instrument._contract import Gauge
 from tocsin.sdk.propagation import format_traceparent, new_span_id
 from tocsin.sdk.shapes import Shapes
 from tocsin.sdk.spans import RecordingSpan
@@ -18,6 +21,8 @@ from tocsin.sdk.totals import BOUNDS
 # Operations counted apart; beyond it those of one host and status are one, then all hosts.
 _OPERATIONS = 1000
 _OTHER = "other"
+# Hosts whose certificate is remembered, and for how long before it is looked at again.
+_CERTIFICATES, _CERTIFICATE_SECONDS = 200, 3600.0
 _PORTS = {"http": 80, "https": 443}
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
 
@@ -30,6 +35,7 @@ _REQUEST = Kind(
     "http_client_seconds_total",
     "Seconds that requests to other services have taken, by tenant.",
     bounds=BOUNDS,
+    group="http",
 )
 
 
@@ -48,7 +54,10 @@ class Sent:
 class Client:
     """Takes note of the requests of one HTTP client library."""
 
-    def __init__(self) -> None:
+    def __init__(self, library: str) -> None:
+        self._library = library
+        # By host: when its certificate ends, and when we looked (monotonic).
+        self._certificates: dict[str, tuple[float, float]] = {}
         self._paths = Shapes("{id}", "/")
         self._hosts: set[str] = set()
         self._operations: dict[tuple[Any, ...], Operation] = {}
@@ -80,6 +89,23 @@ class Client:
         operation = self._operations.get(key) or self._make(key)
         name = qualified_name(error) if error is not None else (str(status) if status >= 400 else "")
         note(operation, sent.began_ns, ended_ns, sent.span, name, facts=sent.timings or None, span_id=sent.span_id)
+
+    def is_certificate_known(self, host: str) -> bool:
+        """Whether we looked within an hour; looking costs some 50 µs."""
+        looked = self._certificates.get(host)
+        return looked is not None and time.monotonic() - looked[1] < _CERTIFICATE_SECONDS
+
+    @guarded(None)
+    def note_certificate(self, host: str, certificate: Mapping[str, Any] | None) -> None:
+        """Takes note of a server's certificate, in the form of `ssl.SSLSocket.getpeercert`."""
+        if certificate and "notAfter" in certificate and len(self._certificates) < _CERTIFICATES:
+            self._certificates[host] = ssl.cert_time_to_seconds(certificate["notAfter"]), time.monotonic()
+
+    def gauges(self) -> Iterator[Gauge]:
+        words = "When the certificate ends that a server showed at the last connection, in Unix seconds."
+        for host, (ends, _) in list(self._certificates.items()):
+            labels = {"host": host, "client": self._library}
+            yield Gauge("http_client_tls_expiry_timestamp_seconds", words, "s", ends, labels)
 
     def _make(self, key: tuple[Any, ...]) -> Operation:
         method, scheme, host, port, template, status = key

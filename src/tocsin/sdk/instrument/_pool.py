@@ -12,7 +12,7 @@ from tocsin.sdk.calls import Kind, Operation, current_span, note
 from tocsin.sdk.errors import qualified_name
 from tocsin.sdk.guard import guarded_hook
 from tocsin.sdk.instrument._contract import Gauge, Patches
-from tocsin.sdk.route import route_template
+from tocsin.sdk.route import caller_of
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.spans import RecordingSpan
 
@@ -31,6 +31,7 @@ _WAIT = Kind(
     "database_connection_waited_seconds_total",
     "Seconds waited for connections, by tenant.",
     least_ns=_SHORT_NS,
+    group="pool",
 )
 
 
@@ -45,7 +46,7 @@ class Holder(NamedTuple):
 
     def where(self) -> str:
         """`GET /search`, a span's name, or '' outside of everything."""
-        return _route_of(self.span.root) if self.span is not None else ""
+        return caller_of(self.span.root) if self.span is not None else ""
 
     def __str__(self) -> str:
         seconds = (perf_counter_ns() - self.since_ns) / 1e9
@@ -172,12 +173,3 @@ class PoolWatch:
             operation = Operation(_WAIT, "connection wait", attributes, attributes, {"pool": name})
             self._operations[name] = operation
         return operation
-
-
-def _route_of(root: Any) -> str:
-    """`GET /search` of a request, which may still run; else the name of the span."""
-    scope = getattr(root, "scope", None)
-    if scope is not None:
-        return f"{scope.get('method', 'WS')} {route_template(scope)}"
-    facts = getattr(root, "facts", None)
-    return f"{facts[1] or 'WS'} {root.route}" if facts else root.name

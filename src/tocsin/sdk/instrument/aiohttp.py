@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from time import perf_counter_ns
 from typing import Any
@@ -24,9 +24,14 @@ class Instrument(_contract.Instrument):
     def switch_on(self, settings: Settings) -> None:
         import aiohttp
 
-        self._client = Client()
+        self._client = Client("aiohttp")
         self.patches.wrap(aiohttp.ClientSession, "_request", self._watch)
-        self.patches.wrap(aiohttp.BaseConnector, "connect", _watch_connect)
+        self.patches.wrap(aiohttp.BaseConnector, "connect", self._watch_connect)
+        if hasattr(aiohttp.TCPConnector, "_resolve_host"):
+            self.patches.wrap(aiohttp.TCPConnector, "_resolve_host", _watch_resolve)
+
+    def gauges(self) -> Iterable[_contract.Gauge]:
+        return self._client.gauges()
 
     def _watch(self, original: Callable[..., Any]) -> Callable[..., Any]:
         from multidict import CIMultiDict
@@ -62,19 +67,39 @@ class Instrument(_contract.Instrument):
 
         return _request
 
+    def _watch_connect(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        client = self._client
 
-def _watch_connect(original: Callable[..., Any]) -> Callable[..., Any]:
-    @guarded_hook
-    def remember(began_ns: int) -> None:
-        sent = _sent.get()
-        if sent is not None:
-            spent = round((perf_counter_ns() - began_ns) / 1e6, 3)
-            sent.timings["tocsin.http.connect_ms"] = sent.timings.get("tocsin.http.connect_ms", 0.0) + spent
+        @guarded_hook
+        def look(request: Any, connection: Any) -> None:
+            host = request.url.host or ""
+            if request.url.scheme in ("https", "wss") and not client.is_certificate_known(host):
+                client.note_certificate(host, connection.transport.get_extra_info("peercert"))
 
-    async def connect(self: Any, *args: Any, **options: Any) -> Any:
+        async def connect(connector: Any, req: Any, *args: Any, **options: Any) -> Any:
+            began_ns = perf_counter_ns()
+            connection = await original(connector, req, *args, **options)
+            _remember("connect", began_ns)
+            look(req, connection)
+            return connection
+
+        return connect
+
+
+@guarded_hook
+def _remember(part: str, began_ns: int) -> None:
+    """Redirects add up."""
+    sent = _sent.get()
+    if sent is not None:
+        name = f"tocsin.http.{part}_ms"
+        sent.timings[name] = sent.timings.get(name, 0.0) + round((perf_counter_ns() - began_ns) / 1e6, 3)
+
+
+def _watch_resolve(original: Callable[..., Any]) -> Callable[..., Any]:
+    async def _resolve_host(self: Any, *args: Any, **options: Any) -> Any:
         began_ns = perf_counter_ns()
-        connection = await original(self, *args, **options)
-        remember(began_ns)
-        return connection
+        addresses = await original(self, *args, **options)
+        _remember("dns", began_ns)
+        return addresses
 
-    return connect
+    return _resolve_host

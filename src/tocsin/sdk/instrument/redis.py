@@ -29,6 +29,7 @@ _COMMAND = Kind(
     "redis_seconds_total",
     "Seconds that Redis commands have taken, by tenant.",
     bounds=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0),
+    group="cache",
 )
 # Look-ups inside of a pipeline: hits and misses, and no call of their own.
 _LOOKUP = _COMMAND._replace(metric="", least_ns=1 << 62)
@@ -73,7 +74,8 @@ class Source:
         if operation is None:
             if len(self._lookups) >= _OPERATIONS:
                 key = _OTHER
-            operation = self._lookups[key] = Operation(_LOOKUP, key, {}, {}, {}, key)
+            attributes = {**self.facts, "tocsin.cache": key, "db.query.text": f"PIPELINE {key}"}
+            operation = self._lookups[key] = Operation(_LOOKUP, key, attributes, {}, {}, key)
         return operation
 
     def find(self, command: str, key: str) -> Operation:

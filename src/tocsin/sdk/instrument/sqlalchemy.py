@@ -11,94 +11,38 @@ from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter_ns
 from typing import Any
 
-from tocsin.sdk.caller import Line, own_line
-from tocsin.sdk.calls import Kind, Operation, current_span, note
+from tocsin.sdk.caller import own_line
+from tocsin.sdk.calls import Operation, current_span, note
 from tocsin.sdk.errors import qualified_name
 from tocsin.sdk.guard import guarded_hook
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.instrument._explain import Explainer
 from tocsin.sdk.instrument._pool import IGNORED, PoolWatch
+from tocsin.sdk.instrument._statements import Statements, rare_facts, remember_line
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.spans import RecordingSpan
-from tocsin.sdk.sql import fingerprint
 
-# Statement texts whose operation is remembered per engine; statements with literals in them would be endless.
-_TEXTS = 2000
-# Operations of one engine; beyond it statements are counted by verb alone.
-_OPERATIONS = 1000
 _SYSTEMS = {"mssql": "microsoft.sql_server", "oracle": "oracle.db"}
 
-_READ = Kind(
-    "db.client.operation.duration",
-    "database_query_duration_seconds",
-    "Seconds a statement takes in the database and on the way there, by verb and table.",
-    "database_queries_total",
-    "Statements run, by verb, table, tenant and error.",
-    "database_seconds_total",
-    "Seconds that statements have taken, by tenant.",
-    amount="db.response.returned_rows",
-    amounts="db.client.response.returned_rows",
-    repeats="tocsin.n_plus_one",
-)
-_WRITE = _READ._replace(amount="tocsin.db.response.affected_rows", amounts="")
 
-
-class Source:
+class Source(Statements):
     """One database as its engine knows it, and the operations seen on it."""
 
     def __init__(self, engine: Any) -> None:
         self.engine = weakref.ref(engine)
         url, dialect = engine.url, engine.dialect
-        self.is_mysql = dialect.name in ("mysql", "mariadb")
-        self.system = _SYSTEMS.get(dialect.name, dialect.name)
+        system = _SYSTEMS.get(dialect.name, dialect.name)
         # The file of SQLite is a path of this machine: its end says enough.
         namespace = str(url.database or "").replace("\\", "/").rpartition("/")[2]
         host = url.host or url.query.get("host", "")
         facts = {
-            "db.system.name": self.system,
+            "db.system.name": system,
             "db.namespace": namespace,
             "server.address": host if isinstance(host, str) else ",".join(host),
             "server.port": url.port or "",
         }
-        self.facts: dict[str, Any] = {key: value for key, value in facts.items() if value != ""}
-        self.name = f"{self.system}/{namespace}" if namespace else self.system
-        self.operations: dict[str, Operation] = {}
-        self._by_digest: dict[str, Operation] = {}
-
-    def find(self, statement: str, context: Any) -> Operation:
-        """The operation of a text that is not known yet; remembered from now on."""
-        # Expanded IN lists and batches of VALUES differ each time; what they were compiled from does not.
-        compiled = getattr(context, "compiled", None)
-        text = getattr(compiled, "string", None) or statement
-        operation = self.operations.get(text) or self._make(text)
-        if text is statement or len(self.operations) < _TEXTS:
-            if len(self.operations) >= _TEXTS:
-                self.operations.clear()
-            self.operations[text] = operation
-            self.operations[statement] = operation
-        return operation
-
-    def _make(self, text: str) -> Operation:
-        found = fingerprint(text, mysql=self.is_mysql)
-        operation = self._by_digest.get(found.digest)
-        if operation is not None:
-            return operation
-        verb, table = found.operation or "OTHER", found.table
-        if len(self._by_digest) >= _OPERATIONS:
-            found = found._replace(digest=verb, text="", table="")
-            operation = self._by_digest.get(verb)
-            if operation is not None:
-                return operation
-            table = ""
-        summary = f"{verb} {table}".strip()
-        common = {**self.facts, "db.operation.name": verb, **({"db.collection.name": table} if table else {})}
-        attributes = {**common, "db.query.summary": summary, "db.query.text": found.text}
-        attributes["tocsin.db.fingerprint"] = found.digest
-        kind = _READ if verb in ("SELECT", "WITH") else _WRITE
-        labels = {"operation": verb, "table": table}
-        facts = {**common, "tocsin.db.fingerprint": found.digest}
-        operation = self._by_digest[found.digest] = Operation(kind, summary, attributes, facts, labels)
-        return operation
+        super().__init__(facts, is_mysql=dialect.name in ("mysql", "mariadb"))
+        self.name = f"{system}/{namespace}" if namespace else system
 
 
 def source_of(dialect: Any, engine: Any) -> Source | None:
@@ -242,31 +186,26 @@ def _noted(settings: Settings, explainer: Explainer | None) -> Callable[..., Non
         source = dialect.__dict__.get("_tocsin_source") or source_of(dialect, getattr(context, "engine", None))
         if source is None:
             return
-        operation = source.operations.get(statement) or source.find(statement, context)
+        operation = source.operations.get(statement) or source.find(statement, _compiled_from(context))
         span = current_span()
         if error is not None or ended_ns - began_ns >= slow_ns:
             noted_rare(source, operation, cursor, statement, parameters, began_ns, ended_ns, error, span)
             return
         group = note(operation, began_ns, ended_ns, span, "", cursor.rowcount)
         if group is not None and len(group) >= repeated > 0:
-            _remember_line(span, operation, None)
+            remember_line(span, operation, None)
 
     def noted_rare(
         source: Source, operation: Operation, cursor: Any, statement: str, parameters: Any,
         began_ns: int, ended_ns: int, error: Any, span: RecordingSpan | None,
     ) -> None:  # fmt: skip
         """A statement that failed, or was slow: both can afford to say where they were called from."""
-        line = own_line()
-        facts: dict[str, Any] = line.attributes() if line is not None else {}
-        is_slow = ended_ns - began_ns >= slow_ns
-        if is_slow:
-            facts["tocsin.slow"] = True
-            if span is not None:
-                _name_slow(span.root, operation, line, (ended_ns - began_ns) / 1e6)
+        line, is_slow = own_line(), ended_ns - began_ns >= slow_ns
+        facts = rare_facts(span, operation, line, (ended_ns - began_ns) / 1e6, is_slow)
         name = qualified_name(error) if error is not None else ""
         group = note(operation, began_ns, ended_ns, span, name, -1 if name else cursor.rowcount, facts=facts)
         if group is not None and len(group) >= repeated > 0:
-            _remember_line(span, operation, line)
+            remember_line(span, operation, line)
         engine = source.engine()
         if is_slow and not name and explainer is not None and engine is not None:
             explainer.explain(engine, operation, statement, parameters)
@@ -274,16 +213,6 @@ def _noted(settings: Settings, explainer: Explainer | None) -> Callable[..., Non
     return noted
 
 
-def _remember_line(span: Any, operation: Operation, line: Line | None) -> None:
-    """Notes, once in a trace, where an operation is repeated from."""
-    calls = span.root.calls
-    if calls is not None and operation not in calls.lines:
-        calls.lines[operation] = line or own_line()
-
-
-def _name_slow(root: RecordingSpan, operation: Operation, line: Line | None, spent_ms: float) -> None:
-    """Puts the slowest statement on the request."""
-    if spent_ms > (root.attributes or {}).get("tocsin.slow_query.duration_ms", 0.0):
-        root.set_attribute("tocsin.slow_query.duration_ms", round(spent_ms, 3))
-        root.set_attribute("tocsin.slow_query.query", operation.attributes["db.query.text"])
-        root.set_attribute("tocsin.slow_query.line", str(line) if line is not None else "")
+def _compiled_from(context: Any) -> str:
+    """Expanded IN lists and batches of VALUES differ each time; what they were compiled from does not."""
+    return getattr(getattr(context, "compiled", None), "string", None) or ""

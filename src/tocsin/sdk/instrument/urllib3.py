@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import perf_counter_ns
 from typing import Any
 
@@ -10,6 +10,9 @@ from tocsin.sdk.guard import guarded_hook
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.instrument._http import Client, has_trace
 from tocsin.sdk.settings import Settings
+
+# On a connection that was just opened: what its parts took.
+_PHASES = "_tocsin_phases"
 
 
 class Instrument(_contract.Instrument):
@@ -22,10 +25,14 @@ class Instrument(_contract.Instrument):
         from urllib3.connection import HTTPConnection, HTTPSConnection
         from urllib3.connectionpool import HTTPConnectionPool
 
-        self._client = Client()
+        self._client = Client("urllib3")
         self.patches.wrap(HTTPConnectionPool, "_make_request", self._watch)
         for kind in (HTTPConnection, HTTPSConnection):
-            self.patches.wrap(kind, "connect", _watch_connect)
+            self.patches.wrap(kind, "connect", self._watch_connect)
+        self.patches.wrap(HTTPConnection, "_new_conn", _watch_new)
+
+    def gauges(self) -> Iterable[_contract.Gauge]:
+        return self._client.gauges()
 
     def _watch(self, original: Callable[..., Any]) -> Callable[..., Any]:
         begin, end = self._client.begin, self._client.end
@@ -38,19 +45,44 @@ class Instrument(_contract.Instrument):
             if len(headers) != len(given or ()):
                 options["headers"] = headers if given is None else _like(given, headers)
             address = (self.scheme, self.host, self.port, url.partition("?")[0])
-            before = conn.__dict__.pop("_tocsin_connect_ms", None)
+            before = conn.__dict__.pop(_PHASES, None)
             try:
                 response = original(self, conn, method, url, *args, **options)
             except BaseException as error:
                 end(sent, method, address, 0, error)
                 raise
-            connected_ms = conn.__dict__.pop("_tocsin_connect_ms", before)
-            if connected_ms is not None and sent is not None:
-                sent.timings["tocsin.http.connect_ms"] = connected_ms
+            phases = conn.__dict__.pop(_PHASES, before)
+            if phases is not None and sent is not None:
+                sent.timings.update(phases)
             end(sent, method, address, response.status, None)
             return response
 
         return _make_request
+
+    def _watch_connect(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        client = self._client
+
+        @guarded_hook
+        def remember(connection: Any, began_ns: int) -> None:
+            phases = connection.__dict__.setdefault(_PHASES, {})
+            whole, way = _since(began_ns), phases.get("tocsin.http.connect_ms")
+            if way is None:
+                phases["tocsin.http.connect_ms"] = whole
+            get_certificate = getattr(connection.sock, "getpeercert", None)
+            if get_certificate is None:
+                return
+            if way is not None:
+                phases["tocsin.http.tls_ms"] = round(whole - way, 3)
+            if not client.is_certificate_known(connection.host):
+                client.note_certificate(connection.host, get_certificate())
+
+        def connect(self: Any, *args: Any, **options: Any) -> Any:
+            began_ns = perf_counter_ns()
+            given = original(self, *args, **options)
+            remember(self, began_ns)
+            return given
+
+        return connect
 
 
 def _like(given: Any, headers: dict[str, str]) -> Any:
@@ -65,15 +97,21 @@ def _like(given: Any, headers: dict[str, str]) -> Any:
     return copied
 
 
-def _watch_connect(original: Callable[..., Any]) -> Callable[..., Any]:
+def _watch_new(original: Callable[..., Any]) -> Callable[..., Any]:
+    """The way to the server, without TLS."""
+
     @guarded_hook
     def remember(connection: Any, began_ns: int) -> None:
-        connection.__dict__["_tocsin_connect_ms"] = round((perf_counter_ns() - began_ns) / 1e6, 3)
+        connection.__dict__[_PHASES] = {"tocsin.http.connect_ms": _since(began_ns)}
 
-    def connect(self: Any, *args: Any, **options: Any) -> Any:
+    def _new_conn(self: Any, *args: Any, **options: Any) -> Any:
         began_ns = perf_counter_ns()
-        given = original(self, *args, **options)
+        made = original(self, *args, **options)
         remember(self, began_ns)
-        return given
+        return made
 
-    return connect
+    return _new_conn
+
+
+def _since(began_ns: int) -> float:
+    return round((perf_counter_ns() - began_ns) / 1e6, 3)

@@ -7,17 +7,19 @@ a array, k key-value list, x bytes; n is no value.
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from pathlib import Path
 
-from tocsin.storage.telemetry import series_messages
-from tocsin.storage.telemetry.messages import ANY_VALUE, KEY_VALUE, LOGS, REQUESTS_COUNTED, TRACES, Message
-
-TYPE_LETTERS = "nsbidakx"
-
-# Where a sender may say whose request it was, best first. The first name is ours.
-TENANT_KEYS = ("tocsin.tenant", "tenant.id", "tenant_id", "tenant")
+from tocsin.storage.telemetry import decode_calls, series_messages
+from tocsin.storage.telemetry.messages import CALLS_COUNTED, KEY_VALUE, LOGS, REQUESTS_COUNTED, TRACES, Message
+from tocsin.storage.telemetry.otlp_sql import (
+    letter_sql,
+    letters_sql,
+    map_sql,
+    tenant_sql,
+    text_sql,
+    time_sql,
+)
 
 
 class Signal(StrEnum):
@@ -29,6 +31,7 @@ class Signal(StrEnum):
     TRACES = "traces"
     METRICS = "metrics"
     LOGS = "logs"
+    CALLS = "calls"
     SERIES = "series"
     SAMPLES = "samples"
     DELTAS = "deltas"
@@ -42,6 +45,7 @@ MESSAGES: dict[Signal, Message] = {
     Signal.TRACES: TRACES,
     Signal.METRICS: REQUESTS_COUNTED,
     Signal.LOGS: LOGS,
+    Signal.CALLS: CALLS_COUNTED,
     Signal.SERIES: series_messages.SERIES,
     Signal.SAMPLES: series_messages.SAMPLES,
     Signal.DELTAS: series_messages.SAMPLES,
@@ -53,6 +57,7 @@ TABLES = {
     Signal.TRACES: "spans",
     Signal.METRICS: "red_10s",
     Signal.LOGS: "logs",
+    Signal.CALLS: "calls_10s",
     Signal.SERIES: "series",
     Signal.SAMPLES: "samples",
     Signal.DELTAS: "deltas",
@@ -60,46 +65,6 @@ TABLES = {
     Signal.EXEMPLARS: "exemplars",
     Signal.METADATA: "metric_metadata",
 }
-
-
-# How an AnyValue is read: its members as separate columns, which the engine reads faster than whole tuples.
-MEMBERS = [field.name for field in ANY_VALUE.fields] + [ANY_VALUE.oneof]
-TEXT = (
-    "multiIf(kind = 1, string_value, kind = 3, toString(int_value), kind = 4, toString(double_value), "
-    "kind = 2, toString(bool_value), concat(array_value, kvlist_value, bytes_value))"
-)
-
-
-def _text(value: str) -> str:
-    return re.sub(r"\b(\w+_value|kind)\b", rf"{value}.\1", TEXT)
-
-
-def _map(attributes: str) -> str:
-    members = ", ".join(f"{attributes}.value.{member}" for member in MEMBERS)
-    values = f"arrayMap(({', '.join(MEMBERS)}) -> {TEXT}, {members})"
-    return f"CAST(({attributes}.key, {values}), 'Map(LowCardinality(String), String)')"
-
-
-def _letter(kind: str) -> str:
-    return f"substring('{TYPE_LETTERS}', {kind} + 1, 1)"
-
-
-def _letters(attributes: str) -> str:
-    return f"arrayStringConcat(arrayMap(kind -> {_letter('kind')}, {attributes}.value.kind))"
-
-
-def _time(nanoseconds: str) -> str:
-    return f"fromUnixTimestamp64Nano(toInt64({nanoseconds}), 'UTC')"
-
-
-def _tenant(*maps: str) -> str:
-    found = [f"nullIf({attributes}['{key}'], '')" for attributes in maps for key in TENANT_KEYS]
-    return f"coalesce({', '.join(found)}, '')"
-
-
-def _known(code: str, highest: int) -> str:
-    """An enumeration's code; one that this version does not know yet counts as unspecified."""
-    return f"if({code} BETWEEN 0 AND {highest}, {code}, 0)"
 
 
 COMMON = {
@@ -116,13 +81,13 @@ COMMON = {
 }
 
 SPAN_COLUMNS = COMMON | {
-    "start": _time("item.start_time_unix_nano"),
+    "start": time_sql("item.start_time_unix_nano"),
     "duration_ns": "if(item.end_time_unix_nano > item.start_time_unix_nano, "
     "item.end_time_unix_nano - item.start_time_unix_nano, 0)",
     "trace_id": "toFixedString(item.trace_id, 16)",
     "span_id": "toFixedString(item.span_id, 8)",
     "parent_span_id": "toFixedString(substring(item.parent_span_id, 1, 8), 8)",
-    "tenant": _tenant("attributes", "resource"),
+    "tenant": tenant_sql("attributes", "resource"),
     "sdk": "resource['telemetry.sdk.name']",
     "name": "item.name",
     "kind": "item.kind",
@@ -137,23 +102,23 @@ SPAN_COLUMNS = COMMON | {
     "flags": "item.flags",
     "event_times": "item.events.time_unix_nano",
     "event_names": "item.events.name",
-    "event_attributes": f"arrayMap(e -> {_map('e.attributes')}, item.events)",
-    "event_types": f"arrayMap(e -> {_letters('e.attributes')}, item.events)",
+    "event_attributes": f"arrayMap(e -> {map_sql('e.attributes')}, item.events)",
+    "event_types": f"arrayMap(e -> {letters_sql('e.attributes')}, item.events)",
     "link_trace_ids": "item.links.trace_id",
     "link_span_ids": "item.links.span_id",
     "link_states": "item.links.trace_state",
-    "link_attributes": f"arrayMap(e -> {_map('e.attributes')}, item.links)",
-    "link_types": f"arrayMap(e -> {_letters('e.attributes')}, item.links)",
+    "link_attributes": f"arrayMap(e -> {map_sql('e.attributes')}, item.links)",
+    "link_types": f"arrayMap(e -> {letters_sql('e.attributes')}, item.links)",
 }
 
 LOG_COLUMNS = COMMON | {
-    "time": _time("if(item.time_unix_nano > 0, item.time_unix_nano, item.observed_time_unix_nano)"),
-    "observed": _time("item.observed_time_unix_nano"),
-    "tenant": _tenant("attributes", "resource"),
+    "time": time_sql("if(item.time_unix_nano > 0, item.time_unix_nano, item.observed_time_unix_nano)"),
+    "observed": time_sql("item.observed_time_unix_nano"),
+    "tenant": tenant_sql("attributes", "resource"),
     "severity": "item.severity_number",
     "severity_text": "item.severity_text",
-    "body": _text("item.body"),
-    "body_type": _letter("item.body.kind"),
+    "body": text_sql("item.body"),
+    "body_type": letter_sql("item.body.kind"),
     "event_name": "item.event_name",
     "trace_id": "toFixedString(item.trace_id, 16)",
     "span_id": "toFixedString(item.span_id, 8)",
@@ -167,10 +132,10 @@ REQUEST_METRICS = (
 DURATION, RESPONSE_BYTES, BACKGROUND = REQUEST_METRICS
 STATUS = "toUInt16OrZero(attributes['http.response.status_code'])"
 REQUEST_COLUMNS = {
-    "time": f"toStartOfInterval({_time('point.time')}, INTERVAL 10 SECOND)",
+    "time": f"toStartOfInterval({time_sql('point.time')}, INTERVAL 10 SECOND)",
     "environment": COMMON["environment"],
     "service": COMMON["service"],
-    "tenant": _tenant("attributes", "resource"),
+    "tenant": tenant_sql("attributes", "resource"),
     "method": "attributes['http.request.method']",
     "route": "attributes['http.route']",
     "status_code": STATUS,
@@ -208,7 +173,7 @@ IS_REQUEST_METRIC = (
 def _source(table_function: str) -> str:
     """Rows (resource, resource_types, scope_item): one per instrumentation scope of every message."""
     return (
-        f"SELECT {_map('part.resource.attributes')} AS resource, {_letters('part.resource.attributes')} AS "
+        f"SELECT {map_sql('part.resource.attributes')} AS resource, {letters_sql('part.resource.attributes')} AS "
         f"resource_types, arrayJoin(part.scope_items) AS scope_item "
         f"FROM (SELECT arrayJoin(resource_items) AS part FROM {table_function})"
     )
@@ -217,8 +182,8 @@ def _source(table_function: str) -> str:
 def _items(table_function: str, items: str) -> str:
     """Rows (resource, resource_types, scope, item, attributes, attribute_types): one per span or log record."""
     return (
-        f"SELECT resource, resource_types, scope, item, {_map('item.attributes')} AS attributes, "
-        f"{_letters('item.attributes')} AS attribute_types "
+        f"SELECT resource, resource_types, scope, item, {map_sql('item.attributes')} AS attributes, "
+        f"{letters_sql('item.attributes')} AS attribute_types "
         f"FROM (SELECT resource, resource_types, scope_item.scope AS scope, arrayJoin(scope_item.{items}) AS item "
         f"FROM ({_source(table_function)}))"
     )
@@ -227,7 +192,7 @@ def _items(table_function: str, items: str) -> str:
 def _request_points(table_function: str) -> str:
     """Rows (resource, name, point, attributes): one per point of the metrics of requests that our SDK sends."""
     return (
-        f"SELECT resource, metric.name AS name, point, {_map('point.attributes')} AS attributes "
+        f"SELECT resource, metric.name AS name, point, {map_sql('point.attributes')} AS attributes "
         f"FROM (SELECT resource, metric, arrayJoin({REQUEST_POINTS}) AS point "
         f"FROM (SELECT resource, arrayJoin(scope_item.metrics) AS metric FROM ({_source(table_function)}) "
         f"WHERE resource['telemetry.sdk.name'] = 'tocsin') WHERE {IS_REQUEST_METRIC})"
@@ -241,15 +206,19 @@ def _select(columns: dict[str, str], rows: str) -> str:
 def insert_statement(signal: Signal, table_function: str) -> str:
     """INSERT … SELECT that decodes all messages `table_function` yields;
     run it with `format_settings`."""
+    dimensions = 0
     if signal is Signal.TRACES:
         columns, rows = SPAN_COLUMNS, _items(table_function, "spans")
     elif signal is Signal.LOGS:
         columns, rows = LOG_COLUMNS, _items(table_function, "records")
     elif signal is Signal.METRICS:
-        columns, rows = REQUEST_COLUMNS, _request_points(table_function)
+        columns, rows, dimensions = REQUEST_COLUMNS, _request_points(table_function), REQUEST_DIMENSIONS
+    elif signal is Signal.CALLS:
+        columns, rows = decode_calls.COLUMNS, decode_calls.points(table_function)
+        dimensions = decode_calls.DIMENSIONS
     else:
         columns, rows = SERIES_SIGNALS[signal], f"SELECT arrayJoin(rows) AS r FROM {table_function}"
-    grouping = f" GROUP BY {', '.join(map(str, range(1, REQUEST_DIMENSIONS + 1)))}" if signal is Signal.METRICS else ""
+    grouping = f" GROUP BY {', '.join(map(str, range(1, dimensions + 1)))}" if dimensions else ""
     return f"INSERT INTO {TABLES[signal]} ({', '.join(columns)}) {_select(columns, rows)}{grouping}"
 
 

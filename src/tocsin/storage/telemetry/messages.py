@@ -231,30 +231,19 @@ RESOURCE_METRICS = _message(
 )
 METRICS = _message("MetricsData", _repeated(1, RESOURCE_METRICS, "resource_items"))
 
-# Of metrics, the engine itself reads no more than the counts of requests that our SDK sends: two kinds of histogram.
-REQUESTS_COUNTED = _message(
-    "MetricsData",
-    _repeated(
-        1,
-        _message(
-            "ResourceMetrics",
-            Field(1, RESOURCE, "resource"),
-            _repeated(
-                2,
-                _message(
-                    "ScopeMetrics",
-                    _repeated(
-                        2,
-                        _message("Metric", *(field for field in METRIC.fields if field.number in (1, 9, 10))),
-                        "metrics",
-                    ),
-                ),
-                "scope_items",
-            ),
-        ),
-        "resource_items",
-    ),
-)
+# Of metrics, the engine itself reads no more than the counts of requests and calls that our SDK sends: two kinds of
+# histogram, and for calls the scope that says what was called.
+_COUNTED = _message("Metric", *(field for field in METRIC.fields if field.number in (1, 9, 10)))
+
+
+def _counted(*of_scope: Field) -> Message:
+    scope = _message("ScopeMetrics", *of_scope, _repeated(2, _COUNTED, "metrics"))
+    part = _message("ResourceMetrics", Field(1, RESOURCE, "resource"), _repeated(2, scope, "scope_items"))
+    return _message("MetricsData", _repeated(1, part, "resource_items"))
+
+
+REQUESTS_COUNTED = _counted()
+CALLS_COUNTED = _counted(Field(1, SCOPE, "scope"))
 
 LOG_RECORD = _message(
     "LogRecord",

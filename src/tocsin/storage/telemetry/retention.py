@@ -24,8 +24,8 @@ class RetentionSettings:
     rates_hours: float = setting(
         400 * 24.0,
         unit="hours",
-        help="Hourly request rates, errors and durations, and hourly summaries of samples, kept long for comparison "
-        "with last year; they are small.",
+        help="Hourly rates, errors and durations of requests and calls, and hourly summaries of samples, kept long "
+        "for comparison with last year; they are small.",
     )
 
     def __post_init__(self) -> None:
@@ -39,6 +39,7 @@ RED_10S_HOURS = 48
 RED_1M_HOURS = 31 * 24
 SAMPLE_TABLES = ("samples", "deltas", "deltas_1h", "native_histograms", "exemplars", "samples_5m")
 RED_SPLITS = ("", "_routes", "_tenants")
+CALL_SPLITS = ("", "_operations", "_tenants")
 
 
 def apply_retention(engine: Engine, settings: RetentionSettings) -> None:
@@ -59,6 +60,9 @@ def apply_retention(engine: Engine, settings: RetentionSettings) -> None:
         "red_10s": ("time", min(RED_10S_HOURS, settings.rates_hours)),
         **{f"red_1m{split}": ("time", min(RED_1M_HOURS, settings.rates_hours)) for split in RED_SPLITS},
         **{f"red_1h{split}": ("time", settings.rates_hours) for split in RED_SPLITS},
+        "calls_10s": ("time", min(RED_10S_HOURS, settings.rates_hours)),
+        **{f"calls_1m{split}": ("time", min(RED_1M_HOURS, settings.rates_hours)) for split in CALL_SPLITS},
+        **{f"calls_1h{split}": ("time", settings.rates_hours) for split in CALL_SPLITS},
     }
     for table, (column, kept) in hours.items():
         clause = f"toDateTime({column}) + toIntervalHour({round(kept)})"

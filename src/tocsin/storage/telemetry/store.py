@@ -18,6 +18,8 @@ TENANT_TABLES = (
     "red_1h_tenants", "logs",
     "series", "samples", "deltas", "native_histograms", "exemplars", "metric_metadata",
     "deltas_1h", "samples_5m", "samples_1h", "events",
+    "calls_10s", "calls_1m", "calls_1m_operations", "calls_1m_tenants", "calls_1h", "calls_1h_operations",
+    "calls_1h_tenants",
 )  # fmt: skip
 # The views that fill the rollups can be read like tables, past the filters of the tables behind them.
 TENANT_VIEWS = (
@@ -25,6 +27,8 @@ TENANT_VIEWS = (
     "red_1m_from_10s", "red_1m_routes_from_10s", "red_1m_tenants_from_10s",
     "red_1h_from_1m", "red_1h_routes_from_1m", "red_1h_tenants_from_1m",
     "deltas_1h_from_deltas", "events_from_logs",
+    "calls_from_spans", "calls_1m_from_10s", "calls_1m_operations_from_10s", "calls_1m_tenants_from_10s",
+    "calls_1h_from_1m", "calls_1h_operations_from_1m", "calls_1h_tenants_from_1m",
 )  # fmt: skip
 
 
@@ -93,10 +97,14 @@ def _tenant_filters(tenants: frozenset[str]) -> str:
     # The rollups that leave the tenant out add up everybody: only the whole platform may read them.
     condition = f"tenant IN ({names})" if tenants else "0"
     filters = (
-        f"{_quoted(f'{DATABASE}.{name}')}: {_quoted('0' if '_routes' in name else condition)}"
+        f"{_quoted(f'{DATABASE}.{name}')}: {_quoted('0' if _adds_up(name) else condition)}"
         for name in TENANT_TABLES + TENANT_VIEWS
     )
     return "{" + ", ".join(filters) + "}"
+
+
+def _adds_up(name: str) -> bool:
+    return "_routes" in name or "_operations" in name
 
 
 def _quoted(text: str) -> str:

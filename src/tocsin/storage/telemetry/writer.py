@@ -20,6 +20,10 @@ from tocsin.storage.telemetry.spool import Segment, Spool, read_messages, torn_t
 log = structlog.get_logger("tocsin.writer")
 
 
+# Counts of calls may be a little older than requests: an insert fills seven rollups, so there are fewer of them.
+CALLS_SECONDS = 5.0
+
+
 @dataclass(frozen=True)
 class WriterSettings:
     """When a segment is handed to the engine."""
@@ -94,7 +98,10 @@ class Writer:
             raise failure
 
     def _step_through(self, signal: Signal) -> None:
-        self._spool.roll_due(signal, self.settings.busy_seconds, self.settings.idle_seconds, self.settings.busy_bytes)
+        busy, idle = self.settings.busy_seconds, self.settings.idle_seconds
+        if signal is Signal.CALLS:
+            idle = max(idle, CALLS_SECONDS)
+        self._spool.roll_due(signal, busy, idle, self.settings.busy_bytes)
         for segment in self._spool.finished(signal):
             if self._stop.is_set():
                 return

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
 from tocsin.model.tenant import PLATFORM
+from tocsin.query.instruments import ServiceInstruments, instruments
 from tocsin.query.senders import Sender, senders
 from tocsin.storage.telemetry.engine import EngineError
 from tocsin.web.api.contract import BEARER, REFUSALS
@@ -66,6 +67,7 @@ def _checks(server: Any) -> Iterator[Check]:
         return
     yield _clock(found)
     yield _exporters(found)
+    yield _instruments(instruments(server.store, PLATFORM))
 
 
 def _store(server: Any) -> Check:
@@ -145,3 +147,18 @@ def _exporters(found: list[Sender]) -> Check:
         return Check(name="exporters", state=State.WARNING, detail="; ".join(dropping))
     names = ", ".join(sorted({sender.service for sender in found}))
     return Check(name="exporters", state=State.OK, detail=f"{len(found)} processes send and drop nothing: {names}")
+
+
+def _instruments(found: list[ServiceInstruments]) -> Check:
+    """What the SDK watches inside each service; a library it cannot watch is named with the reason."""
+    if not found:
+        return Check(name="instruments", state=State.OK, detail="no service with the Tocsin SDK sent lately")
+    broken = [f"{each.service} cannot watch {name}: {why}" for each in found for name, why in each.broken.items()]
+    parts = [f"{each.service} watches {', '.join(each.on) or 'nothing'}{_others(each)}" for each in found]
+    state = State.WARNING if broken else State.OK
+    return Check(name="instruments", state=state, detail="; ".join([*broken, *parts]))
+
+
+def _others(each: ServiceInstruments) -> str:
+    others = [f"{name}: {why}" for name, why in each.off.items() if name not in each.broken]
+    return f" (off: {', '.join(others)})" if others else ""

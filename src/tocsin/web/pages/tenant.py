@@ -10,12 +10,15 @@ from fastapi import APIRouter, Depends, HTTPException
 from starlette.responses import Response
 
 from tocsin.model.window import Window
-from tocsin.query import active, errors, red, traces
+from tocsin.query import active, call_tenants, errors, red, traces
 from tocsin.query import tenants as tenants_query
+from tocsin.query.call_tenants import TenantShare
+from tocsin.query.calls import Asked
 from tocsin.query.filters import Filter
+from tocsin.query.red import Red
 from tocsin.query.timerange import RANGES
 from tocsin.query.traces import TraceQuery, TraceSummary
-from tocsin.web import charts, headline, ranks, tiles
+from tocsin.web import charts, headline, ranks, tenant_ranks, tiles
 from tocsin.web.page import Page
 from tocsin.web.view import View, view_of
 
@@ -23,6 +26,8 @@ page = Page(id="tenant", title="Tenant", group="Customers", path="/tenants/{tena
 router = APIRouter()
 
 TRACES = 8
+MOST_TENANTS = 1000
+OUTBREAK_NS = 15 * 60 * 10**9
 
 
 @router.get(page.path)
@@ -37,6 +42,7 @@ def tenant(view: Annotated[View, Depends(view_of(page))], tenant: str) -> Respon
     beside = red.series(view.store, view.scope, everybody) if platform else None
     rows = tenants_query.tenants(view.store, view.scope, everybody if platform else asked)
     groups = errors.error_groups(view.store, view.scope, asked, limit=8)
+    database, waits = (_shares(view, everybody, kind) if platform else [] for kind in ("db", "pool"))
     return view.render(
         page_title=tenant,
         tenant=tenant,
@@ -49,6 +55,8 @@ def tenant(view: Annotated[View, Depends(view_of(page))], tenant: str) -> Respon
         platform=platform,
         row=next((row for row in rows if row.tenant == tenant), None),
         places=[text for text in (ranks.waits_words(rows, tenant), ranks.failures_words(rows, tenant)) if text],
+        ranks=tenant_ranks.ranks(rows, database, waits, tenant),
+        neighbour=_neighbour(view, everybody, tenant, own, before) if platform else None,
         charts=charts.red_charts(
             series,
             view.window,
@@ -61,6 +69,20 @@ def tenant(view: Annotated[View, Depends(view_of(page))], tenant: str) -> Respon
         failing=_failing(view, asked),
         groups=groups,
     )
+
+
+def _shares(view: View, everybody: Filter, kind: str) -> list[TenantShare]:
+    return call_tenants.tenant_shares(view.store, view.scope, everybody, Asked((kind,)), MOST_TENANTS)
+
+
+def _neighbour(view: View, everybody: Filter, tenant: str, own: Red, before: Red) -> TenantShare | None:
+    """Who took the database meanwhile, for a tenant that is hurt or slower than it was. Looked for in the newest part
+    of the time: an outbreak drowns in a day."""
+    is_hurt = any(each.tenant == tenant for each in view.harmed) or tiles.is_slower(own, before)
+    start_ns = max(view.window.start_ns, view.window.end_ns - OUTBREAK_NS)
+    newest = replace(everybody, window=Window(start_ns, view.window.end_ns))
+    shares = call_tenants.tenant_shares(view.store, view.scope, newest) if is_hurt else []
+    return tenant_ranks.noisy_neighbour(shares, tenant, is_hurt)
 
 
 def _must_exist(view: View, tenant: str) -> None:
