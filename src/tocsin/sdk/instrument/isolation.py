@@ -1,0 +1,302 @@
+"""Tenant isolation at run time: every row and every statement is held against the tenant of its request.
+
+Hooked where SQLAlchemy makes a result, once an execution, and where its rows are fetched; objects that the unit of work
+writes are looked at before. What is declared is in `sdk/isolation.py`.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import Any, ClassVar
+
+from tocsin.sdk.guard import guarded, guarded_hook
+from tocsin.sdk.instrument import _contract
+from tocsin.sdk.instrument._isolation_findings import Found, report_crossing, report_exempt, report_unscoped
+from tocsin.sdk.instrument._isolation_plan import CheckedColumn, CheckedValue, Plan, Plans
+from tocsin.sdk.instrument._isolation_rows import RowWatch, WatchedStrategy
+from tocsin.sdk.instrument._pool import IGNORED
+from tocsin.sdk.isolation import configure, crossing_reason, declared, may_be_equal_kind
+from tocsin.sdk.isolation_counts import EXEMPT, NOT_CHECKED, SCOPED, UNSCOPED, counts
+from tocsin.sdk.settings import Settings
+from tocsin.sdk.tenant import work_at_hand
+
+# Why a statement was not checked.
+NO_TENANT, UNKNOWN_KEY, NOT_UNDERSTOOD, SAMPLED, UNKNOWN_ROW = (
+    "no_tenant", "unknown_key", "not_understood", "sampled", "unknown_row",
+)  # fmt: skip
+
+# While the unit of work writes: whether the tenant of each object it writes is known; '' elsewhere.
+_flushing: ContextVar[str] = ContextVar("tocsin_flushing", default="")
+# While the product's own `tenant_key` is asked, which may itself query.
+_asking: ContextVar[bool] = ContextVar("tocsin_asking_tenant_key", default=False)
+
+
+class Instrument(_contract.Instrument):
+    """Rows, predicates and writes of SQLAlchemy 2.0 and 2.1."""
+
+    modules: ClassVar[tuple[str, ...]] = ("sqlalchemy",)
+
+    def switch_on(self, settings: Settings) -> None:
+        if settings.isolation_ratio <= 0:
+            raise _contract.UnsupportedError("isolation_ratio is 0")
+        from sqlalchemy.engine.default import DefaultExecutionContext
+
+        configure(settings)
+        self._checker = Checker(settings.isolation_ratio, self._watch_writes)
+        self.patches.wrap(DefaultExecutionContext, "_setup_result_proxy", self._watch_results)
+
+    def _watch_results(self, original: Callable[[Any], Any]) -> Any:
+        check = self._checker.check
+
+        def _setup_result_proxy(self: Any) -> Any:
+            result = original(self)
+            check(self, result)
+            return result
+
+        return _setup_result_proxy
+
+    def _watch_writes(self) -> None:
+        """The unit of work, as soon as it is imported; named with an underscore since SQLAlchemy 2.1."""
+        persistence = sys.modules.get("sqlalchemy.orm.persistence")
+        if persistence is None:
+            return
+        for word in ("save_obj", "delete_obj"):
+            name = f"_{word}" if hasattr(persistence, f"_{word}") else word
+            self.patches.wrap(persistence, name, self._watch_write)
+
+    def _watch_write(self, original: Callable[..., Any]) -> Any:
+        checker = self._checker
+
+        def write(base_mapper: Any, states: Any, uowtransaction: Any, *args: Any, **kwargs: Any) -> Any:
+            if _flushing.get():
+                return original(base_mapper, states, uowtransaction, *args, **kwargs)
+            states = list(states)
+            token = _flushing.set(checker.check_objects(states) or UNKNOWN_ROW)
+            try:
+                return original(base_mapper, states, uowtransaction, *args, **kwargs)
+            finally:
+                _flushing.reset(token)
+
+        return write
+
+
+class Checker:
+    """Holds executions against the tenant of here and now."""
+
+    def __init__(self, ratio: float, watch_writes: Callable[[], None]) -> None:
+        self._ratio, self._watch_writes = ratio, watch_writes
+        self._plans = Plans()
+        self._has_models = False
+        # (table, column) whose rows have been seen to name tenants as requests do, with those tenants.
+        self._proofs: dict[tuple[str, str], set[str]] = {}
+
+    @guarded_hook
+    def check(self, context: Any, result: Any) -> None:
+        """Called once an execution, with the result whose rows nobody has yet."""
+        if not self._has_models and "sqlalchemy.orm.persistence" in sys.modules:
+            self._has_models = True
+            self._watch_writes()
+        plan = self._plans.find(context)
+        if not plan.scope.uses and plan.is_understood:
+            return
+        if IGNORED in context.dialect.__dict__ or _asking.get():
+            return
+        work = work_at_hand()
+        tenant = (work.find_tenant() or "") if work is not None else ""
+        reason = crossing_reason.get()
+        if reason:
+            counts.statement(tenant, EXEMPT)
+            report_exempt(work, tenant, reason)
+        elif not tenant:
+            counts.statement("", NOT_CHECKED, NO_TENANT)
+        elif self._ratio < 1.0 and random.random() >= self._ratio:
+            counts.statement(tenant, NOT_CHECKED, SAMPLED)
+        elif not plan.is_understood:
+            counts.statement(tenant, NOT_CHECKED, NOT_UNDERSTOOD)
+        else:
+            self._check(context, result, plan, work, tenant)
+
+    def _check(self, context: Any, result: Any, plan: Plan, work: Any, tenant: str) -> None:
+        allowed = _allowed(work, tenant)
+        if allowed is None:
+            counts.statement(tenant, NOT_CHECKED, UNKNOWN_KEY)
+            return
+        found = Found(plan, work, tenant)
+        flushing = _flushing.get() if plan.scope.verb != "SELECT" else ""
+        if flushing:
+            # Its objects have been looked at one by one.
+            counts.statement(tenant, *((NOT_CHECKED, flushing) if flushing == UNKNOWN_ROW else (SCOPED, "")))
+        else:
+            self._check_values(context, plan, found, allowed)
+            self._count(plan, found, tenant)
+        if plan.columns and not result._soft_closed and result._metadata.returns_rows:
+            judge = self._judge_of(result, found, allowed)
+            watch = RowWatch(plan.columns, allowed, judge, lambda number: counts.rows(tenant, number))
+            if plan.is_declared or self._is_proven(plan, tenant):
+                result.cursor_strategy = WatchedStrategy(result.cursor_strategy, watch)
+            else:
+                look = RowWatch(plan.columns, frozenset(), self._prover(tenant, allowed), lambda number: None)
+                result.cursor_strategy = WatchedStrategy(result.cursor_strategy, look)
+
+    def _count(self, plan: Plan, found: Found, tenant: str) -> None:
+        if not plan.is_declared and not self._is_proven(plan, tenant):
+            counts.statement(tenant, NOT_CHECKED, UNKNOWN_KEY)
+            return
+        counts.statement(tenant, plan.result)
+        if plan.result == UNSCOPED:
+            report_unscoped(found)
+
+    # -- predicates and written values
+
+    def _check_values(self, context: Any, plan: Plan, found: Found, allowed: frozenset[Any]) -> None:
+        for checked in plan.values:
+            others = [value for value in _values(context, checked) if not _is_among(value, allowed)]
+            own = len(others) == 0
+            if own and not plan.is_declared and not self._is_proven(plan, found.tenant):
+                self._prove(checked.use.table, checked.use.column, found.tenant)
+            if others and self._may_judge(checked.use.table, checked.use.column, plan.is_declared):
+                how = "write" if checked.is_write else "predicate"
+                self._report(found, checked.use.table, checked.use.column, how, others, len(others))
+
+    def _report(self, found: Found, table: str, column: str, how: str, others: Sequence[Any], rows: int) -> None:
+        for value in dict.fromkeys(map(_hashable, others)):
+            if may_be_equal_kind(value, found.tenant) or _has_mapping(found.work):
+                report_crossing(found, table, column, how, value, rows, self._plans.tables.is_declared(table))
+            else:
+                counts.statement(found.tenant, NOT_CHECKED, UNKNOWN_KEY)
+                return
+
+    # -- rows
+
+    def _judge_of(self, result: Any, found: Found, allowed: frozenset[Any]) -> Any:
+        fine: set[Any] = set()
+
+        def judge(column: CheckedColumn, seen: set[Any], rows: Sequence[Any]) -> None:
+            for raw in seen - fine:
+                value = _processed(result, column.place, raw)
+                if _is_among(value, allowed):
+                    fine.add(raw)
+                    continue
+                number = sum(1 for row in rows if row[column.place] == raw)
+                self._report(found, column.table, column.column, "row", [value], number)
+
+        return judge
+
+    # -- columns that nobody has declared: rows must have named a tenant as its requests do
+
+    def _prover(self, tenant: str, allowed: frozenset[Any]) -> Any:
+        def judge(column: CheckedColumn, seen: set[Any], _rows: Sequence[Any]) -> None:
+            if any(value is not None and _is_among(value, allowed) for value in seen):
+                self._prove(column.table, column.column, tenant)
+
+        return judge
+
+    def _prove(self, table: str, column: str, tenant: str) -> None:
+        self._proofs.setdefault((table, column), set()).add(tenant)
+
+    def _may_judge(self, table: str, column: str, is_declared: bool) -> bool:
+        return is_declared or self._is_proof(self._proofs.get((table, column), set()))
+
+    def _is_proven(self, plan: Plan, tenant: str) -> bool:
+        return all(self._may_judge(use.table, use.column, False) for use in plan.scope.uses)
+
+    def _is_proof(self, tenants: set[str]) -> bool:
+        """A name that is equal is one; small numbers may be equal by chance, so there two tenants are needed."""
+        return any(not tenant.isdigit() for tenant in tenants) or len(tenants) > 1
+
+    # -- objects that the unit of work writes
+
+    @guarded("")
+    def check_objects(self, states: Sequence[Any]) -> str:
+        """SCOPED when every object says whose it is, '' when one does not."""
+        known = SCOPED
+        work = work_at_hand()
+        tenant = (work.find_tenant() or "") if work is not None else ""
+        allowed = _allowed(work, tenant) if tenant and not crossing_reason.get() else None
+        self._plans.tables.refresh()
+        for state in states:
+            attribute = self._plans.tables.attribute_of(state.mapper)
+            if not attribute:
+                continue
+            values = [state.dict.get(attribute, UNKNOWN_ROW), state.committed_state.get(attribute)]
+            if values[0] is UNKNOWN_ROW:
+                known = ""
+            elif allowed is not None:
+                self._check_object(state, attribute, values, Found(None, work, tenant), allowed)
+        return known
+
+    def _check_object(
+        self, state: Any, attribute: str, values: Sequence[Any], found: Found, allowed: frozenset[Any]
+    ) -> None:
+        # A committed value may be a symbol that says there was none.
+        plain = [value for value in values if isinstance(value, str | int | bytes) or hasattr(value, "hex")]
+        others = [value for value in plain if type(value).__name__ != "LoaderCallableStatus" and value not in allowed]
+        if not others:
+            return
+        table = str(state.mapper.local_table.name).lower()
+        column = self._plans.tables.column_of(table) or attribute
+        is_declared = self._plans.tables.is_declared(table)
+        if self._may_judge(table, column, is_declared) and may_be_equal_kind(others[0], found.tenant):
+            report_crossing(found, table, column, "write", others[0], 1, is_declared)
+
+
+def _allowed(work: Any, tenant: str) -> frozenset[Any] | None:
+    token = _asking.set(True)
+    try:
+        return declared.allowed(tenant, getattr(work, "row_tenant", None))
+    finally:
+        _asking.reset(token)
+
+
+def _has_mapping(work: Any) -> bool:
+    return declared.now.tenant_key is not None or getattr(work, "row_tenant", None) is not None
+
+
+def _values(context: Any, checked: CheckedValue) -> list[Any]:
+    """What this execution compares with the column, all rows of it."""
+    sets = context.compiled_parameters if context.compiled is not None else context.parameters
+    found: list[Any] = list(checked.texts)
+    for parameters in sets or ():
+        for name in checked.names or checked.ordinals:
+            try:
+                value = parameters[name]
+            except (KeyError, IndexError, TypeError):
+                value = _spread(parameters, name)
+            if isinstance(value, list | tuple | set | frozenset):
+                found += value
+            else:
+                found.append(value)
+    return found
+
+
+def _spread(parameters: Any, name: Any) -> list[Any]:
+    """The values of an IN list, which SQLAlchemy names one by one."""
+    found: list[Any] = []
+    while isinstance(parameters, dict) and f"{name}_{len(found) + 1}" in parameters:
+        found.append(parameters[f"{name}_{len(found) + 1}"])
+    return found
+
+
+def _is_among(value: Any, allowed: frozenset[Any]) -> bool:
+    try:
+        return value in allowed or str(value) in allowed
+    except TypeError:
+        return str(value) in allowed
+
+
+def _hashable(value: Any) -> Any:
+    try:
+        hash(value)
+    except TypeError:
+        return str(value)
+    return value
+
+
+def _processed(result: Any, index: int, raw: Any) -> Any:
+    """A raw value as the column's type makes it."""
+    processors = getattr(result._metadata, "_processors", None) or ()
+    process = processors[index] if index < len(processors) else None
+    return process(raw) if process is not None else raw
