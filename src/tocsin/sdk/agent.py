@@ -266,15 +266,17 @@ class Agent:
         isolation_findings.flush(self)
         collection = self.collect_red()
         calls = self.collect_calls()
+        increases = isolation_counts.increases()
         now = collection.end_ns
         # Without traffic the figures are repeated now and then, so that a quiet process is seen to be alive.
         state = (self.red.total, measures.version)
-        if not collection.rows and not calls[1] and state == self._last_state and now - self._last_figures_ns < 15e9:
+        is_idle = not collection.rows and not calls[1] and not increases
+        if is_idle and state == self._last_state and now - self._last_figures_ns < 15e9:
             return None
         if not self.live:
             self._last_state = state
         self._last_figures_ns = now
-        figures = self.figures()
+        figures = [*self.figures(), *increases]
         timings = measures.copied_timings()
         body = self._open_encoders()[1].encode_request(collection, figures, timings, self.start_ns, calls)
         return body, len(collection.rows) + len(calls[1]) + len(figures) + len(timings)
@@ -284,7 +286,6 @@ class Agent:
         exporter = self.exporter
         figures = self._active_figures()
         figures += measures.figures()
-        figures += isolation_counts.figures()
         figures += [
             Figure(name, "{lookup}", n, {"cache": cache, **({"tocsin.tenant": tenant} if tenant else {})}, True, True)
             for (name, cache, tenant), n in self.calls.table.copied_lookups()

@@ -22,7 +22,10 @@ _SCALE_FIELD = b"\x30" + varint(SCALE << 1)  # sint32: zigzag
 
 
 class Figure(NamedTuple):
-    """One number about this process. is_sum: a cumulative, non-decreasing or up-and-down sum; else a gauge."""
+    """One number about this process. is_sum: a cumulative, non-decreasing or up-and-down sum; else a gauge.
+
+    since_ns: of an increase, since when; 0 for what counts from the start of the process.
+    """
 
     name: str
     unit: str
@@ -30,6 +33,7 @@ class Figure(NamedTuple):
     attributes: Mapping[str, str]
     is_sum: bool = False
     is_monotonic: bool = False
+    since_ns: int = 0
 
 
 class Timed(Protocol):
@@ -161,12 +165,12 @@ class MetricEncoder:
 
     def _figures(self, name: str, group: list[Figure], start_ns: int, now_ns: int) -> bytes:
         first = group[0]
-        times = _TIMES.pack(b"\x11", start_ns if first.is_sum else 0, b"\x19", now_ns)
+        times = _TIMES.pack(b"\x11", (first.since_ns or start_ns) if first.is_sum else 0, b"\x19", now_ns)
         points = [delimited(b"\x0a", times + _number(f.value) + self._number.encode_all(f.attributes)) for f in group]
         head = _head(name, first.unit)
         if not first.is_sum:
             return head + delimited(b"\x2a", b"".join(points))
-        tail = _CUMULATIVE + (b"\x18\x01" if first.is_monotonic else b"")
+        tail = (_DELTA if first.since_ns else _CUMULATIVE) + (b"\x18\x01" if first.is_monotonic else b"")
         return head + delimited(b"\x3a", b"".join(points) + tail)
 
 

@@ -34,8 +34,6 @@ SCOPED, ROWS_CHECKED, UNSCOPED, EXEMPT, NOT_CHECKED = "scoped", "rows", "unscope
 # Distinct combinations of labels; more tenants than this are counted together.
 _MOST = 50_000
 _OTHER = "other"
-# Numbers that have not changed are sent again this often, so that nobody takes them for gone.
-_REPEAT_SECONDS = 60.0
 _MOST_FINDINGS = 20_000
 
 Labels = tuple[tuple[str, str], ...]
@@ -53,7 +51,7 @@ class Counts:
         self._rows: dict[str, int] = {}
         self._crossings: Counter[tuple[str, str, str, str]] = Counter()
         self._sent: dict[tuple[str, Labels], int] = {}
-        self._sent_at = 0.0
+        self._sent_ns = time.time_ns()
 
     def statement(self, tenant: str, result: str, reason: str = "") -> None:
         """reason: why it was not checked."""
@@ -78,17 +76,18 @@ class Counts:
                 tenant = _OTHER
             self._crossings[name, tenant, table, role] += 1
 
-    def figures(self) -> list[Figure]:
-        """What has changed since it was asked last, and now and then all."""
-        now = time.monotonic()
-        current = self._current()
-        if now - self._sent_at >= _REPEAT_SECONDS:
-            self._sent, self._sent_at = {}, now
-        changed = {key: value for key, value in current.items() if self._sent.get(key) != value}
-        self._sent.update(changed)
+    def increases(self) -> list[Figure]:
+        """What has been added since it was asked last: sums of them are exact over any time, whatever restarts."""
+        since_ns, self._sent_ns = self._sent_ns, time.time_ns()
+        current, sent = self._current(), self._sent
+        self._sent = current
+        grown = ((key, value - sent.get(key, 0)) for key, value in current.items())
         return [
-            Figure(name, "", value, {"tocsin.tenant" if k == "tenant" else k: v for k, v in labels}, True, True)
-            for (name, labels), value in changed.items()
+            Figure(
+                name, "", more, {"tocsin.tenant" if k == "tenant" else k: v for k, v in labels}, True, True, since_ns
+            )
+            for (name, labels), more in grown
+            if more
         ]
 
     def families(self) -> list[Family]:

@@ -415,18 +415,18 @@ def test_statements_and_rows_are_counted_by_tenant(engine: Engine) -> None:
     assert counted(client, "tenant_isolation_rows_total") == {'{tenant="acme"}': 6}
 
 
-def test_the_numbers_go_out_over_otlp_exactly_once_changed(engine: Engine) -> None:
+def test_the_numbers_go_out_over_otlp_as_increases(engine: Engine) -> None:
     def handler() -> None:
         with Session(engine) as session:
             session.scalars(select(Report).where(Report.org_id == "acme")).all()
 
     visit(handler)
-    sent = {(figure.name, tuple(sorted(figure.attributes.items()))): figure.value for figure in counts.figures()}
+    sent = {(figure.name, tuple(sorted(figure.attributes.items()))): figure.value for figure in counts.increases()}
     assert sent == {
         ("tenant_isolation_statements_total", (("result", "scoped"), ("tocsin.tenant", "acme"))): 1,
         ("tenant_isolation_rows_total", (("tocsin.tenant", "acme"),)): 4,
     }
-    assert counts.figures() == []
+    assert counts.increases() == []
 
 
 def test_a_statement_that_nothing_holds_is_warned_about_once_a_route(engine: Engine) -> None:
