@@ -49,7 +49,6 @@ class Declaration:
     shared: tuple[Any, ...] = ()
     tenant_key: TenantKey | None = None
     is_explicit: bool = False
-    version: int = 0
 
 
 class _Declared:
@@ -57,42 +56,45 @@ class _Declared:
 
     def __init__(self) -> None:
         self.now = Declaration()
-        self._allowed: dict[tuple[str, Any], frozenset[Any] | None] = {}
+        self.version = 0
+        # The values that rows of a tenant may have, shared ones included, by its name and what `set_tenant` said of
+        # its rows; empty where nobody knows.
+        self.allowed: dict[tuple[str, Any], frozenset[Any]] = {}
         # Which tenant a value of a row stands for, as far as requests have told.
         self.names: dict[Any, str] = {}
 
     def change(self, **changes: Any) -> None:
-        self.now = replace(self.now, version=self.now.version + 1, **changes)
-        self._allowed.clear()
+        self.now = replace(self.now, **changes)
+        self.version += 1
+        self.allowed.clear()
 
     def forget(self) -> None:
-        self.now = Declaration(version=self.now.version + 1)
-        self._allowed.clear()
+        self.now = Declaration()
+        self.version += 1
+        self.allowed.clear()
         self.names.clear()
 
-    def allowed(self, tenant: str, row_tenant: Any) -> frozenset[Any] | None:
-        """The values that rows of a tenant may have, shared ones included; None when nobody knows."""
+    def find_allowed(self, tenant: str, row_tenant: Any) -> frozenset[Any]:
+        """What `allowed` has of a tenant, found when it is new."""
         key = (tenant, row_tenant)
-        try:
-            return self._allowed[key]
-        except KeyError:
-            pass
-        if len(self._allowed) >= _KEPT:
-            self._allowed.clear()
-            self.names.clear()
-        self._allowed[key] = found = self._find_allowed(tenant, row_tenant)
+        found = self.allowed.get(key)
+        if found is None:
+            if len(self.allowed) >= _KEPT:
+                self.allowed.clear()
+                self.names.clear()
+            found = self.allowed[key] = self._make_allowed(tenant, row_tenant)
         return found
 
     def name_of(self, value: Any) -> str:
         """The tenant of a row's value, by the name it has in requests when one has been seen."""
         return self.names.get(value) or str(value)
 
-    def _find_allowed(self, tenant: str, row_tenant: Any) -> frozenset[Any] | None:
+    def _make_allowed(self, tenant: str, row_tenant: Any) -> frozenset[Any]:
         make = self.now.tenant_key
         if row_tenant is None:
             row_tenant = attempt("tenant_key", functools.partial(make, tenant), None) if make is not None else tenant
         if row_tenant is None:
-            return None
+            return frozenset()
         own = forms(row_tenant)
         self.names.update(dict.fromkeys(own, tenant))
         return own.union({None}, *(forms(value) for value in self.now.shared))

@@ -734,7 +734,7 @@ def test_our_own_faults_never_reach_the_app(engine: Engine, monkeypatch: pytest.
         raise RuntimeError("planted")
 
     app.get("/broken")(handler)
-    monkeypatch.setattr(_isolation_rows.RowWatch, "_count", property(broken), raising=False)
+    monkeypatch.setattr(_isolation_rows.counts, "rows", broken)
     assert client.get("/broken", headers=ACME).json() == 8
     assert sum(guard.faults.values()) >= 1
     guard.faults.clear()

@@ -22,7 +22,7 @@ UNSCOPED_STATEMENT = "tocsin.isolation.unscoped"
 EXEMPTION = "tocsin.isolation.exempt"
 
 # Seconds between two events of the same finding.
-_CROSSING_PAUSE, _UNSCOPED_PAUSE, _EXEMPT_PAUSE = 60.0, 3600.0, 60.0
+_CROSSING_PAUSE, _UNSCOPED_PAUSE, _EXEMPT_PAUSE = 15.0, 3600.0, 60.0
 
 
 class Found(NamedTuple):
@@ -86,12 +86,9 @@ def report_unscoped(found: Found) -> None:
     if agent is None or plan is None:
         return
     request = _request(found.work)
-    key = (UNSCOPED_STATEMENT, id(plan), request.get("http.route", ""))
-    if not findings.is_due(key):
-        return
     statement, digest = _statement(plan, plan.loose[0])
-    by_digest = (UNSCOPED_STATEMENT, digest, request.get("http.route", ""))
-    if not findings.is_due(by_digest):
+    key = (UNSCOPED_STATEMENT, digest, request.get("http.route", ""))
+    if not findings.is_due(key):
         return
     line = own_line()
     tables = ", ".join(plan.loose)
@@ -105,7 +102,7 @@ def report_unscoped(found: Found) -> None:
         **request,
     }
     body = f"nothing holds {plan.scope.verb} on {tables} to a tenant"
-    findings.send(agent, by_digest, Finding(UNSCOPED_STATEMENT, body, WARN, attributes, "", *_ids()), _UNSCOPED_PAUSE)
+    findings.send(agent, key, Finding(UNSCOPED_STATEMENT, body, WARN, attributes, "", *_ids()), _UNSCOPED_PAUSE)
 
 
 def report_exempt(work: Any, tenant: str, reason: str) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from tocsin.sdk.instrument._isolation_tables import Tables, guess_column
+from tocsin.sdk.instrument._pool import IGNORED
 from tocsin.sdk.isolation import declared
 from tocsin.sdk.isolation_counts import ROWS_CHECKED, SCOPED, UNSCOPED
-from tocsin.sdk.sql import fingerprint
+from tocsin.sdk.sql import Fingerprint, fingerprint
 from tocsin.sdk.sql_scope import StatementScope, TableUse, read_scope
 from tocsin.sdk.sql_tree import Parameter
 
@@ -27,6 +29,11 @@ class CheckedValue(NamedTuple):
     texts: tuple[str, ...]
     is_write: bool
 
+    @property
+    def only_name(self) -> str:
+        """The parameter when there is nothing else to look at, as is usual."""
+        return self.names[0] if len(self.names) == 1 and not self.texts else ""
+
 
 class CheckedColumn(NamedTuple):
     """A column of the result that says whose a row is. place: its number in the row."""
@@ -39,25 +46,31 @@ class CheckedColumn(NamedTuple):
 class Plan:
     """result: scoped, rows or unscoped. values, columns: what to check. loose: tables that nothing holds."""
 
-    __slots__ = ("columns", "is_declared", "is_understood", "loose", "mysql", "result", "scope", "statement", "values",
-                 "version")  # fmt: skip
+    __slots__ = (
+        "_fingerprint", "columns", "getters", "is_declared", "is_empty", "is_understood", "is_write", "loose", "mysql",
+        "result", "scope", "statement", "values", "version",
+    )  # fmt: skip
 
     def __init__(self, scope: StatementScope, statement: str, mysql: bool) -> None:
-        self.version = declared.now.version
+        self.version = declared.version
         self.scope, self.statement, self.mysql = scope, statement, mysql
-        self.values: tuple[CheckedValue, ...] = ()
+        # With the name of the one parameter, '' where it is not that simple.
+        self.values: tuple[tuple[str, CheckedValue], ...] = ()
         self.columns: tuple[CheckedColumn, ...] = ()
+        self.getters: tuple[tuple[Callable[[Any], Any], CheckedColumn], ...] = ()
+        # Nothing of tenants is in it.
+        self.is_empty = scope.is_understood and not scope.uses
+        self.is_write = scope.verb != "SELECT"
         self.loose: tuple[str, ...] = ()
         self.result = SCOPED
         self.is_declared = True
         self.is_understood = scope.is_understood
+        self._fingerprint: Fingerprint | None = None
 
-    @property
-    def tables(self) -> tuple[TableUse, ...]:
-        return self.scope.uses
-
-    def fingerprint(self) -> Any:
-        return fingerprint(self.statement, mysql=self.mysql)
+    def fingerprint(self) -> Fingerprint:
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint(self.statement, mysql=self.mysql)
+        return self._fingerprint
 
 
 NOTHING = Plan(StatementScope("", (), ()), "", False)
@@ -74,7 +87,7 @@ class Plans:
         """The plan, made when there is none or when declarations have changed since."""
         compiled = context.compiled
         plan = self._raw.get(context.statement) if compiled is None else compiled.__dict__.get("_tocsin_plan")
-        if plan is not None and plan.version == declared.now.version:
+        if plan is not None and plan.version == declared.version:
             return plan
         plan = self._make(context, compiled)
         if compiled is not None:
@@ -87,15 +100,16 @@ class Plans:
 
     def _make(self, context: Any, compiled: Any) -> Plan:
         statement = getattr(compiled, "string", None) or context.statement
-        if context.isddl or statement.lstrip()[:9].upper().startswith(_NO_STATEMENTS):
+        if context.isddl or is_left_out(context) or statement.lstrip()[:9].upper().startswith(_NO_STATEMENTS):
             return Plan(NOTHING.scope, "", False)
         shown = _shown_columns(context)
         self.tables.refresh(_metadatas(compiled))
         mysql = context.dialect.name in ("mysql", "mariadb")
         scope = self._read(statement, shown, mysql)
         plan = Plan(scope, statement, mysql)
-        plan.values = tuple(_checked_values(scope, compiled))
+        plan.values = tuple((checked.only_name, checked) for checked in _checked_values(scope, compiled))
         plan.columns = tuple(self._checked_columns(scope, compiled, shown))
+        plan.getters = tuple((itemgetter(column.place), column) for column in plan.columns)
         plan.is_declared = all(self.tables.is_declared(use.table) for use in scope.uses)
         by_rows = Counter(each.table for each in plan.columns)
         loose = []
@@ -157,6 +171,14 @@ class Plans:
                 if self.tables.column_of(table) == column.name.lower():
                     yield CheckedColumn(index, table, column.name.lower())
                     break
+
+
+def is_left_out(context: Any) -> bool:
+    """Engines that the product has taken out of all watching."""
+    engine = getattr(context, "engine", None)
+    return IGNORED in context.dialect.__dict__ or (
+        engine is not None and engine.get_execution_options().get("tocsin") is False
+    )
 
 
 def _checked_values(scope: StatementScope, compiled: Any) -> Iterable[CheckedValue]:

@@ -7,66 +7,68 @@ tuples there: a set of one column's values costs a twentieth of a microsecond a 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import itemgetter
 from typing import Any
 
-from tocsin.sdk.guard import guarded_hook
-from tocsin.sdk.instrument._isolation_plan import CheckedColumn
+from tocsin.sdk.guard import guarded_observer
+from tocsin.sdk.instrument._isolation_plan import CheckedColumn, Plan
+from tocsin.sdk.isolation_counts import counts
 
-# (column, raw values that are not the tenant's, rows, value processor of the result)
-Judge = Callable[[CheckedColumn, set[Any], Sequence[Any]], None]
+# (column, raw values that are not the tenant's, rows, the result's metadata)
+Judge = Callable[[CheckedColumn, set[Any], Sequence[Any], Any], None]
 
 
-class RowWatch:
-    """Looks at the tenant columns of rows. accepted: values that are fine; judge: who takes the others."""
+class WatchedRows:
+    """A fetch strategy around another, which does the work; tenant: '' where rows are looked at and not counted.
 
-    __slots__ = ("_accepted", "_columns", "_count", "_judge")
+    It holds the result's metadata and not the result, which holds it.
+    """
+
+    __slots__ = ("_accepted", "_inner", "_judge", "_metadata", "_plan", "_tenant")
 
     def __init__(
-        self, columns: Sequence[CheckedColumn], accepted: frozenset[Any], judge: Judge, count: Callable[[int], None]
+        self, inner: Any, metadata: Any, plan: Plan, accepted: frozenset[Any], judge: Judge, tenant: str
     ) -> None:
-        self._columns = [(itemgetter(column.place), column) for column in columns]
-        self._accepted, self._judge, self._count = accepted, judge, count
-
-    def _look(self, rows: Sequence[Any]) -> None:
-        accepted = self._accepted
-        for value_of, column in self._columns:
-            seen = set(map(value_of, rows))
-            if not seen <= accepted:
-                self._judge(column, seen - accepted, rows)
-        self._count(len(rows))
-
-    look = guarded_hook(_look)
-
-
-class WatchedStrategy:
-    """A result's fetch strategy with ours around it; everything else is the inner one's."""
-
-    def __init__(self, inner: Any, watch: RowWatch) -> None:
-        self._inner, self._watch = inner, watch
+        self._inner, self._metadata, self._plan, self._accepted = inner, metadata, plan, accepted
+        self._judge, self._tenant = judge, tenant
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
+    @guarded_observer
+    def _look(self, rows: Sequence[Any]) -> None:
+        accepted = self._accepted
+        for value_of, column in self._plan.getters:
+            seen = set(map(value_of, rows))
+            if not seen <= accepted:
+                self._judge(column, seen - accepted, rows, self._metadata)
+        if self._tenant:
+            counts.rows(self._tenant, len(rows))
+
     def fetchone(self, result: Any, dbapi_cursor: Any, hard_close: bool = False) -> Any:
         row = self._inner.fetchone(result, dbapi_cursor, hard_close)
         if row is not None:
-            self._watch.look((row,))
+            self._look((row,))
         return row
 
     def fetchmany(self, result: Any, dbapi_cursor: Any, size: int | None = None) -> Any:
         rows = self._inner.fetchmany(result, dbapi_cursor, size)
         if rows:
-            self._watch.look(rows)
+            self._look(rows)
         return rows
 
     def fetchall(self, result: Any, dbapi_cursor: Any) -> Any:
         rows = self._inner.fetchall(result, dbapi_cursor)
         if rows:
-            self._watch.look(rows)
+            self._look(rows)
         return rows
 
     def yield_per(self, result: Any, dbapi_cursor: Any, num: int) -> None:
         self._inner.yield_per(result, dbapi_cursor, num)
         if result.cursor_strategy is not self:
             self._inner, result.cursor_strategy = result.cursor_strategy, self
+
+    def soft_close(self, result: Any, dbapi_cursor: Any) -> None:
+        self._inner.soft_close(result, dbapi_cursor)
+
+    def hard_close(self, result: Any, dbapi_cursor: Any) -> None:
+        self._inner.hard_close(result, dbapi_cursor)

@@ -28,12 +28,12 @@ class Tables:
     def refresh(self, metadatas: Iterable[Any] = ()) -> None:
         """Looks at metadata not seen before, or grown since; called for each new statement."""
         declaration = declared.now
-        if declaration.version != self._version:
+        if declared.version != self._version:
             self._seen.clear()
             self._columns.clear()
             self._explicit.clear()
             self._attributes.clear()
-            self._version, self._mappers = declaration.version, -1
+            self._version, self._mappers = declared.version, -1
             self._columns.update(declaration.models)
             self._explicit.update(declaration.models)
         for metadata in [*metadatas, *self._read_models(declaration)]:

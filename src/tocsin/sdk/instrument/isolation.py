@@ -16,10 +16,9 @@ from tocsin.sdk.guard import guarded, guarded_hook
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.instrument._isolation_findings import Found, report_crossing, report_exempt, report_unscoped
 from tocsin.sdk.instrument._isolation_plan import CheckedColumn, CheckedValue, Plan, Plans
-from tocsin.sdk.instrument._isolation_rows import RowWatch, WatchedStrategy
-from tocsin.sdk.instrument._pool import IGNORED
+from tocsin.sdk.instrument._isolation_rows import WatchedRows
 from tocsin.sdk.isolation import configure, crossing_reason, declared, may_be_equal_kind
-from tocsin.sdk.isolation_counts import EXEMPT, NOT_CHECKED, SCOPED, UNSCOPED, counts
+from tocsin.sdk.isolation_counts import EXEMPT, NOT_CHECKED, SCOPED, counts
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.tenant import work_at_hand
 
@@ -96,16 +95,14 @@ class Checker:
     @guarded_hook
     def check(self, context: Any, result: Any) -> None:
         """Called once an execution, with the result whose rows nobody has yet."""
-        if not self._has_models and "sqlalchemy.orm.persistence" in sys.modules:
-            self._has_models = True
-            self._watch_writes()
-        plan = self._plans.find(context)
-        if not plan.scope.uses and plan.is_understood:
-            return
-        if IGNORED in context.dialect.__dict__ or _asking.get():
+        compiled = context.compiled
+        plan: Plan | None = compiled.__dict__.get("_tocsin_plan") if compiled is not None else None
+        if plan is None or plan.version != declared.version:
+            plan = self._find_plan(context)
+        if plan.is_empty:
             return
         work = work_at_hand()
-        tenant = (work.find_tenant() or "") if work is not None else ""
+        tenant: str = (work.tenant or work.find_tenant() or "") if work is not None else ""
         reason = crossing_reason.get()
         if reason:
             counts.statement(tenant, EXEMPT)
@@ -117,79 +114,81 @@ class Checker:
         elif not plan.is_understood:
             counts.statement(tenant, NOT_CHECKED, NOT_UNDERSTOOD)
         else:
-            self._check(context, result, plan, work, tenant)
+            allowed = declared.allowed.get((tenant, work.row_tenant))
+            if allowed is None:
+                allowed = _ask_allowed(tenant, work.row_tenant)
+            if allowed:
+                self._check(context, result, Found(plan, work, tenant), allowed)
+            elif allowed is not None:
+                counts.statement(tenant, NOT_CHECKED, UNKNOWN_KEY)
 
-    def _check(self, context: Any, result: Any, plan: Plan, work: Any, tenant: str) -> None:
-        allowed = _allowed(work, tenant)
-        if allowed is None:
-            counts.statement(tenant, NOT_CHECKED, UNKNOWN_KEY)
-            return
-        found = Found(plan, work, tenant)
-        flushing = _flushing.get() if plan.scope.verb != "SELECT" else ""
+    def _find_plan(self, context: Any) -> Plan:
+        if not self._has_models and "sqlalchemy.orm.persistence" in sys.modules:
+            self._has_models = True
+            self._watch_writes()
+        return self._plans.find(context)
+
+    def _check(self, context: Any, result: Any, found: Found, allowed: frozenset[Any]) -> None:
+        plan, _, tenant = found
+        assert plan is not None
+        flushing = _flushing.get() if plan.is_write else ""
         if flushing:
             # Its objects have been looked at one by one.
             counts.statement(tenant, *((NOT_CHECKED, flushing) if flushing == UNKNOWN_ROW else (SCOPED, "")))
         else:
-            self._check_values(context, plan, found, allowed)
-            self._count(plan, found, tenant)
-        if plan.columns and not result._soft_closed and result._metadata.returns_rows:
-            judge = self._judge_of(result, found, allowed)
-            watch = RowWatch(plan.columns, allowed, judge, lambda number: counts.rows(tenant, number))
-            if plan.is_declared or self._is_proven(plan, tenant):
-                result.cursor_strategy = WatchedStrategy(result.cursor_strategy, watch)
+            if plan.values:
+                self._check_values(context, plan, found, allowed)
+            if not plan.is_declared and not self._is_proven(plan):
+                counts.statement(tenant, NOT_CHECKED, UNKNOWN_KEY)
             else:
-                look = RowWatch(plan.columns, frozenset(), self._prover(tenant, allowed), lambda number: None)
-                result.cursor_strategy = WatchedStrategy(result.cursor_strategy, look)
-
-    def _count(self, plan: Plan, found: Found, tenant: str) -> None:
-        if not plan.is_declared and not self._is_proven(plan, tenant):
-            counts.statement(tenant, NOT_CHECKED, UNKNOWN_KEY)
-            return
-        counts.statement(tenant, plan.result)
-        if plan.result == UNSCOPED:
-            report_unscoped(found)
+                counts.statement(tenant, plan.result)
+                if plan.loose:
+                    report_unscoped(found)
+        if plan.getters and not result._soft_closed:
+            inner, metadata = result.cursor_strategy, result._metadata
+            if plan.is_declared or self._is_proven(plan):
+                watch = WatchedRows(inner, metadata, plan, allowed, _RowJudge(self, found, allowed), tenant)
+            else:
+                watch = WatchedRows(inner, metadata, plan, frozenset(), self._prover(tenant, allowed), "")
+            result.cursor_strategy = watch
 
     # -- predicates and written values
 
     def _check_values(self, context: Any, plan: Plan, found: Found, allowed: frozenset[Any]) -> None:
-        for checked in plan.values:
-            others = [value for value in _values(context, checked) if not _is_among(value, allowed)]
-            own = len(others) == 0
-            if own and not plan.is_declared and not self._is_proven(plan, found.tenant):
-                self._prove(checked.use.table, checked.use.column, found.tenant)
-            if others and self._may_judge(checked.use.table, checked.use.column, plan.is_declared):
-                how = "write" if checked.is_write else "predicate"
-                self._report(found, checked.use.table, checked.use.column, how, others, len(others))
+        for name, checked in plan.values:
+            if name and plan.is_declared and not context.executemany:
+                # Nearly all statements: one parameter, and it is the tenant's own.
+                try:
+                    if context.compiled_parameters[0][name] in allowed:
+                        continue
+                except (KeyError, TypeError):
+                    pass
+            self._check_value(context, plan, checked, found, allowed)
 
-    def _report(self, found: Found, table: str, column: str, how: str, others: Sequence[Any], rows: int) -> None:
+    def _check_value(
+        self, context: Any, plan: Plan, checked: CheckedValue, found: Found, allowed: frozenset[Any]
+    ) -> None:
+        table, column = checked.use.table, checked.use.column
+        others = [value for value in _values(context, checked) if not is_among(value, allowed)]
+        if not others:
+            if not plan.is_declared:
+                self._prove(table, column, found.tenant)
+        elif self.may_judge(table, column, plan.is_declared):
+            self.report(found, table, column, "write" if checked.is_write else "predicate", others, len(others))
+
+    def report(self, found: Found, table: str, column: str, how: str, others: Sequence[Any], rows: int) -> None:
+        """Values of others, unless they cannot name tenants as requests do."""
         for value in dict.fromkeys(map(_hashable, others)):
-            if may_be_equal_kind(value, found.tenant) or _has_mapping(found.work):
-                report_crossing(found, table, column, how, value, rows, self._plans.tables.is_declared(table))
-            else:
+            if not may_be_equal_kind(value, found.tenant) and not _has_mapping(found.work):
                 counts.statement(found.tenant, NOT_CHECKED, UNKNOWN_KEY)
                 return
-
-    # -- rows
-
-    def _judge_of(self, result: Any, found: Found, allowed: frozenset[Any]) -> Any:
-        fine: set[Any] = set()
-
-        def judge(column: CheckedColumn, seen: set[Any], rows: Sequence[Any]) -> None:
-            for raw in seen - fine:
-                value = _processed(result, column.place, raw)
-                if _is_among(value, allowed):
-                    fine.add(raw)
-                    continue
-                number = sum(1 for row in rows if row[column.place] == raw)
-                self._report(found, column.table, column.column, "row", [value], number)
-
-        return judge
+            report_crossing(found, table, column, how, value, rows, self._plans.tables.is_declared(table))
 
     # -- columns that nobody has declared: rows must have named a tenant as its requests do
 
     def _prover(self, tenant: str, allowed: frozenset[Any]) -> Any:
-        def judge(column: CheckedColumn, seen: set[Any], _rows: Sequence[Any]) -> None:
-            if any(value is not None and _is_among(value, allowed) for value in seen):
+        def judge(column: CheckedColumn, seen: set[Any], _rows: Sequence[Any], _metadata: Any) -> None:
+            if any(value is not None and is_among(value, allowed) for value in seen):
                 self._prove(column.table, column.column, tenant)
 
         return judge
@@ -197,15 +196,12 @@ class Checker:
     def _prove(self, table: str, column: str, tenant: str) -> None:
         self._proofs.setdefault((table, column), set()).add(tenant)
 
-    def _may_judge(self, table: str, column: str, is_declared: bool) -> bool:
-        return is_declared or self._is_proof(self._proofs.get((table, column), set()))
+    def may_judge(self, table: str, column: str, is_declared: bool) -> bool:
+        """Whether a column is known to name tenants as requests do."""
+        return is_declared or _is_proof(self._proofs.get((table, column), set()))
 
-    def _is_proven(self, plan: Plan, tenant: str) -> bool:
-        return all(self._may_judge(use.table, use.column, False) for use in plan.scope.uses)
-
-    def _is_proof(self, tenants: set[str]) -> bool:
-        """A name that is equal is one; small numbers may be equal by chance, so there two tenants are needed."""
-        return any(not tenant.isdigit() for tenant in tenants) or len(tenants) > 1
+    def _is_proven(self, plan: Plan) -> bool:
+        return all(self.may_judge(use.table, use.column, False) for use in plan.scope.uses)
 
     # -- objects that the unit of work writes
 
@@ -215,7 +211,7 @@ class Checker:
         known = SCOPED
         work = work_at_hand()
         tenant = (work.find_tenant() or "") if work is not None else ""
-        allowed = _allowed(work, tenant) if tenant and not crossing_reason.get() else None
+        allowed = _ask_allowed(tenant, work.row_tenant) if tenant and not crossing_reason.get() else None
         self._plans.tables.refresh()
         for state in states:
             attribute = self._plans.tables.attribute_of(state.mapper)
@@ -224,7 +220,7 @@ class Checker:
             values = [state.dict.get(attribute, UNKNOWN_ROW), state.committed_state.get(attribute)]
             if values[0] is UNKNOWN_ROW:
                 known = ""
-            elif allowed is not None:
+            elif allowed:
                 self._check_object(state, attribute, values, Found(None, work, tenant), allowed)
         return known
 
@@ -239,20 +235,47 @@ class Checker:
         table = str(state.mapper.local_table.name).lower()
         column = self._plans.tables.column_of(table) or attribute
         is_declared = self._plans.tables.is_declared(table)
-        if self._may_judge(table, column, is_declared) and may_be_equal_kind(others[0], found.tenant):
+        if self.may_judge(table, column, is_declared) and may_be_equal_kind(others[0], found.tenant):
             report_crossing(found, table, column, "write", others[0], 1, is_declared)
 
 
-def _allowed(work: Any, tenant: str) -> frozenset[Any] | None:
+class _RowJudge:
+    """Takes the values of rows that are not the tenant's as they stand; a type may make them so."""
+
+    __slots__ = ("_allowed", "_checker", "_fine", "_found")
+
+    def __init__(self, checker: Checker, found: Found, allowed: frozenset[Any]) -> None:
+        self._checker, self._found, self._allowed = checker, found, allowed
+        self._fine: frozenset[Any] = frozenset()
+
+    def __call__(self, column: CheckedColumn, seen: set[Any], rows: Sequence[Any], metadata: Any) -> None:
+        for raw in seen - self._fine:
+            value = _processed(metadata, column.place, raw)
+            if is_among(value, self._allowed):
+                self._fine |= {raw}
+                continue
+            number = sum(1 for row in rows if row[column.place] == raw)
+            self._checker.report(self._found, column.table, column.column, "row", [value], number)
+
+
+def _ask_allowed(tenant: str, row_tenant: Any) -> frozenset[Any] | None:
+    """The values of a tenant's rows, empty when nobody knows; None while the product is being asked for them."""
+    if _asking.get():
+        return None
     token = _asking.set(True)
     try:
-        return declared.allowed(tenant, getattr(work, "row_tenant", None))
+        return declared.find_allowed(tenant, row_tenant)
     finally:
         _asking.reset(token)
 
 
+def _is_proof(tenants: set[str]) -> bool:
+    """A name that is equal is one; small numbers may be equal by chance, so there two tenants are needed."""
+    return any(not tenant.isdigit() for tenant in tenants) or len(tenants) > 1
+
+
 def _has_mapping(work: Any) -> bool:
-    return declared.now.tenant_key is not None or getattr(work, "row_tenant", None) is not None
+    return declared.now.tenant_key is not None or work.row_tenant is not None
 
 
 def _values(context: Any, checked: CheckedValue) -> list[Any]:
@@ -280,7 +303,7 @@ def _spread(parameters: Any, name: Any) -> list[Any]:
     return found
 
 
-def _is_among(value: Any, allowed: frozenset[Any]) -> bool:
+def is_among(value: Any, allowed: frozenset[Any]) -> bool:
     try:
         return value in allowed or str(value) in allowed
     except TypeError:
@@ -295,8 +318,8 @@ def _hashable(value: Any) -> Any:
     return value
 
 
-def _processed(result: Any, index: int, raw: Any) -> Any:
+def _processed(metadata: Any, index: int, raw: Any) -> Any:
     """A raw value as the column's type makes it."""
-    processors = getattr(result._metadata, "_processors", None) or ()
+    processors = getattr(metadata, "_processors", None) or ()
     process = processors[index] if index < len(processors) else None
     return process(raw) if process is not None else raw
