@@ -38,7 +38,7 @@ class WatchedRows:
     def _look(self, rows: Sequence[Any]) -> None:
         accepted = self._accepted
         for value_of, column in self._plan.getters:
-            seen = set(map(value_of, rows))
+            seen = set(map(value_of, rows)) if len(rows) > 1 else {value_of(rows[0])}
             if not seen <= accepted:
                 self._judge(column, seen - accepted, rows, self._metadata)
         if self._tenant:
@@ -57,6 +57,8 @@ class WatchedRows:
         return rows
 
     def fetchall(self, result: Any, dbapi_cursor: Any) -> Any:
+        # The result closes itself on the way, through whatever strategy it has then: it needs ours no more.
+        result.cursor_strategy = self._inner
         rows = self._inner.fetchall(result, dbapi_cursor)
         if rows:
             self._look(rows)
