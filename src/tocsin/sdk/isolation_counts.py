@@ -35,7 +35,7 @@ SCOPED, ROWS_CHECKED, UNSCOPED, EXEMPT, NOT_CHECKED = "scoped", "rows", "unscope
 _MOST = 50_000
 _OTHER = "other"
 # Statements or rows noted and not counted yet.
-_MOST_NOTED = 8192
+MOST_NOTED = 8192
 _MOST_FINDINGS = 20_000
 
 Labels = tuple[tuple[str, str], ...]
@@ -53,7 +53,7 @@ class Counts:
 
     def forget(self) -> None:
         self._lock = threading.Lock()
-        self._noted_statements: deque[tuple[str, str, str]] = deque()
+        self.noted_statements: deque[tuple[str, str, str]] = deque()
         self._noted_rows: deque[tuple[str, int]] = deque()
         self._statements: dict[tuple[str, str, str], int] = {}
         self._rows: dict[str, int] = {}
@@ -63,21 +63,21 @@ class Counts:
 
     def statement(self, tenant: str, result: str, reason: str = "") -> None:
         """reason: why it was not checked."""
-        noted = self._noted_statements
+        noted = self.noted_statements
         noted.append((tenant, result, reason))
-        if len(noted) > _MOST_NOTED:
-            self._count_noted()
+        if len(noted) > MOST_NOTED:
+            self.count_noted()
 
     def rows(self, tenant: str, number: int) -> None:
         noted = self._noted_rows
         noted.append((tenant, number))
-        if len(noted) > _MOST_NOTED:
-            self._count_noted()
+        if len(noted) > MOST_NOTED:
+            self.count_noted()
 
-    def _count_noted(self) -> None:
+    def count_noted(self) -> None:
         with self._lock:
-            for _ in range(len(self._noted_statements)):
-                key = self._noted_statements.popleft()
+            for _ in range(len(self.noted_statements)):
+                key = self.noted_statements.popleft()
                 if key not in self._statements and len(self._statements) >= _MOST:
                     key = (_OTHER, *key[1:])
                 self._statements[key] = self._statements.get(key, 0) + 1
@@ -117,7 +117,7 @@ class Counts:
         return list(made.values())
 
     def _current(self) -> dict[tuple[str, Labels], int]:
-        self._count_noted()
+        self.count_noted()
         with self._lock:
             statements, rows = list(self._statements.items()), list(self._rows.items())
             crossings = list(self._crossings.items())

@@ -18,7 +18,7 @@ from tocsin.sdk import instrument
 from tocsin.sdk.instrument._contract import Instrument, Patches, UnsupportedError
 from tocsin.sdk.settings import Settings
 
-EVERY = {"aiohttp", "httpx", "httpx2", "redis", "runtime", "sqlalchemy", "urllib3"}
+EVERY = {"aiohttp", "httpx", "httpx2", "isolation", "redis", "runtime", "sqlalchemy", "urllib3"}
 
 
 HTTPX = "off: the app has not imported httpx and httpcore"

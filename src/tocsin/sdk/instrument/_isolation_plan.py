@@ -47,15 +47,17 @@ class Plan:
     """result: scoped, rows or unscoped. values, columns: what to check. loose: tables that nothing holds."""
 
     __slots__ = (
-        "_fingerprint", "columns", "getters", "is_declared", "is_empty", "is_understood", "is_write", "loose", "mysql",
-        "result", "scope", "statement", "values", "version",
+        "_fingerprint", "columns", "getters", "is_declared", "is_empty", "is_simple", "is_understood", "is_write",
+        "loose", "mysql", "only_name", "result", "scope", "statement", "values", "version",
     )  # fmt: skip
 
     def __init__(self, scope: StatementScope, statement: str, mysql: bool) -> None:
         self.version = declared.version
         self.scope, self.statement, self.mysql = scope, statement, mysql
-        # With the name of the one parameter, '' where it is not that simple.
-        self.values: tuple[tuple[str, CheckedValue], ...] = ()
+        self.values: tuple[CheckedValue, ...] = ()
+        # Reads, of declared tables, held by the parameter `only_name` or row by row.
+        self.is_simple = False
+        self.only_name = ""
         self.columns: tuple[CheckedColumn, ...] = ()
         self.getters: tuple[tuple[Callable[[Any], Any], CheckedColumn], ...] = ()
         # Nothing of tenants is in it.
@@ -107,7 +109,7 @@ class Plans:
         mysql = context.dialect.name in ("mysql", "mariadb")
         scope = self._read(statement, shown, mysql)
         plan = Plan(scope, statement, mysql)
-        plan.values = tuple((checked.only_name, checked) for checked in _checked_values(scope, compiled))
+        plan.values = tuple(_checked_values(scope, compiled))
         plan.columns = tuple(self._checked_columns(scope, compiled, shown))
         plan.getters = tuple((itemgetter(column.place), column) for column in plan.columns)
         plan.is_declared = all(self.tables.is_declared(use.table) for use in scope.uses)
@@ -124,6 +126,11 @@ class Plans:
         plan.loose = tuple(dict.fromkeys(loose))
         if loose:
             plan.result = UNSCOPED
+        names = {checked.only_name for checked in plan.values}
+        plan.only_name = next(iter(names), "")
+        # Only compiled statements have their parameters by name at hand.
+        is_one = len(names) == bool(plan.only_name) and (compiled is not None or not names)
+        plan.is_simple = plan.is_understood and plan.is_declared and is_one and not loose and not plan.is_write
         return plan
 
     def _read(self, statement: str, shown: Sequence[str], mysql: bool) -> StatementScope:

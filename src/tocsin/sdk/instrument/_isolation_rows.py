@@ -13,36 +13,33 @@ from tocsin.sdk.guard import guarded_observer
 from tocsin.sdk.instrument._isolation_plan import CheckedColumn, Plan
 from tocsin.sdk.isolation_counts import counts
 
-# (column, raw values that are not the tenant's, rows, the result's metadata)
-Judge = Callable[[CheckedColumn, set[Any], Sequence[Any], Any], None]
+# (self, column, raw values that are not the tenant's, rows)
+Judge = Callable[[Any, CheckedColumn, set[Any], Sequence[Any]], None]
 
 
 class WatchedRows:
-    """A fetch strategy around another, which does the work; tenant: '' where rows are looked at and not counted.
+    """A fetch strategy around that of a result; tenant: '' where rows are looked at and not counted.
 
     It holds the result's metadata and not the result, which holds it.
     """
 
-    __slots__ = ("_accepted", "_inner", "_judge", "_metadata", "_plan", "_tenant")
+    __slots__ = ("_inner", "_judge", "accepted", "metadata", "plan", "tenant", "work")
 
-    def __init__(
-        self, inner: Any, metadata: Any, plan: Plan, accepted: frozenset[Any], judge: Judge, tenant: str
-    ) -> None:
-        self._inner, self._metadata, self._plan, self._accepted = inner, metadata, plan, accepted
-        self._judge, self._tenant = judge, tenant
+    def __init__(self, result: Any, plan: Plan, work: Any, tenant: str, accepted: frozenset[Any], judge: Judge) -> None:
+        self._inner, self.metadata, self.plan = result.cursor_strategy, result._metadata, plan
+        self.work, self.tenant, self.accepted, self._judge = work, tenant, accepted, judge
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
     @guarded_observer
     def _look(self, rows: Sequence[Any]) -> None:
-        accepted = self._accepted
-        for value_of, column in self._plan.getters:
+        for value_of, column in self.plan.getters:
             seen = set(map(value_of, rows)) if len(rows) > 1 else {value_of(rows[0])}
-            if not seen <= accepted:
-                self._judge(column, seen - accepted, rows, self._metadata)
-        if self._tenant:
-            counts.rows(self._tenant, len(rows))
+            if not seen <= self.accepted:
+                self._judge(self, column, seen - self.accepted, rows)
+        if self.tenant:
+            counts.rows(self.tenant, len(rows))
 
     def fetchone(self, result: Any, dbapi_cursor: Any, hard_close: bool = False) -> Any:
         row = self._inner.fetchone(result, dbapi_cursor, hard_close)

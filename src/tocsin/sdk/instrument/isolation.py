@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, ClassVar
 
-from tocsin.sdk.guard import guarded, guarded_hook
+from tocsin.sdk.guard import guarded, guarded_pair
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.instrument._isolation_findings import Found, report_crossing, report_exempt, report_unscoped
 from tocsin.sdk.instrument._isolation_plan import CheckedColumn, CheckedValue, Plan, Plans
 from tocsin.sdk.instrument._isolation_rows import WatchedRows
 from tocsin.sdk.isolation import configure, crossing_reason, declared, may_be_equal_kind
-from tocsin.sdk.isolation_counts import EXEMPT, NOT_CHECKED, SCOPED, counts
+from tocsin.sdk.isolation_counts import EXEMPT, MOST_NOTED, NOT_CHECKED, SCOPED, counts
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.tenant import work_at_hand
 
@@ -87,12 +87,13 @@ class Checker:
 
     def __init__(self, ratio: float, watch_writes: Callable[[], None]) -> None:
         self._ratio, self._watch_writes = ratio, watch_writes
+        self._is_always = ratio >= 1.0
         self._plans = Plans()
         self._has_models = False
         # (table, column) whose rows have been seen to name tenants as requests do, with those tenants.
         self._proofs: dict[tuple[str, str], set[str]] = {}
 
-    @guarded_hook
+    @guarded_pair
     def check(self, context: Any, result: Any) -> None:
         """Called once an execution, with the result whose rows nobody has yet."""
         compiled = context.compiled
@@ -103,20 +104,32 @@ class Checker:
             return
         work = work_at_hand()
         tenant: str = (work.tenant or work.find_tenant() or "") if work is not None else ""
+        if plan.is_simple and tenant and self._is_always and not crossing_reason.get():
+            # Nearly all statements end here: they read, and name the tenant in one parameter or in each row.
+            allowed = declared.allowed.get((tenant, work.row_tenant))
+            if allowed and _is_own(context, plan.only_name, allowed):
+                noted = counts.noted_statements
+                noted.append((tenant, plan.result, ""))
+                if len(noted) > MOST_NOTED:
+                    counts.count_noted()
+                if plan.getters and not result._soft_closed:
+                    result.cursor_strategy = WatchedRows(result, plan, work, tenant, allowed, self.judge)
+                return
+        self._check_any(context, result, plan, work, tenant)
+
+    def _check_any(self, context: Any, result: Any, plan: Plan, work: Any, tenant: str) -> None:
         reason = crossing_reason.get()
         if reason:
             counts.statement(tenant, EXEMPT)
             report_exempt(work, tenant, reason)
         elif not tenant:
             counts.statement("", NOT_CHECKED, NO_TENANT)
-        elif self._ratio < 1.0 and random.random() >= self._ratio:
+        elif not self._is_always and random.random() >= self._ratio:
             counts.statement(tenant, NOT_CHECKED, SAMPLED)
         elif not plan.is_understood:
             counts.statement(tenant, NOT_CHECKED, NOT_UNDERSTOOD)
         else:
-            allowed = declared.allowed.get((tenant, work.row_tenant))
-            if allowed is None:
-                allowed = _ask_allowed(tenant, work.row_tenant)
+            allowed = _ask_allowed(tenant, work.row_tenant)
             if allowed:
                 self._check(context, result, Found(plan, work, tenant), allowed)
             elif allowed is not None:
@@ -129,7 +142,7 @@ class Checker:
         return self._plans.find(context)
 
     def _check(self, context: Any, result: Any, found: Found, allowed: frozenset[Any]) -> None:
-        plan, _, tenant = found
+        plan, work, tenant = found
         assert plan is not None
         flushing = _flushing.get() if plan.is_write else ""
         if flushing:
@@ -145,24 +158,16 @@ class Checker:
                 if plan.loose:
                     report_unscoped(found)
         if plan.getters and not result._soft_closed:
-            inner, metadata = result.cursor_strategy, result._metadata
             if plan.is_declared or self._is_proven(plan):
-                watch = WatchedRows(inner, metadata, plan, allowed, _RowJudge(self, found, allowed), tenant)
+                watch = WatchedRows(result, plan, work, tenant, allowed, self.judge)
             else:
-                watch = WatchedRows(inner, metadata, plan, frozenset(), self._prover(tenant, allowed), "")
+                watch = WatchedRows(result, plan, work, "", frozenset(), self._prover(tenant, allowed))
             result.cursor_strategy = watch
 
     # -- predicates and written values
 
     def _check_values(self, context: Any, plan: Plan, found: Found, allowed: frozenset[Any]) -> None:
-        for name, checked in plan.values:
-            if name and plan.is_declared and not context.executemany:
-                # Nearly all statements: one parameter, and it is the tenant's own.
-                try:
-                    if context.compiled_parameters[0][name] in allowed:
-                        continue
-                except (KeyError, TypeError):
-                    pass
+        for checked in plan.values:
             self._check_value(context, plan, checked, found, allowed)
 
     def _check_value(
@@ -184,10 +189,23 @@ class Checker:
                 return
             report_crossing(found, table, column, how, value, rows, self._plans.tables.is_declared(table))
 
+    # -- rows
+
+    def judge(self, watch: WatchedRows, column: CheckedColumn, seen: set[Any], rows: Sequence[Any]) -> None:
+        """Takes values of rows that are not the tenant's as they stand; their type may make them so."""
+        for raw in seen:
+            value = _processed(watch.metadata, column.place, raw)
+            if is_among(value, watch.accepted):
+                watch.accepted |= {raw}
+                continue
+            number = sum(1 for row in rows if row[column.place] == raw)
+            found = Found(watch.plan, watch.work, watch.tenant)
+            self.report(found, column.table, column.column, "row", [value], number)
+
     # -- columns that nobody has declared: rows must have named a tenant as its requests do
 
     def _prover(self, tenant: str, allowed: frozenset[Any]) -> Any:
-        def judge(column: CheckedColumn, seen: set[Any], _rows: Sequence[Any], _metadata: Any) -> None:
+        def judge(_watch: WatchedRows, column: CheckedColumn, seen: set[Any], _rows: Sequence[Any]) -> None:
             if any(value is not None and is_among(value, allowed) for value in seen):
                 self._prove(column.table, column.column, tenant)
 
@@ -239,23 +257,14 @@ class Checker:
             report_crossing(found, table, column, "write", others[0], 1, is_declared)
 
 
-class _RowJudge:
-    """Takes the values of rows that are not the tenant's as they stand; a type may make them so."""
-
-    __slots__ = ("_allowed", "_checker", "_fine", "_found")
-
-    def __init__(self, checker: Checker, found: Found, allowed: frozenset[Any]) -> None:
-        self._checker, self._found, self._allowed = checker, found, allowed
-        self._fine: frozenset[Any] = frozenset()
-
-    def __call__(self, column: CheckedColumn, seen: set[Any], rows: Sequence[Any], metadata: Any) -> None:
-        for raw in seen - self._fine:
-            value = _processed(metadata, column.place, raw)
-            if is_among(value, self._allowed):
-                self._fine |= {raw}
-                continue
-            number = sum(1 for row in rows if row[column.place] == raw)
-            self._checker.report(self._found, column.table, column.column, "row", [value], number)
+def _is_own(context: Any, name: str, allowed: frozenset[Any]) -> bool:
+    """Whether the one parameter that names a tenant names this one; also when there is none."""
+    if not name:
+        return True
+    try:
+        return not context.executemany and context.compiled_parameters[0][name] in allowed
+    except (KeyError, TypeError):
+        return False
 
 
 def _ask_allowed(tenant: str, row_tenant: Any) -> frozenset[Any] | None:
