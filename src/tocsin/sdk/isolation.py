@@ -107,9 +107,9 @@ crossing_reason: ContextVar[str] = ContextVar("tocsin_crossing_reason", default=
 
 
 def forms(value: Any) -> frozenset[Any]:
-    """The ways in which drivers hand out one key: text, number, UUID."""
+    """The ways in which drivers hand out one key: text, number, UUID; texts in small letters, too."""
     text = str(value).strip()
-    found = {value, text}
+    found = {value, text, text.lower()}
     if text.isdigit():
         found.add(int(text))
     elif _UUID.fullmatch(text):

@@ -324,6 +324,7 @@ def line_of(function: Callable[..., Any], words: str) -> int:
 
 def test_a_crossing_says_statement_line_route_both_tenants_and_why(engine: Engine) -> None:
     def handler() -> None:
+        tocsin.set_tenant("acme")
         with Session(engine) as session:
             session.execute(select(Report.id, Report.org_id).where(Report.title != "secret")).all()
 
@@ -343,6 +344,25 @@ def test_a_crossing_says_statement_line_route_both_tenants_and_why(engine: Engin
     assert said["tocsin.isolation.cause"] == "no condition on reports.org_id in the statement"
     assert (said["tocsin.isolation.rows"], said["tocsin.isolation.count"]) == (4, 1)
     assert request.attributes["tocsin.isolation.crossing"] == "row:reports"
+
+
+def test_a_tenant_that_the_client_only_claims_is_said_to_be_claimed(engine: Engine) -> None:
+    def handler() -> None:
+        with Session(engine) as session:
+            session.scalars(select(Report)).all()
+
+    captured, _ = visit(handler)
+    (event,) = [record for record in captured.records if record.event == "tocsin.isolation.crossing"]
+    assert "what the client claims" in event.attributes["tocsin.isolation.cause"]
+
+
+def test_names_differ_by_more_than_capitals(engine: Engine) -> None:
+    def handler() -> None:
+        with Session(engine) as session:
+            session.scalars(select(Report).where(Report.org_id == "acme")).all()
+
+    captured, _ = visit(handler, {"X-Tenant-ID": "ACME"})
+    assert captured.records == []
 
 
 def test_each_of_the_two_tenants_is_told_without_the_others_name(engine: Engine) -> None:
@@ -756,3 +776,17 @@ def test_tables_that_come_later_are_known(engine: Engine) -> None:
         found = crossings(captured)
     Base.metadata.remove(late)
     assert found == [("write", "late", "acme", "globex")]
+
+
+def test_an_engine_that_is_left_out_is_left_out_here_as_well(sqlite_url: str) -> None:
+    engine = create_engine(sqlite_url, execution_options={"tocsin": False})
+    fill(engine)
+
+    def handler() -> None:
+        with Session(engine) as session:
+            session.scalars(select(Report)).all()
+
+    captured, client = visit(handler)
+    engine.dispose()
+    assert captured.records == []
+    assert counted(client) == {}

@@ -54,7 +54,7 @@ def report_crossing(found: Found, table: str, column: str, how: str, value: Any,
     shared = {
         "tocsin.isolation.how": how,
         "tocsin.isolation.column": column,
-        "tocsin.isolation.cause": _cause(found.plan, table, column, how),
+        "tocsin.isolation.cause": _cause(found.plan, table, column, how) + _doubt(found.work),
         "tocsin.isolation.is_declared": is_declared,
         "db.collection.name": table,
         "db.query.text": statement,
@@ -139,6 +139,14 @@ def _cause(plan: Plan | None, table: str, column: str, how: str) -> str:
     if not uses or any(not use.is_held for use in uses):
         return f"no condition on {table}.{column} in the statement"
     return f"the statement's conditions let rows with another {column} through"
+
+
+def _doubt(work: Any) -> str:
+    """A client that claims another tenant may have mixed up the telemetry alone."""
+    is_claimed = getattr(work, "is_request", False) and not work.has_tenant
+    if is_claimed and not all(resolver.is_trusted for resolver in work.agent.resolvers):
+        return "; the request's tenant is what the client claims: call set_tenant after authentication"
+    return ""
 
 
 def _statement(plan: Plan | None, table: str) -> tuple[str, str]:

@@ -314,9 +314,9 @@ def _spread(parameters: Any, name: Any) -> list[Any]:
 
 def is_among(value: Any, allowed: frozenset[Any]) -> bool:
     try:
-        return value in allowed or str(value) in allowed
+        return value in allowed or str(value).strip().lower() in allowed
     except TypeError:
-        return str(value) in allowed
+        return str(value).strip().lower() in allowed
 
 
 def _hashable(value: Any) -> Any:
