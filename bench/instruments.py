@@ -1,6 +1,6 @@
 """What watching costs each query, Redis command and HTTP call: Tocsin beside OpenTelemetry's packages, in one run.
 
-    python -m bench.instruments [--quick] [--only query|psycopg|asyncpg|command|call]
+    python -m bench.instruments [--quick] [--only query|psycopg|asyncpg|command|call|isolation]
 
 Every candidate has a process of its own, in which its instrument is switched on and off in turns, below the same
 request span. `on the path` is what the caller waits for: of the requests of a pass, ten calls each, the lower quartile
@@ -251,6 +251,73 @@ async def run(app: Any, requests: int) -> None:
         await app(scope, receive, send)
 
 
+# -- tenant isolation: of our own, on top of what a query costs anyway
+
+ISOLATION_ROWS = 500
+
+
+async def measure_isolation(ports: dict[str, int], passes: int, requests: int) -> dict[str, float]:
+    """Added µs a statement of one row, and a row of a statement with many; in both cases all of them are checked."""
+    from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, insert, select
+
+    import tocsin
+    from tocsin import MonitoringMiddleware, Settings
+    from tocsin.sdk import instrument
+
+    engine = create_engine("sqlite://")
+    orders = Table("orders", MetaData(), Column("id", Integer, primary_key=True), Column("org_id", String(20)))
+    orders.create(engine)
+    connection = engine.connect()
+    connection.execute(insert(orders), [{"id": n, "org_id": "acme"} for n in range(ISOLATION_ROWS)])
+    of_acme = select(orders).where(orders.c.org_id == "acme")
+    work = {"statement": of_acme.where(orders.c.id == 7), "row": of_acme}
+    tocsin.isolation(tenant_columns=["org_id"])
+    settings = Settings.load(
+        endpoint=f"http://127.0.0.1:{ports['sink']}", service="bench", tenant="header:x-tenant-id",
+        instruments="isolation", overhead_budget_us=0,
+    )  # fmt: skip
+    measured: dict[str, float] = {}
+    for name, statement in work.items():
+        parts = ISOLATION_ROWS if name == "row" else 1
+        spent_ns: list[int] = []
+
+        async def app(scope: Any, receive: Any, send: Any, statement: Any = statement, spent: Any = spent_ns) -> None:
+            began = time.perf_counter_ns()
+            for _ in range(CALLS_A_REQUEST):
+                connection.execute(statement).all()
+            spent.append(time.perf_counter_ns() - began)
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"ok"})
+
+        watched = MonitoringMiddleware(app, settings=settings)
+        taken: dict[bool, list[float]] = {True: [], False: []}
+        for turn in range(passes + 1):
+            for on in (True, False) if turn % 2 else (False, True):
+                instrument.switch_all_off()
+                if on:
+                    instrument.switch_on(settings)
+                spent_ns.clear()
+                await run(watched, requests // (5 if name == "row" else 1))
+                if turn:
+                    quartile = statistics.quantiles(spent_ns, n=4)[0]
+                    taken[on].append(quartile / CALLS_A_REQUEST / parts / 1e3)
+        measured[f"bare_{name}"] = statistics.median(taken[False])
+        pairs = zip(taken[True], taken[False], strict=True)
+        measured[name] = statistics.median(a - b for a, b in pairs)
+    return measured
+
+
+def report_isolation(ports: dict[str, int], quick: bool) -> None:
+    passes, requests = (8, 100) if quick else (24, 200)
+    command = [sys.executable, "-m", "bench.instruments", "--child", "isolation", "--ports", json.dumps(ports)]
+    command += ["--passes", str(passes), "--requests", str(requests)]
+    output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    found = json.loads(output.splitlines()[-1])
+    for name, words in (("statement", "a statement checked"), ("row", f"a row checked, of {ISOLATION_ROWS}")):
+        bare, added = found[f"bare_{name}"], found[name]
+        print(f"isolation: {words:28} bare {bare:8.2f} µs, added {added:6.3f} µs, ratio {(bare + added) / bare:5.2f}")
+
+
 # -- putting it together
 
 
@@ -283,7 +350,7 @@ def report(kind: str, ports: dict[str, int], quick: bool) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer passes, for a first look")
-    parser.add_argument("--only", choices=list(NAMES))
+    parser.add_argument("--only", choices=[*NAMES, "isolation"])
     for name in ("--child", "--ports"):
         parser.add_argument(name, help=argparse.SUPPRESS)
     for name in ("--passes", "--requests"):
@@ -291,6 +358,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.child:
         ports = json.loads(options.ports)
+        if options.child == "isolation":
+            print(json.dumps(asyncio.run(measure_isolation(ports, options.passes, options.requests))))
+            return
         print(json.dumps(asyncio.run(measure(options.child, options.only, ports, options.passes, options.requests))))
         return
     with ExitStack() as stack:
@@ -302,11 +372,16 @@ def main() -> None:
             stack.callback(server.terminate)
         for port in ports.values():
             wait_for(port)
+        if options.only == "isolation":
+            report_isolation(ports, options.quick)
+            return
         print(f"{'':27} {'bare µs':>8} {'added µs on the path':^31} {'added µs of CPU':^31} {'own meter':>10}")
         head = f"{'tocsin':>9} {'opentelemetry':>13} {'ratio':>7}"
         print(f"{'':27} {'a call':>8} {head} {head}")
         for kind in (options.only,) if options.only else NAMES:
             report(kind, ports, options.quick)
+        if not options.only:
+            report_isolation(ports, options.quick)
 
 
 if __name__ == "__main__":

@@ -171,7 +171,8 @@ class CrossTenantRead(Fault):
     name = "cross-tenant-read"
     description = "The list of recent reports forgets its tenant filter."
     watch_for = (
-        "GET /api/v1/reports/recent answers 200 with rows of other tenants: no filter on org_id in its statement."
+        "GET /api/v1/reports/recent answers 200 with rows of other tenants: Isolation names the statement, its line "
+        "and both tenants."
     )
 
 

@@ -9,6 +9,7 @@ import httpx2
 from fastapi import FastAPI
 
 import tocsin
+from demo.product.isolation import declare
 from demo.product.routes import api, control
 from demo.product.routes.public import create_public
 from demo.product.services import open_services
@@ -25,6 +26,7 @@ def create_app(settings: ProductSettings, renderer_client: httpx2.AsyncClient | 
             yield
 
     app = FastAPI(title="Tallyroom", version=settings.release, lifespan=lifespan)
+    declare()
     tocsin.instrument(app, service="tallyroom", environment="demo", release=settings.release)
     app.include_router(tocsin.monitoring_router)
     app.include_router(tocsin.metrics_router)

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tocsin.sdk.isolation import cross_tenant, isolation
     from tocsin.sdk.measures import count, gauge, login_attempt, registration, timing
     from tocsin.sdk.middleware import MonitoringMiddleware, instrument
     from tocsin.sdk.router import metrics_router, monitoring_router, set_health_check
@@ -17,10 +18,12 @@ __all__ = [
     "MonitoringMiddleware",
     "Settings",
     "count",
+    "cross_tenant",
     "current_tenant",
     "embed",
     "gauge",
     "instrument",
+    "isolation",
     "login_attempt",
     "metrics_router",
     "monitoring_router",
@@ -36,10 +39,12 @@ _HOMES = {
     "MonitoringMiddleware": "tocsin.sdk.middleware",
     "Settings": "tocsin.sdk.settings",
     "count": "tocsin.sdk.measures",
+    "cross_tenant": "tocsin.sdk.isolation",
     "current_tenant": "tocsin.sdk.tenant",
     "embed": "tocsin.app",
     "gauge": "tocsin.sdk.measures",
     "instrument": "tocsin.sdk.middleware",
+    "isolation": "tocsin.sdk.isolation",
     "login_attempt": "tocsin.sdk.measures",
     "metrics_router": "tocsin.sdk.router",
     "monitoring_router": "tocsin.sdk.router",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-PACK = Path(str(files("tocsin.detect") / "packs" / "tocsin.yaml"))
+PACKS = Path(str(files("tocsin.detect") / "packs"))
+PACK, ISOLATION = PACKS / "tocsin.yaml", PACKS / "isolation.yaml"
 WELL = {
     'up{job="tocsin", instance="a"}': "1x60",
     'tocsin_spool_age_seconds{instance="a"}': "1x60",
@@ -33,11 +35,51 @@ TROUBLE = {
 }
 
 
-def firing(series: dict[str, str], folder: Path) -> set[str]:
+_OF = 'service="shop", environment="production"'
+APART = {
+    f'tenant_isolation_statements_total{{{_OF}, tenant="acme", result="scoped"}}': "0+90x200",
+    f'tenant_isolation_statements_total{{{_OF}, tenant="acme", result="exempt"}}': "0+900x200",
+    f'tenant_isolation_statements_total{{{_OF}, tenant="acme", result="not_checked", reason="sampled"}}': "0+900x200",
+    f'tenant_isolation_statements_total{{{_OF}, result="not_checked", reason="no_tenant"}}': "0+9x200",
+    # Of a crossing that was mended long ago.
+    f'tenant_isolation_crossings_total{{{_OF}, tenant="acme", table="reports", role="reader"}}': "3x200",
+    f'tenant_isolation_crossings_total{{{_OF}, tenant="globex", table="reports", role="owner"}}': "3x200",
+    f'tenant_isolation_suspicions_total{{{_OF}, tenant="acme", table="reports", role="reader"}}': "3x200",
+}
+MIXED = {
+    "more of a crossing": (
+        "TenantIsolationBroken",
+        f'tenant_isolation_crossings_total{{{_OF}, tenant="acme", table="reports", role="reader"}}',
+        "3x165 4x40",
+    ),
+    "the first of a crossing": (
+        "TenantIsolationBroken",
+        f'tenant_isolation_crossings_total{{{_OF}, tenant="acme", table="orders", role="reader"}}',
+        "_x165 1x40",
+    ),
+    "a suspicion": (
+        "TenantIsolationSuspected",
+        f'tenant_isolation_suspicions_total{{{_OF}, tenant="acme", table="reports", role="reader"}}',
+        "3x150 5x50",
+    ),
+    "nothing is known": (
+        "TenantIsolationUnchecked",
+        f'tenant_isolation_statements_total{{{_OF}, tenant="acme", result="not_checked", reason="unknown_key"}}',
+        "0+300x200",
+    ),
+}
+
+
+def firing(
+    series: dict[str, str],
+    folder: Path,
+    pack: Path = PACK,
+    at: str = "25m",
+    names: Sequence[str] = tuple(TROUBLE),
+) -> set[str]:
     """The alerts of the pack that fire after 25 minutes of `series`."""
-    names = list(TROUBLE)
     document: dict[str, Any] = {
-        "rule_files": [str(PACK)],
+        "rule_files": [str(pack)],
         "evaluation_interval": "30s",
         "tests": [
             {
@@ -46,7 +88,7 @@ def firing(series: dict[str, str], folder: Path) -> set[str]:
                 "promql_expr_test": [
                     {
                         "expr": 'count by (alertname) (ALERTS{alertstate="firing"})',
-                        "eval_time": "25m",
+                        "eval_time": at,
                         "exp_samples": [{"labels": '{alertname="none of ours"}', "value": 0}],
                     }
                 ],
@@ -61,8 +103,24 @@ def firing(series: dict[str, str], folder: Path) -> set[str]:
     return {name for name in names if f'alertname="{name}"' in got}
 
 
-def test_promtool_accepts_the_pack() -> None:
-    subprocess.run(["promtool", "check", "rules", PACK], check=True, capture_output=True)
+@pytest.mark.parametrize("pack", [PACK, ISOLATION])
+def test_promtool_accepts_the_pack(pack: Path) -> None:
+    subprocess.run(["promtool", "check", "rules", pack], check=True, capture_output=True)
+
+
+def of_isolation(series: dict[str, str], folder: Path) -> set[str]:
+    names = sorted({alert for alert, *_ in MIXED.values()})
+    return firing(series, folder, ISOLATION, "85m", names)
+
+
+def test_tenants_kept_apart_raise_no_alert_nor_do_crossings_of_the_past(tmp_path: Path) -> None:
+    assert of_isolation(APART, tmp_path) == set()
+
+
+@pytest.mark.parametrize("case", list(MIXED))
+def test_mixed_tenants_raise_the_alert_and_no_other(case: str, tmp_path: Path) -> None:
+    alert, series, values = MIXED[case]
+    assert of_isolation(APART | {series: values}, tmp_path) == {alert}
 
 
 def test_nothing_fires_while_all_is_well(tmp_path: Path) -> None:

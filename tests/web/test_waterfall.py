@@ -114,6 +114,12 @@ def test_failure_without_exception_says_the_status() -> None:
     assert cause.message == "answered 503"
 
 
+def test_trace_headline_says_that_another_tenants_rows_were_read() -> None:
+    asked = {"http.request.method": "GET", "url.path": "/reports", "tocsin.isolation.crossing": "row:reports"}
+    said = trace_headline.trace(SAY, trace(span("root", took_ms=50, attributes=asked)))
+    assert (said.state, said.text) == ("bad", "GET /reports read rows of another tenant in reports")
+
+
 def test_trace_headline_says_what_was_asked_and_how_it_ended() -> None:
     asked = {"http.request.method": "POST", "url.path": "/reports/42/export", "enduser.id": "u_193"}
     said = trace_headline.trace(SAY, trace(span("root", took_ms=3420, status="error", attributes=asked)))

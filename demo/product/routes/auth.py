@@ -53,7 +53,8 @@ def login(credentials: Credentials, session: InSession, services: InServices) ->
     statement = select(Membership).where(Membership.user_id == user.id)
     if credentials.org_id is not None:
         statement = statement.where(Membership.org_id == credentials.org_id)
-    membership = session.scalars(statement).first()
+    with tocsin.cross_tenant("signing in"):
+        membership = session.scalars(statement).first()
     if membership is None:
         raise HTTPException(status.HTTP_403_FORBIDDEN, "you are not a member of that organisation")
     signed_in = _enter(membership, services.token_secret)
@@ -64,7 +65,8 @@ def login(credentials: Credentials, session: InSession, services: InServices) ->
 @router.post("/switch")
 def switch(wanted: Switch, caller: Caller, session: InSession, services: InServices) -> SignedIn:
     services.latency.wait(6)
-    membership = session.get(Membership, (caller.user_id, wanted.org_id))
+    with tocsin.cross_tenant("switching organisation"):
+        membership = session.get(Membership, (caller.user_id, wanted.org_id))
     if membership is None:
         raise HTTPException(status.HTTP_403_FORBIDDEN, "you are not a member of that organisation")
     return _enter(membership, services.token_secret)
@@ -73,8 +75,9 @@ def switch(wanted: Switch, caller: Caller, session: InSession, services: InServi
 @router.get("/me")
 def me(caller: Caller, session: InSession) -> dict[str, object]:
     user = session.get_one(User, caller.user_id)
-    memberships = session.scalars(select(Membership.org_id).where(Membership.user_id == user.id))
-    return {"email": user.email, "name": user.name, "org_id": caller.org_id, "organisations": sorted(memberships)}
+    with tocsin.cross_tenant("a user's own organisations"):
+        memberships = sorted(session.scalars(select(Membership.org_id).where(Membership.user_id == user.id)))
+    return {"email": user.email, "name": user.name, "org_id": caller.org_id, "organisations": memberships}
 
 
 def _enter(membership: Membership, secret: bytes) -> SignedIn:

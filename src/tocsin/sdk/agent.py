@@ -26,6 +26,8 @@ from tocsin.sdk.encode_spans import Queued, SpanEncoder
 from tocsin.sdk.exchange import Exchange, MeteredExchange
 from tocsin.sdk.export import Exporter
 from tocsin.sdk.exposition import Family
+from tocsin.sdk.isolation_counts import counts as isolation_counts
+from tocsin.sdk.isolation_counts import findings as isolation_findings
 from tocsin.sdk.measures import measures
 from tocsin.sdk.overhead import MEASURE_EVERY, OverheadMeter
 from tocsin.sdk.records import INFO, Record, RecordEncoder
@@ -180,7 +182,7 @@ class Agent:
             return "error"
         if duration_ns >= self.slow_ns and not root.is_lasting:
             return "slow"
-        return ""
+        return "isolation" if root.is_crossing else ""
 
     # -- called by the export thread
 
@@ -261,22 +263,20 @@ class Agent:
     def _encode_metrics(self) -> tuple[bytes, int] | None:
         """The RED deltas and the SDK's figures; None when nothing has happened for a while."""
         self._review_overhead()
+        isolation_findings.flush(self)
         collection = self.collect_red()
         calls = self.collect_calls()
+        increases = isolation_counts.increases()
         now = collection.end_ns
         # Without traffic the figures are repeated now and then, so that a quiet process is seen to be alive.
         state = (self.red.total, measures.version)
-        if (
-            not collection.rows
-            and not calls.by_caller
-            and state == self._last_state
-            and now - self._last_figures_ns < 15e9
-        ):
+        is_idle = not collection.rows and not calls.by_caller and not increases
+        if is_idle and state == self._last_state and now - self._last_figures_ns < 15e9:
             return None
         if not self.live:
             self._last_state = state
         self._last_figures_ns = now
-        figures = self.figures()
+        figures = [*self.figures(), *increases]
         timings = measures.copied_timings()
         body = self._open_encoders()[1].encode_request(collection, figures, timings, self.start_ns, calls)
         return body, len(collection.rows) + len(calls.by_caller) + len(figures) + len(timings)
@@ -375,6 +375,7 @@ def all_agents() -> list[Agent]:
 
 def close_agent(agent: Agent, timeout_seconds: float) -> None:
     """Flushes an agent and forgets it."""
+    isolation_findings.flush(agent, is_last=True)
     agent.exporter.stop(timeout_seconds)
     with _lock:
         if _by_settings.get(agent.settings) is agent:
@@ -392,6 +393,7 @@ def _after_fork() -> None:
 def _flush_at_exit() -> None:
     for agent in list(_agents):
         if not agent.exporter.is_idle or agent.exporter.queue_length:
+            isolation_findings.flush(agent, is_last=True)
             agent.exporter.stop(agent.settings.exit_flush_seconds)
 
 

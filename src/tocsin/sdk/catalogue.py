@@ -15,6 +15,7 @@ from tocsin.sdk.call_digest import CallRows, CallTable
 from tocsin.sdk.call_totals import CallTotals, lookup_families
 from tocsin.sdk.exposition import Family, Labels, add_up
 from tocsin.sdk.guard import guarded
+from tocsin.sdk.isolation_counts import counts as isolation_counts
 from tocsin.sdk.measures import measures
 from tocsin.sdk.red import Rows
 from tocsin.sdk.totals import RequestTotals
@@ -99,6 +100,7 @@ class Catalogue:
         # First, because instruments hand over what they have timed when they are asked.
         instruments = [self._bounded(family) for family in instrument.families() if family.name not in known]
         own = [self._bounded(family) for family in measures.families()]
+        own += [self._bounded(family) for family in isolation_counts.families()]
         called = self._agent.call_families()
         return [
             *self._agent.request_families(), self._active(), *called, *own, *instruments, *process, self._dropped()

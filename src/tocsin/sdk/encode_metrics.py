@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tocsin.sdk.encode import AttributeCache, delimited, export_request, instrumentation_scope
 from tocsin.sdk.encode_calls import CallEncoder
-from tocsin.sdk.encode_points import COUNT_AND_SUM, CUMULATIVE, TIMES, Spread, exponential, head, metric, plain_point
+from tocsin.sdk.encode_points import COUNT_AND_SUM, CUMULATIVE, DELTA, TIMES, Spread, exponential, head, metric, plain_point
 from tocsin.sdk.exposition import Labels, labels_of
 from tocsin.sdk.red import RedCollection
 from tocsin.sdk.totals import Histogram
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class Figure(NamedTuple):
-    """One number about this process. is_sum: a cumulative, non-decreasing or up-and-down sum; else a gauge."""
+    """One number about this process. is_sum: a cumulative, non-decreasing or up-and-down sum; else a gauge.
+
+    since_ns: of an increase, since when; 0 for what counts from the start of the process.
+    """
 
     name: str
     unit: str
@@ -26,6 +29,7 @@ class Figure(NamedTuple):
     attributes: Mapping[str, str]
     is_sum: bool = False
     is_monotonic: bool = False
+    since_ns: int = 0
 
 
 class Timed(Protocol):
@@ -146,12 +150,12 @@ class MetricEncoder:
 
     def _figures(self, name: str, group: list[Figure], start_ns: int, now_ns: int) -> bytes:
         first = group[0]
-        times = TIMES.pack(b"\x11", start_ns if first.is_sum else 0, b"\x19", now_ns)
+        times = TIMES.pack(b"\x11", (first.since_ns or start_ns) if first.is_sum else 0, b"\x19", now_ns)
         points = [delimited(b"\x0a", times + _number(f.value) + self._number.encode_all(f.attributes)) for f in group]
         begin = head(name, first.unit)
         if not first.is_sum:
             return begin + delimited(b"\x2a", b"".join(points))
-        tail = CUMULATIVE + (b"\x18\x01" if first.is_monotonic else b"")
+        tail = (DELTA if first.since_ns else CUMULATIVE) + (b"\x18\x01" if first.is_monotonic else b"")
         return begin + delimited(b"\x3a", b"".join(points) + tail)
 
 

@@ -59,6 +59,7 @@ class Exchange(RecordingSpan):
     disconnected = False
     error: BaseException | None = None
     has_failed = False
+    row_tenant: Any = None
     local_parent: trace.Span | None = None
     _expects_trailers = False
 

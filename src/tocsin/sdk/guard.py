@@ -101,6 +101,19 @@ def guarded_step(function: Callable[[S], None]) -> Callable[[S], None]:
     return call
 
 
+def guarded_pair(function: Callable[[Any, S, T], None]) -> Callable[[Any, S, T], None]:
+    """`guarded(None)` for methods of two arguments inside calls of other libraries."""
+    where = function.__qualname__
+
+    def call(self: Any, first: S, second: T) -> None:
+        try:
+            function(self, first, second)
+        except Exception as error:  # noqa: BLE001  the reason this module exists
+            note_fault(where, error)
+
+    return call
+
+
 def guarded_function(fallback: R) -> Callable[[Callable[[S, T], R]], Callable[[S, T], R]]:
     """`guarded` for methods of one argument that give something, without packing and unpacking."""
 

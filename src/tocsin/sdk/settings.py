@@ -95,6 +95,14 @@ class Settings:
     slow_command_seconds: float = 0.01
     # Seconds that the event loop may stand still before whoever blocks it is named.
     loop_lag_seconds: float = 0.1
+    # 0-1, the share of statements on tables of tenants that are held against the request's tenant; 0 switches it off.
+    isolation_ratio: float = 1.0
+    # Columns that name the tenant of a row, such as `org_id`; empty for the usual names, see docs/isolation.md.
+    isolation_columns: tuple[str, ...] = ()
+    # Tables that belong to everybody although they have such a column.
+    isolation_exempt_tables: tuple[str, ...] = ()
+    # Values in such columns that stand for every tenant, such as `*`.
+    isolation_shared: tuple[str, ...] = ()
     # Query parameters whose value is replaced by REDACTED, compared in lower case; add your own secrets.
     redact: tuple[str, ...] = (
         "password", "passwd", "secret", "token", "access_token", "refresh_token", "id_token", "api_key", "apikey",
@@ -213,6 +221,10 @@ _ENVIRONMENT: tuple[tuple[str, tuple[str, ...], Callable[[str, str], Any]], ...]
     ("instruments", ("TOCSIN_INSTRUMENTS",), _text),
     ("slow_query_seconds", ("TOCSIN_SLOW_QUERY_SECONDS",), _number),
     ("explain", ("TOCSIN_EXPLAIN",), _switch),
+    ("isolation_ratio", ("TOCSIN_ISOLATION_RATIO",), _number),
+    ("isolation_columns", ("TOCSIN_ISOLATION_COLUMNS",), _paths),
+    ("isolation_exempt_tables", ("TOCSIN_ISOLATION_EXEMPT_TABLES",), _paths),
+    ("isolation_shared", ("TOCSIN_ISOLATION_SHARED",), _paths),
     ("enabled", ("TOCSIN_ENABLED",), _switch),
 )
 VARIABLES = frozenset(key for _, keys, _ in _ENVIRONMENT for key in keys) | {"TOCSIN_WORKER_GROUP"}
@@ -240,6 +252,10 @@ def _nearest(name: str, known: set[str]) -> str:
 def _check_ratio(settings: Settings) -> None:
     if not 0.0 <= settings.sample_ratio <= 1.0:
         raise SettingsError(f"cannot sample at {settings.sample_ratio!r}: not within 0–1; write 0.1 for one in ten")
+    if not 0.0 <= settings.isolation_ratio <= 1.0:
+        raise SettingsError(
+            f"cannot check {settings.isolation_ratio!r} of the statements: not within 0–1; write 0.1 for one in ten"
+        )
 
 
 def _check_endpoint(settings: Settings) -> None:

@@ -86,6 +86,8 @@ class RecordingSpan(trace.Span):
     head: bool | None = None
     is_done = False
     is_lasting = False
+    # Rows of another tenant were seen in it: the trace is kept.
+    is_crossing = False
     # Until something is said that only few spans have: a name, a status, attributes, events, links, a trace state.
     is_plain = True
     span_count = 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 _TEXT_CHARACTERS = 2048
@@ -58,12 +59,19 @@ class Fingerprint(NamedTuple):
 def fingerprint(statement: str, *, mysql: bool = False) -> Fingerprint:
     """What is equal between statements that differ in their values only."""
     reader = _Reader()
-    for match in (_MYSQL_TOKENS if mysql else _TOKENS).finditer(statement):
-        reader.read(match.lastgroup or "", match[0])
+    for kind, token in tokens(statement, mysql=mysql):
+        reader.read(kind, token)
     text = _LIST.sub("(?)", "".join(reader.parts).strip())
     text = _ROWS.sub(r"\1\2", text)[:_TEXT_CHARACTERS]
     digest = hashlib.blake2s(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
     return Fingerprint(text, digest, reader.operation, reader.table)
+
+
+def tokens(statement: str, *, mysql: bool = False) -> Iterator[tuple[str, str]]:
+    """Each token's kind (comment, literal, parameter, quoted, word, space or other) and text."""
+    for match in (_MYSQL_TOKENS if mysql else _TOKENS).finditer(statement):
+        kind = match.lastgroup or ""
+        yield "literal" if kind == "tag" else kind, match[0]
 
 
 class _Reader:
@@ -80,7 +88,7 @@ class _Reader:
             if self.parts and self.parts[-1] != " ":
                 self.parts.append(" ")
             return
-        is_value = kind in ("literal", "parameter", "tag")
+        is_value = kind in ("literal", "parameter")
         self.parts.append("?" if is_value else token)
         word = token.upper() if kind == "word" else ""
         if word:

@@ -55,8 +55,8 @@ class TenantHolder:
     # A request is changed in place, so that a dependency running in a thread is heard; other work gets a new holder.
     is_request = False
 
-    def __init__(self, tenant: str = "") -> None:
-        self.tenant = tenant
+    def __init__(self, tenant: str = "", row_tenant: Any = None) -> None:
+        self.tenant, self.row_tenant = tenant, row_tenant
 
     def find_tenant(self) -> str:
         return self.tenant
@@ -82,8 +82,10 @@ def current_tenant() -> str | None:
     return (work.find_tenant() or None) if work is not None else None
 
 
-def set_tenant(tenant: str | None) -> None:
+def set_tenant(tenant: str | None, row_tenant: Any = None) -> None:
     """Says whose work this is; wins over every resolver. None takes the name away.
+
+    row_tenant: how rows name this tenant where that differs, such as 17 for "acme"; for the isolation monitor.
 
     Inside a request it holds for the whole request, also when called from a dependency that runs in a thread.
     Elsewhere it holds for the current context (task or thread) and what is started from it.
@@ -93,8 +95,10 @@ def set_tenant(tenant: str | None) -> None:
     if work is not None and work.is_request:
         work.tenant = name
         work.has_tenant = True
+        if row_tenant is not None or work.row_tenant is not None:
+            work.row_tenant = row_tenant
     else:
-        current_work.set(TenantHolder(name))
+        current_work.set(TenantHolder(name, row_tenant))
 
 
 def wrap(function: Callable[P, R]) -> Callable[P, R]:

@@ -12,6 +12,9 @@ from tocsin.web.words import Headline, Part, Speech, tenant_link
 SHARE_WORTH_SAYING = 0.4
 """Work that took less of the time than this goes unsaid."""
 
+_TOUCHED = {"row": "read", "predicate": "asked for", "write": "wrote"}
+"""What the isolation monitor notes on a request, in words."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -30,6 +33,12 @@ def trace(say: Speech, found: Trace) -> Headline:
     name = Part(_asked(root))
     if root.status == "error":
         parts: tuple[Part, ...] = (name, Part(" failed", is_harm=True), Part(f" after {took}"))
+        return Headline("bad", parts, _facts(say, found))
+    crossed = str(root.attributes.get("tocsin.isolation.crossing", ""))
+    if crossed:
+        how, _, table = crossed.partition(":")
+        touched = Part(f"{_TOUCHED.get(how, 'touched')} rows of another tenant", is_harm=True)
+        parts = (name, Part(" "), touched, Part(f" in {table}" if table else ""))
         return Headline("bad", parts, _facts(say, found))
     if error_origin(found) is not None:
         parts = (name, Part(f" took {took}, with "), Part("a failure inside", is_harm=True))

@@ -18,7 +18,9 @@ from tocsin.sdk import instrument
 from tocsin.sdk.instrument._contract import Instrument, Patches, UnsupportedError
 from tocsin.sdk.settings import Settings
 
-EVERY = {"aiohttp", "asyncpg", "httpx", "httpx2", "psycopg", "redis", "runtime", "sqlalchemy", "urllib3"}
+EVERY = {
+    "aiohttp", "asyncpg", "httpx", "httpx2", "isolation", "psycopg", "redis", "runtime", "sqlalchemy", "urllib3",
+}  # fmt: skip
 
 
 HTTPX = "off: the app has not imported httpx and httpcore"

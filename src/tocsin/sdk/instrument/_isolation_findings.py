@@ -1,0 +1,186 @@
+"""What the monitor has found, said once: crossings, statements that nothing holds, and work that may cross."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, NamedTuple
+
+from opentelemetry import trace
+
+from tocsin.sdk.agent import current_agent
+from tocsin.sdk.caller import own_line
+from tocsin.sdk.calls import current_span
+from tocsin.sdk.instrument._isolation_plan import Plan
+from tocsin.sdk.isolation import declared
+from tocsin.sdk.isolation_counts import CROSSINGS, SUSPICIONS, Finding, counts, findings
+from tocsin.sdk.records import FATAL, INFO, WARN
+from tocsin.sdk.route import route_template
+
+CROSSING = "tocsin.isolation.crossing"
+CONCERN = "tocsin.isolation.concern"
+UNSCOPED_STATEMENT = "tocsin.isolation.unscoped"
+EXEMPTION = "tocsin.isolation.exempt"
+
+# Seconds between two events of the same finding.
+_CROSSING_PAUSE, _UNSCOPED_PAUSE, _EXEMPT_PAUSE = 15.0, 3600.0, 60.0
+
+
+class Found(NamedTuple):
+    """Where something is found: the statement's plan (None for objects being written), the request, its tenant."""
+
+    plan: Plan | None
+    work: Any
+    tenant: str
+
+
+def report_crossing(found: Found, table: str, column: str, how: str, value: Any, rows: int, is_declared: bool) -> None:
+    """A row of another tenant was read, asked for by name, or written. how: row, predicate or write."""
+    agent = current_agent()
+    owner = declared.name_of(value)
+    name = CROSSINGS if is_declared else SUSPICIONS
+    counts.crossing(name, found.tenant, table, "reader")
+    counts.crossing(name, owner, table, "owner")
+    if agent is None:
+        return
+    _mark(found.tenant, table, how)
+    statement, digest = _statement(found.plan, table)
+    key = (CROSSING, digest, table, how, found.tenant, owner)
+    if not findings.is_due(key, rows):
+        # Each of the three events keeps its own count.
+        findings.is_due((key, "reader"), rows)
+        findings.is_due((key, "owner"), rows)
+        return
+    line = own_line()
+    shared = {
+        "tocsin.isolation.how": how,
+        "tocsin.isolation.column": column,
+        "tocsin.isolation.cause": _cause(found.plan, table, column, how) + _doubt(found.work),
+        "tocsin.isolation.is_declared": is_declared,
+        "db.collection.name": table,
+        "db.query.text": statement,
+        "tocsin.db.fingerprint": digest,
+        **(line.attributes() if line is not None else {}),
+        **_request(found.work),
+    }
+    severity = FATAL if is_declared else WARN
+    pair = {"tocsin.isolation.tenant": found.tenant, "tocsin.isolation.row_tenant": owner}
+    body = _body(found.tenant, owner, table, how, is_declared)
+    ids = _ids()
+    # The pair is for staff alone: what each of the two tenants may read names nobody else.
+    findings.send(agent, key, Finding(CROSSING, body, severity, {**shared, **pair}, "", *ids), _CROSSING_PAUSE, rows)
+    for role, whose, text in (
+        ("reader", found.tenant, f"{_VERBS[how]} rows of another tenant in {table}"),
+        ("owner", owner, f"rows in {table} were {_PASSIVES[how]} in another tenant's request"),
+    ):
+        concern = Finding(
+            CONCERN, text, severity, {**shared, "tocsin.isolation.role": role}, whose,
+            *(ids if role == "reader" else (b"", b"")),
+        )  # fmt: skip
+        findings.send(agent, (key, role), concern, _CROSSING_PAUSE, rows)
+
+
+def report_unscoped(found: Found) -> None:
+    """A statement on tables of tenants that no condition holds to one, and whose rows do not say whose they are."""
+    agent = current_agent()
+    plan = found.plan
+    if agent is None or plan is None:
+        return
+    request = _request(found.work)
+    statement, digest = _statement(plan, plan.loose[0])
+    key = (UNSCOPED_STATEMENT, digest, request.get("http.route", ""))
+    if not findings.is_due(key):
+        return
+    line = own_line()
+    tables = ", ".join(plan.loose)
+    attributes = {
+        "db.collection.name": plan.loose[0],
+        "tocsin.isolation.tables": tables,
+        "db.operation.name": plan.scope.verb,
+        "db.query.text": statement,
+        "tocsin.db.fingerprint": digest,
+        **(line.attributes() if line is not None else {}),
+        **request,
+    }
+    body = f"nothing holds {plan.scope.verb} on {tables} to a tenant"
+    findings.send(agent, key, Finding(UNSCOPED_STATEMENT, body, WARN, attributes, "", *_ids()), _UNSCOPED_PAUSE)
+
+
+def report_exempt(work: Any, tenant: str, reason: str) -> None:
+    """A statement within `cross_tenant`."""
+    agent = current_agent()
+    if agent is None:
+        return
+    request = _request(work)
+    key = (EXEMPTION, reason, request.get("http.route", ""), tenant)
+    if not findings.is_due(key):
+        return
+    line = own_line()
+    attributes = {"tocsin.isolation.reason": reason, **(line.attributes() if line is not None else {}), **request}
+    body = f"work across tenants: {reason}"
+    findings.send(agent, key, Finding(EXEMPTION, body, INFO, attributes, tenant, *_ids()), _EXEMPT_PAUSE)
+
+
+_VERBS = {"row": "read", "predicate": "asked for", "write": "wrote"}
+_PASSIVES = {"row": "read", "predicate": "asked for", "write": "written"}
+
+
+def _body(tenant: str, owner: str, table: str, how: str, is_declared: bool) -> str:
+    doubt = "" if is_declared else ", if its column by that name is the tenant"
+    return f"{owner}'s rows in {table} were {_PASSIVES[how]} in a request of {tenant}{doubt}"
+
+
+def _cause(plan: Plan | None, table: str, column: str, how: str) -> str:
+    """Why it could happen, as far as the statement tells."""
+    if how == "predicate":
+        return f"the statement asks for another tenant's {column}"
+    if how == "write":
+        return f"another tenant's {column} is written, or the row that is written belongs to another tenant"
+    uses = [use for use in plan.scope.uses if use.table == table] if plan is not None else []
+    if not uses or any(not use.is_held for use in uses):
+        return f"no condition on {table}.{column} in the statement"
+    return f"the statement's conditions let rows with another {column} through"
+
+
+def _doubt(work: Any) -> str:
+    """A client that claims another tenant may have mixed up the telemetry alone."""
+    is_claimed = getattr(work, "is_request", False) and not work.has_tenant
+    if is_claimed and not all(resolver.is_trusted for resolver in work.agent.resolvers):
+        return "; the request's tenant is what the client claims: call set_tenant after authentication"
+    return ""
+
+
+def _statement(plan: Plan | None, table: str) -> tuple[str, str]:
+    if plan is None:
+        text = f"(objects of {table} written by the unit of work)"
+        return text, hashlib.blake2s(text.encode(), digest_size=8).hexdigest()
+    found = plan.fingerprint()
+    return found.text, found.digest
+
+
+def _request(work: Any) -> dict[str, Any]:
+    """Method and route of the request, for those that have been routed."""
+    scope = getattr(work, "scope", None)
+    if scope is not None:
+        return {"http.request.method": scope.get("method", ""), "http.route": route_template(scope)}
+    key = getattr(work, "key", None)
+    return {"http.request.method": key[0], "http.route": key[1]} if key and key[1] else {}
+
+
+def _mark(tenant: str, table: str, how: str) -> None:
+    """The trace is kept whatever is sampled, and its root says why."""
+    span = current_span()
+    if span is not None:
+        root = span.root
+        root.is_crossing = True
+        root.set_attribute("tocsin.isolation.crossing", f"{how}:{table}")
+
+
+def _ids() -> tuple[bytes, bytes]:
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        return context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big")
+    span = current_span()
+    if span is None:
+        return b"", b""
+    span.identify()
+    return span.trace_id, span.span_id

@@ -1,0 +1,334 @@
+"""Tenant isolation at run time: every row and every statement is held against the tenant of its request.
+
+Hooked where SQLAlchemy makes a result, once an execution, and where its rows are fetched; objects that the unit of work
+writes are looked at before. What is declared is in `sdk/isolation.py`.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import Any, ClassVar
+
+from tocsin.sdk.guard import guarded, guarded_pair
+from tocsin.sdk.instrument import _contract
+from tocsin.sdk.instrument._isolation_findings import Found, report_crossing, report_exempt, report_unscoped
+from tocsin.sdk.instrument._isolation_plan import CheckedColumn, CheckedValue, Plan, Plans
+from tocsin.sdk.instrument._isolation_rows import WatchedRows
+from tocsin.sdk.isolation import configure, crossing_reason, declared, may_be_equal_kind
+from tocsin.sdk.isolation_counts import EXEMPT, MOST_NOTED, NOT_CHECKED, SCOPED, counts
+from tocsin.sdk.settings import Settings
+from tocsin.sdk.tenant import work_at_hand
+
+# Why a statement was not checked.
+NO_TENANT, UNKNOWN_KEY, NOT_UNDERSTOOD, SAMPLED, UNKNOWN_ROW = (
+    "no_tenant", "unknown_key", "not_understood", "sampled", "unknown_row",
+)  # fmt: skip
+
+# While the unit of work writes: whether the tenant of each object it writes is known; '' elsewhere.
+_flushing: ContextVar[str] = ContextVar("tocsin_flushing", default="")
+# While the product's own `tenant_key` is asked, which may itself query.
+_asking: ContextVar[bool] = ContextVar("tocsin_asking_tenant_key", default=False)
+
+
+class Instrument(_contract.Instrument):
+    """Rows, predicates and writes of SQLAlchemy 2.0 and 2.1."""
+
+    modules: ClassVar[tuple[str, ...]] = ("sqlalchemy",)
+
+    def switch_on(self, settings: Settings) -> None:
+        if settings.isolation_ratio <= 0:
+            raise _contract.UnsupportedError("isolation_ratio is 0")
+        from sqlalchemy.engine.default import DefaultExecutionContext
+
+        configure(settings)
+        self._checker = Checker(settings.isolation_ratio, self._watch_writes)
+        self.patches.wrap(DefaultExecutionContext, "_setup_result_proxy", self._watch_results)
+
+    def _watch_results(self, original: Callable[[Any], Any]) -> Any:
+        check = self._checker.check
+
+        def _setup_result_proxy(self: Any) -> Any:
+            result = original(self)
+            check(self, result)
+            return result
+
+        return _setup_result_proxy
+
+    def _watch_writes(self) -> None:
+        """The unit of work, as soon as it is imported; named with an underscore since SQLAlchemy 2.1."""
+        persistence = sys.modules.get("sqlalchemy.orm.persistence")
+        if persistence is None:
+            return
+        for word in ("save_obj", "delete_obj"):
+            name = f"_{word}" if hasattr(persistence, f"_{word}") else word
+            self.patches.wrap(persistence, name, self._watch_write)
+
+    def _watch_write(self, original: Callable[..., Any]) -> Any:
+        checker = self._checker
+
+        def write(base_mapper: Any, states: Any, uowtransaction: Any, *args: Any, **kwargs: Any) -> Any:
+            if _flushing.get():
+                return original(base_mapper, states, uowtransaction, *args, **kwargs)
+            states = list(states)
+            token = _flushing.set(checker.check_objects(states) or UNKNOWN_ROW)
+            try:
+                return original(base_mapper, states, uowtransaction, *args, **kwargs)
+            finally:
+                _flushing.reset(token)
+
+        return write
+
+
+class Checker:
+    """Holds executions against the tenant of here and now."""
+
+    def __init__(self, ratio: float, watch_writes: Callable[[], None]) -> None:
+        self._ratio, self._watch_writes = ratio, watch_writes
+        self._is_always = ratio >= 1.0
+        self._plans = Plans()
+        self._has_models = False
+        # (table, column) whose rows have been seen to name tenants as requests do, with those tenants.
+        self._proofs: dict[tuple[str, str], set[str]] = {}
+
+    @guarded_pair
+    def check(self, context: Any, result: Any) -> None:
+        """Called once an execution, with the result whose rows nobody has yet."""
+        compiled = context.compiled
+        plan: Plan | None = compiled.__dict__.get("_tocsin_plan") if compiled is not None else None
+        if plan is None or plan.version != declared.version:
+            plan = self._find_plan(context)
+        if plan.is_empty:
+            return
+        work = work_at_hand()
+        tenant: str = (work.tenant or work.find_tenant() or "") if work is not None else ""
+        if plan.is_simple and tenant and self._is_always and not crossing_reason.get():
+            # Nearly all statements end here: they read, and name the tenant in one parameter or in each row.
+            allowed = declared.allowed.get((tenant, work.row_tenant))
+            if allowed and _is_own(context, plan.only_name, allowed):
+                noted = counts.noted_statements
+                noted.append((tenant, plan.result, ""))
+                if len(noted) > MOST_NOTED:
+                    counts.count_noted()
+                if plan.getters and not result._soft_closed:
+                    result.cursor_strategy = WatchedRows(result, plan, work, tenant, allowed, self.judge)
+                return
+        self._check_any(context, result, plan, work, tenant)
+
+    def _check_any(self, context: Any, result: Any, plan: Plan, work: Any, tenant: str) -> None:
+        reason = crossing_reason.get()
+        if reason:
+            counts.statement(tenant, EXEMPT)
+            report_exempt(work, tenant, reason)
+        elif not tenant:
+            counts.statement("", NOT_CHECKED, NO_TENANT)
+        elif not self._is_always and random.random() >= self._ratio:
+            counts.statement(tenant, NOT_CHECKED, SAMPLED)
+        elif not plan.is_understood:
+            counts.statement(tenant, NOT_CHECKED, NOT_UNDERSTOOD)
+        else:
+            allowed = _ask_allowed(tenant, work.row_tenant)
+            if allowed:
+                self._check(context, result, Found(plan, work, tenant), allowed)
+            elif allowed is not None:
+                counts.statement(tenant, NOT_CHECKED, UNKNOWN_KEY)
+
+    def _find_plan(self, context: Any) -> Plan:
+        if not self._has_models and "sqlalchemy.orm.persistence" in sys.modules:
+            self._has_models = True
+            self._watch_writes()
+        return self._plans.find(context)
+
+    def _check(self, context: Any, result: Any, found: Found, allowed: frozenset[Any]) -> None:
+        plan, work, tenant = found
+        assert plan is not None
+        flushing = _flushing.get() if plan.is_write else ""
+        if flushing:
+            # Its objects have been looked at one by one.
+            counts.statement(tenant, *((NOT_CHECKED, flushing) if flushing == UNKNOWN_ROW else (SCOPED, "")))
+        else:
+            if plan.values:
+                self._check_values(context, plan, found, allowed)
+            if not plan.is_declared and not self._is_proven(plan):
+                counts.statement(tenant, NOT_CHECKED, UNKNOWN_KEY)
+            else:
+                counts.statement(tenant, plan.result)
+                if plan.loose:
+                    report_unscoped(found)
+        if plan.getters and not result._soft_closed:
+            if plan.is_declared or self._is_proven(plan):
+                watch = WatchedRows(result, plan, work, tenant, allowed, self.judge)
+            else:
+                watch = WatchedRows(result, plan, work, "", frozenset(), self._prover(tenant, allowed))
+            result.cursor_strategy = watch
+
+    # -- predicates and written values
+
+    def _check_values(self, context: Any, plan: Plan, found: Found, allowed: frozenset[Any]) -> None:
+        for checked in plan.values:
+            self._check_value(context, plan, checked, found, allowed)
+
+    def _check_value(
+        self, context: Any, plan: Plan, checked: CheckedValue, found: Found, allowed: frozenset[Any]
+    ) -> None:
+        table, column = checked.use.table, checked.use.column
+        others = [value for value in _values(context, checked) if not is_among(value, allowed)]
+        if not others:
+            if not plan.is_declared:
+                self._prove(table, column, found.tenant)
+        elif self.may_judge(table, column, plan.is_declared):
+            self.report(found, table, column, "write" if checked.is_write else "predicate", others, len(others))
+
+    def report(self, found: Found, table: str, column: str, how: str, others: Sequence[Any], rows: int) -> None:
+        """Values of others, unless they cannot name tenants as requests do."""
+        for value in dict.fromkeys(map(_hashable, others)):
+            if not may_be_equal_kind(value, found.tenant) and not _has_mapping(found.work):
+                counts.statement(found.tenant, NOT_CHECKED, UNKNOWN_KEY)
+                return
+            report_crossing(found, table, column, how, value, rows, self._plans.tables.is_declared(table))
+
+    # -- rows
+
+    def judge(self, watch: WatchedRows, column: CheckedColumn, seen: set[Any], rows: Sequence[Any]) -> None:
+        """Takes values of rows that are not the tenant's as they stand; their type may make them so."""
+        for raw in seen:
+            value = _processed(watch.metadata, column.place, raw)
+            if is_among(value, watch.accepted):
+                watch.accepted |= {raw}
+                continue
+            number = sum(1 for row in rows if row[column.place] == raw)
+            found = Found(watch.plan, watch.work, watch.tenant)
+            self.report(found, column.table, column.column, "row", [value], number)
+
+    # -- columns that nobody has declared: rows must have named a tenant as its requests do
+
+    def _prover(self, tenant: str, allowed: frozenset[Any]) -> Any:
+        def judge(_watch: WatchedRows, column: CheckedColumn, seen: set[Any], _rows: Sequence[Any]) -> None:
+            if any(value is not None and is_among(value, allowed) for value in seen):
+                self._prove(column.table, column.column, tenant)
+
+        return judge
+
+    def _prove(self, table: str, column: str, tenant: str) -> None:
+        self._proofs.setdefault((table, column), set()).add(tenant)
+
+    def may_judge(self, table: str, column: str, is_declared: bool) -> bool:
+        """Whether a column is known to name tenants as requests do."""
+        return is_declared or _is_proof(self._proofs.get((table, column), set()))
+
+    def _is_proven(self, plan: Plan) -> bool:
+        return all(self.may_judge(use.table, use.column, False) for use in plan.scope.uses)
+
+    # -- objects that the unit of work writes
+
+    @guarded("")
+    def check_objects(self, states: Sequence[Any]) -> str:
+        """SCOPED when every object says whose it is, '' when one does not."""
+        known = SCOPED
+        work = work_at_hand()
+        tenant = (work.find_tenant() or "") if work is not None else ""
+        allowed = _ask_allowed(tenant, work.row_tenant) if tenant and not crossing_reason.get() else None
+        self._plans.tables.refresh()
+        for state in states:
+            attribute = self._plans.tables.attribute_of(state.mapper)
+            if not attribute:
+                continue
+            values = [state.dict.get(attribute, UNKNOWN_ROW), state.committed_state.get(attribute)]
+            if values[0] is UNKNOWN_ROW:
+                known = ""
+            elif allowed:
+                self._check_object(state, attribute, values, Found(None, work, tenant), allowed)
+        return known
+
+    def _check_object(
+        self, state: Any, attribute: str, values: Sequence[Any], found: Found, allowed: frozenset[Any]
+    ) -> None:
+        # A committed value may be a symbol that says there was none.
+        plain = [value for value in values if isinstance(value, str | int | bytes) or hasattr(value, "hex")]
+        others = [value for value in plain if type(value).__name__ != "LoaderCallableStatus" and value not in allowed]
+        if not others:
+            return
+        table = str(state.mapper.local_table.name).lower()
+        column = self._plans.tables.column_of(table) or attribute
+        is_declared = self._plans.tables.is_declared(table)
+        if self.may_judge(table, column, is_declared) and may_be_equal_kind(others[0], found.tenant):
+            report_crossing(found, table, column, "write", others[0], 1, is_declared)
+
+
+def _is_own(context: Any, name: str, allowed: frozenset[Any]) -> bool:
+    """Whether the one parameter that names a tenant names this one; also when there is none."""
+    if not name:
+        return True
+    try:
+        return not context.executemany and context.compiled_parameters[0][name] in allowed
+    except (KeyError, TypeError):
+        return False
+
+
+def _ask_allowed(tenant: str, row_tenant: Any) -> frozenset[Any] | None:
+    """The values of a tenant's rows, empty when nobody knows; None while the product is being asked for them."""
+    if _asking.get():
+        return None
+    token = _asking.set(True)
+    try:
+        return declared.find_allowed(tenant, row_tenant)
+    finally:
+        _asking.reset(token)
+
+
+def _is_proof(tenants: set[str]) -> bool:
+    """A name that is equal is one; small numbers may be equal by chance, so there two tenants are needed."""
+    return any(not tenant.isdigit() for tenant in tenants) or len(tenants) > 1
+
+
+def _has_mapping(work: Any) -> bool:
+    return declared.now.tenant_key is not None or work.row_tenant is not None
+
+
+def _values(context: Any, checked: CheckedValue) -> list[Any]:
+    """What this execution compares with the column, all rows of it."""
+    sets = context.compiled_parameters if context.compiled is not None else context.parameters
+    found: list[Any] = list(checked.texts)
+    for parameters in sets or ():
+        for name in checked.names or checked.ordinals:
+            try:
+                value = parameters[name]
+            except (KeyError, IndexError, TypeError):
+                value = _spread(parameters, name)
+            if isinstance(value, list | tuple | set | frozenset):
+                found += value
+            else:
+                found.append(value)
+    return found
+
+
+def _spread(parameters: Any, name: Any) -> list[Any]:
+    """The values of an IN list, which SQLAlchemy names one by one."""
+    found: list[Any] = []
+    while isinstance(parameters, dict) and f"{name}_{len(found) + 1}" in parameters:
+        found.append(parameters[f"{name}_{len(found) + 1}"])
+    return found
+
+
+def is_among(value: Any, allowed: frozenset[Any]) -> bool:
+    try:
+        return value in allowed or str(value).strip().lower() in allowed
+    except TypeError:
+        return str(value).strip().lower() in allowed
+
+
+def _hashable(value: Any) -> Any:
+    try:
+        hash(value)
+    except TypeError:
+        return str(value)
+    return value
+
+
+def _processed(metadata: Any, index: int, raw: Any) -> Any:
+    """A raw value as the column's type makes it."""
+    processors = getattr(metadata, "_processors", None) or ()
+    process = processors[index] if index < len(processors) else None
+    return process(raw) if process is not None else raw
