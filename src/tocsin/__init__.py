@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tocsin.sdk.job import job, start
     from tocsin.sdk.measures import count, gauge, login_attempt, registration, timing
     from tocsin.sdk.middleware import MonitoringMiddleware, instrument
     from tocsin.sdk.router import metrics_router, monitoring_router, set_health_check
@@ -21,6 +22,7 @@ __all__ = [
     "embed",
     "gauge",
     "instrument",
+    "job",
     "login_attempt",
     "metrics_router",
     "monitoring_router",
@@ -28,6 +30,7 @@ __all__ = [
     "set_health_check",
     "set_tenant",
     "span",
+    "start",
     "timing",
     "wrap",
 ]
@@ -40,6 +43,7 @@ _HOMES = {
     "embed": "tocsin.app",
     "gauge": "tocsin.sdk.measures",
     "instrument": "tocsin.sdk.middleware",
+    "job": "tocsin.sdk.job",
     "login_attempt": "tocsin.sdk.measures",
     "metrics_router": "tocsin.sdk.router",
     "monitoring_router": "tocsin.sdk.router",
@@ -47,6 +51,7 @@ _HOMES = {
     "set_health_check": "tocsin.sdk.router",
     "set_tenant": "tocsin.sdk.tenant",
     "span": "tocsin.sdk.trace",
+    "start": "tocsin.sdk.job",
     "timing": "tocsin.sdk.measures",
     "wrap": "tocsin.sdk.tenant",
 }

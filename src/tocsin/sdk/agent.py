@@ -26,14 +26,17 @@ from tocsin.sdk.encode_spans import Queued, SpanEncoder
 from tocsin.sdk.exchange import Exchange, MeteredExchange
 from tocsin.sdk.export import Exporter
 from tocsin.sdk.exposition import Family
+from tocsin.sdk.jobs import HELPS, JobSpan
 from tocsin.sdk.measures import measures
 from tocsin.sdk.overhead import MEASURE_EVERY, OverheadMeter
 from tocsin.sdk.records import INFO, Record, RecordEncoder
 from tocsin.sdk.red import RedCollection, RedTable
 from tocsin.sdk.sampling import Sampler
+from tocsin.sdk.schedules import schedules
 from tocsin.sdk.settings import Settings, host_name
 from tocsin.sdk.slow import SlowLog
 from tocsin.sdk.spans import ERROR, RecordingSpan
+from tocsin.sdk.tallies import Tallies
 from tocsin.sdk.tenant import Resolver, current_tenant, join_resolvers, parse_resolvers, work_at_hand
 from tocsin.sdk.trace import TocsinTracerProvider
 from tocsin.sdk.version import VERSION
@@ -77,6 +80,8 @@ class Agent:
     def _reset(self) -> None:
         """What belongs to this very process; done anew in a forked child."""
         self.live: set[Exchange] = set()
+        self.live_jobs: set[JobSpan] = set()
+        self.tallies = Tallies(HELPS)
         self._pending: deque[Exchange] = deque()
         self._digest = Digest(self)
         self.catalogue = Catalogue(self)
@@ -86,7 +91,9 @@ class Agent:
         self.next_kind = itertools.cycle([Exchange] * (MEASURE_EVERY - 1) + [MeteredExchange]).__next__
         self.sheds_children = False
         self.sheds_traces = False
-        self.instance_id = str(uuid.uuid4())
+        self.instance_id, self.pid = str(uuid.uuid4()), os.getpid()
+        # Whether another process answers for this one, see `answer_through`.
+        self.is_helper = False
         self.start_ns = time.time_ns()
         self.unrecorded_children = 0
         self._encoders: tuple[SpanEncoder, MetricEncoder, RecordEncoder] | None = None
@@ -98,6 +105,14 @@ class Agent:
         self._reset()
         self.red.forget()
         self.exporter.after_fork()
+
+    def answer_through(self, instance_id: str, pid: int) -> None:
+        """Sends on as a part of another process, which lives longer: for a child forked for one job.
+
+        What adds up is sent from here; this process's own state and tallies are left to the other.
+        """
+        self.instance_id, self.pid, self.is_helper = instance_id, pid, True
+        self._encoders = None
 
     # -- called on the request's path
 
@@ -235,7 +250,7 @@ class Agent:
             "service.instance.id": self.instance_id,
             "deployment.environment.name": settings.environment,
             "host.name": host_name(),
-            "process.pid": os.getpid(),
+            "process.pid": self.pid,
             "telemetry.sdk.name": "tocsin",
             "telemetry.sdk.language": "python",
             "telemetry.sdk.version": VERSION,
@@ -265,16 +280,22 @@ class Agent:
         calls = self.collect_calls()
         now = collection.end_ns
         # Without traffic the figures are repeated now and then, so that a quiet process is seen to be alive.
-        state = (self.red.total, measures.version)
-        if not collection.rows and not calls[1] and state == self._last_state and now - self._last_figures_ns < 15e9:
+        if self.is_helper:
+            if not collection.rows and not calls[1]:
+                return None
+            body = self._open_encoders()[1].encode_request(collection, (), (), self.start_ns, calls)
+            return body, len(collection.rows) + len(calls[1])
+        state, added = (self.red.total, measures.version), self.tallies.collect()
+        has_more = collection.rows or calls[1] or added or state != self._last_state
+        if not has_more and now - self._last_figures_ns < 15e9:
             return None
         if not self.live:
             self._last_state = state
         self._last_figures_ns = now
         figures = self.figures()
         timings = measures.copied_timings()
-        body = self._open_encoders()[1].encode_request(collection, figures, timings, self.start_ns, calls)
-        return body, len(collection.rows) + len(calls[1]) + len(figures) + len(timings)
+        body = self._open_encoders()[1].encode_request(collection, figures, timings, self.start_ns, calls, added)
+        return body, len(collection.rows) + len(calls[1]) + len(figures) + len(timings) + len(added)
 
     def figures(self) -> list[Figure]:
         """The state of this process: active requests and the SDK's own health."""
@@ -286,6 +307,7 @@ class Agent:
             for (name, cache, tenant), n in self.calls.table.copied_lookups()
         ]
         figures += self._gauges()
+        figures += schedules.figures()
         figures += [
             Figure("tocsin.sdk.dropped", "{item}", n, {"signal": signal, "reason": reason}, True, True)
             for (signal, reason), n in self.dropped().items()
@@ -319,6 +341,8 @@ class Agent:
             dropped["metrics", "call_limit"] = self.calls.table.folded
         if measures.dropped:
             dropped["metrics", "measure_limit"] = measures.dropped
+        if self.tallies.folded:
+            dropped["metrics", "job_limit"] = self.tallies.folded
         if guard.faults:
             dropped["all", "fault"] = sum(guard.faults.values())
         return dropped

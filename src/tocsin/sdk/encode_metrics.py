@@ -14,6 +14,7 @@ from tocsin.sdk.totals import Histogram
 
 if TYPE_CHECKING:
     from tocsin.sdk.call_digest import CallRows
+    from tocsin.sdk.tallies import Added
 
 _DELTA, _CUMULATIVE = b"\x10\x01", b"\x10\x02"
 _TIMES = struct.Struct("<sQsQ")
@@ -68,14 +69,17 @@ class MetricEncoder:
         timings: Iterable[tuple[Timed, Spread]],
         process_start_ns: int,
         calls: tuple[int, CallRows] | None = None,
+        added: Added | None = None,
     ) -> bytes:
-        """One ExportMetricsServiceRequest: RED metrics and calls as deltas, the others cumulative since the start.
+        """One ExportMetricsServiceRequest: RED metrics, calls and tallies as deltas, the others cumulative.
 
-        calls: since when, and the rows.
+        calls: since when, and the rows; added: what was tallied.
         """
         metrics = self._red_metrics(red) if red.rows else []
         if calls is not None and calls[1]:
             metrics += self._call_metrics(*calls, red.end_ns)
+        if added:
+            metrics += self._tally_metrics(added, red.end_ns)
         metrics += self._figure_metrics(figures, process_start_ns, red.end_ns)
         metrics += self._timing_metrics(timings, process_start_ns, red.end_ns)
         return export_request(self.resource_field, [(self._scope, [delimited(b"\x12", metric) for metric in metrics])])
@@ -158,6 +162,22 @@ class MetricEncoder:
         return [
             _head(name, "s") + delimited(b"\x52", b"".join(points) + _CUMULATIVE) for name, points in by_name.items()
         ]
+
+    def _tally_metrics(self, added: Added, now_ns: int) -> list[bytes]:
+        times = _TIMES.pack(b"\x11", added.start_ns, b"\x19", now_ns)
+        numbers: dict[str, list[bytes]] = {}
+        for key, value in added.numbers.items():
+            labels = self._number.encode_all(key.attributes())
+            numbers.setdefault(key.name, []).append(delimited(b"\x0a", times + _number(float(value)) + labels))
+        spreads: dict[str, list[bytes]] = {}
+        for key, timing in added.timings.items():
+            labels = self._exponential.encode_all(key.attributes())
+            spreads.setdefault(key.name, []).append(delimited(b"\x0a", labels + times + _exponential(timing)))
+        counters = [
+            _head(name, "") + delimited(b"\x3a", b"".join(points) + _DELTA + b"\x18\x01")
+            for name, points in numbers.items()
+        ]
+        return counters + [_metric(name, "s", b"\x52", points) for name, points in spreads.items()]
 
     def _figures(self, name: str, group: list[Figure], start_ns: int, now_ns: int) -> bytes:
         first = group[0]

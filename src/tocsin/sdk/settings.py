@@ -93,6 +93,8 @@ class Settings:
     held_connection_seconds: float = 5.0
     # Seconds after which a Redis command is slow: its line is noted.
     slow_command_seconds: float = 0.01
+    # Seconds after which a background job is slow: its trace is always kept.
+    slow_job_seconds: float = 30.0
     # Seconds that the event loop may stand still before whoever blocks it is named.
     loop_lag_seconds: float = 0.1
     # Query parameters whose value is replaced by REDACTED, compared in lower case; add your own secrets.
@@ -213,6 +215,7 @@ _ENVIRONMENT: tuple[tuple[str, tuple[str, ...], Callable[[str, str], Any]], ...]
     ("instruments", ("TOCSIN_INSTRUMENTS",), _text),
     ("slow_query_seconds", ("TOCSIN_SLOW_QUERY_SECONDS",), _number),
     ("explain", ("TOCSIN_EXPLAIN",), _switch),
+    ("slow_job_seconds", ("TOCSIN_SLOW_JOB_SECONDS",), _number),
     ("enabled", ("TOCSIN_ENABLED",), _switch),
 )
 VARIABLES = frozenset(key for _, keys, _ in _ENVIRONMENT for key in keys) | {"TOCSIN_WORKER_GROUP"}

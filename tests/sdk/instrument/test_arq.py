@@ -1,0 +1,169 @@
+"""arq with real workers: every number is what arq itself has counted."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+import tocsin
+from sdk.instrument.workers import facts, jobs, run_to_end, worker
+from sdk.receiver import Receiver, eventually
+from tocsin.testing import capture_spans
+
+arq = pytest.importorskip("arq")
+redis = pytest.importorskip("redis")
+
+ACME, GLOBEX = {"X-Tenant-ID": "acme"}, {"X-Tenant-ID": "globex"}
+TASKS = '''
+import asyncio, os
+from arq import Retry, cron, func
+from arq.connections import RedisSettings
+import tocsin
+
+async def invoice(ctx, number):
+    with tocsin.span("render"):
+        return number
+
+async def broken(ctx):
+    raise LookupError("no ledger")
+
+async def flaky(ctx):
+    if ctx["job_try"] < 3:
+        raise Retry(defer=0.05)
+    tocsin.set_tenant("globex")
+
+async def slow(ctx):
+    await asyncio.sleep(30)
+
+async def sweep(ctx):
+    pass
+
+class Worker:
+    functions = [invoice, broken, flaky, func(slow, timeout=0.3)]
+    redis_settings = RedisSettings(port=int(os.environ["REDIS_PORT"]))
+    poll_delay = 0.05
+
+class Clock(Worker):
+    cron_jobs = [cron(sweep, second=set(range(60)))]
+'''
+
+
+@pytest.fixture
+def server(redis_port: int, tmp_path: Path) -> Iterator[Any]:
+    client = redis.Redis(port=redis_port)
+    client.flushall()
+    (tmp_path / "tasks.py").write_text(TASKS)
+    yield client
+    client.close()
+
+
+def shop(redis_port: int) -> TestClient:
+    app = FastAPI()
+    tocsin.instrument(app, tenant="header:X-Tenant-ID")
+
+    @app.post("/queue/{name}")
+    async def put(name: str) -> str:
+        pool = await arq.create_pool(arq.connections.RedisSettings(port=redis_port))
+        job = await pool.enqueue_job(name, *((7,) if name == "invoice" else ()))
+        await pool.aclose()
+        return str(job.job_id)
+
+    return TestClient(app)
+
+
+BURST = ["tocsin.watch", "arq", "--burst", "tasks.Worker"]
+
+
+def test_a_job_continues_the_trace_and_the_tenant_of_the_request_that_queued_it(
+    server: Any, redis_port: int, tmp_path: Path, receiver: Receiver
+) -> None:
+    client = shop(redis_port)
+    with capture_spans() as captured:
+        client.post("/queue/invoice", headers=ACME)
+        producer = captured.find("queue invoice")
+        client.post("/queue/flaky", headers=ACME)
+    run_to_end(BURST, tmp_path, receiver, REDIS_PORT=str(redis_port))
+    [invoice] = [span for span in jobs(receiver) if span.name == "invoice"]
+    assert (invoice.trace_id.hex(), invoice.parent_span_id.hex()) == (producer.trace_id, producer.span_id)
+    assert facts(invoice)["tocsin.tenant"] == "acme"
+    inner = next(span for span in receiver.spans() if span.name == "render")
+    assert inner.parent_span_id == invoice.span_id
+    flaky = sorted((span for span in jobs(receiver) if span.name == "flaky"), key=lambda span: span.start_time_unix_nano)
+    told = [(facts(span)["tocsin.job.outcome"], facts(span)["tocsin.tenant"]) for span in flaky]
+    assert told == [("retry", "acme"), ("retry", "acme"), ("success", "globex")]
+    assert [facts(span)["tocsin.job.attempt"] for span in flaky] == [1, 2, 3]
+
+
+def test_numbers_are_those_of_arq_itself(server: Any, redis_port: int, tmp_path: Path, receiver: Receiver) -> None:
+    client = shop(redis_port)
+    for _ in range(4):
+        client.post("/queue/invoice", headers=ACME)
+    for name in ("broken", "broken", "slow", "unheard"):
+        client.post(f"/queue/{name}", headers=GLOBEX)
+    client.post("/queue/flaky", headers=ACME)
+    run_to_end(BURST, tmp_path, receiver, REDIS_PORT=str(redis_port))
+    said = re.findall(r"j_complete=(\d+) j_failed=(\d+) j_retried=(\d+)", server.get("arq:queue:health-check").decode())
+    complete, failed, retried = map(int, said[-1])
+    runs = receiver.tally("job_runs_total", "outcome")
+    assert (runs[("success",)], runs[("failure",)], runs[("retry",)]) == (complete, failed, retried) == (5, 4, 2)
+    by = receiver.tally("job_runs_total", "job_name", "outcome", "tocsin.tenant")
+    assert by["slow", "failure", "globex"] == by["unheard", "failure", "globex"] == 1
+    slow = next(span for span in jobs(receiver) if span.name == "slow")
+    assert slow.status.message == "it ran out of time"
+    broken = next(span for span in jobs(receiver) if span.name == "broken")
+    assert "in broken" in facts(broken.events[0])["exception.stacktrace"]
+
+
+def test_cron_jobs_have_a_heartbeat(server: Any, redis_port: int, tmp_path: Path, receiver: Receiver) -> None:
+    with worker(["tocsin.watch", "arq", "tasks.Clock"], tmp_path, receiver, REDIS_PORT=str(redis_port)):
+        ran = eventually(lambda: receiver.points("job_last_run_timestamp_seconds"), 20)
+    assert facts(ran[-1])["job_name"] == "cron:sweep"
+    assert abs(ran[-1].as_double - time.time()) < 20
+    intervals = [point.as_double for point in receiver.points("job_expected_interval_seconds")]
+    assert 0 < max(intervals) <= 1.0
+
+
+def test_a_waiting_queue_has_depth_and_age(server: Any, redis_port: int, tmp_path: Path, receiver: Receiver) -> None:
+    client = shop(redis_port)
+    for _ in range(12):
+        client.post("/queue/slow", headers=ACME)
+    with worker(["tocsin.watch", "arq", "tasks.Worker"], tmp_path, receiver, REDIS_PORT=str(redis_port)):
+        depths = eventually(lambda: [point for point in receiver.points("job_queue_depth") if point.as_int], 20)
+        assert facts(depths[0]) == {"queue": "arq:queue", "system": "arq"}
+        eventually(lambda: [p for p in receiver.points("job_oldest_age_seconds") if p.as_double > 0], 20)
+
+
+def test_a_worker_that_is_not_watched_runs_watched_jobs(
+    server: Any, redis_port: int, tmp_path: Path, receiver: Receiver
+) -> None:
+    shop(redis_port).post("/queue/invoice", headers=ACME)
+    run_to_end(BURST[1:], tmp_path, receiver, REDIS_PORT=str(redis_port))
+    assert b"j_complete=1" in server.get("arq:queue:health-check")
+    assert receiver.requests == []
+
+
+def test_a_job_that_exists_is_not_counted_twice(server: Any, redis_port: int) -> None:
+    shop(redis_port)
+
+    async def put() -> list[Any]:
+        pool = await arq.create_pool(arq.connections.RedisSettings(port=redis_port))
+        found = [await pool.enqueue_job("invoice", 1, _job_id="one") for _ in range(2)]
+        await pool.aclose()
+        return found
+
+    from tocsin.sdk.agent import all_agents
+
+    first, second = asyncio.run(put())
+    assert first is not None
+    assert second is None
+    [agent] = all_agents()
+    [count] = agent.tallies.collect().numbers.values()
+    assert count == 1
