@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +20,11 @@ from tocsin.testing import capture_spans
 arq = pytest.importorskip("arq")
 redis = pytest.importorskip("redis")
 
+# With redis-py from 6 on, on which arq runs but does not say so.
+pytestmark = pytest.mark.filterwarnings("ignore:Call to '__init__' function with deprecated usage:DeprecationWarning")
+
 ACME, GLOBEX = {"X-Tenant-ID": "acme"}, {"X-Tenant-ID": "globex"}
-TASKS = '''
+TASKS = """
 import asyncio, os
 from arq import Retry, cron, func
 from arq.connections import RedisSettings
@@ -51,9 +53,15 @@ class Worker:
     redis_settings = RedisSettings(port=int(os.environ["REDIS_PORT"]))
     poll_delay = 0.05
 
-class Clock(Worker):
+# arq looks at a class without those it derives from.
+class Narrow:
+    functions, redis_settings, poll_delay = Worker.functions, Worker.redis_settings, 0.05
+    max_jobs = 1
+
+class Clock:
+    redis_settings, poll_delay = Worker.redis_settings, 0.05
     cron_jobs = [cron(sweep, second=set(range(60)))]
-'''
+"""
 
 
 @pytest.fixture
@@ -79,6 +87,18 @@ def shop(redis_port: int) -> TestClient:
     return TestClient(app)
 
 
+def results_of(redis_port: int) -> list[Any]:
+    """What arq keeps of the jobs that have ended."""
+
+    async def read() -> list[Any]:
+        pool = await arq.create_pool(arq.connections.RedisSettings(port=redis_port))
+        found = await pool.all_job_results()
+        await pool.aclose()
+        return list(found)
+
+    return asyncio.run(read())
+
+
 BURST = ["tocsin.watch", "arq", "--burst", "tasks.Worker"]
 
 
@@ -96,7 +116,9 @@ def test_a_job_continues_the_trace_and_the_tenant_of_the_request_that_queued_it(
     assert facts(invoice)["tocsin.tenant"] == "acme"
     inner = next(span for span in receiver.spans() if span.name == "render")
     assert inner.parent_span_id == invoice.span_id
-    flaky = sorted((span for span in jobs(receiver) if span.name == "flaky"), key=lambda span: span.start_time_unix_nano)
+    flaky = sorted(
+        (span for span in jobs(receiver) if span.name == "flaky"), key=lambda span: span.start_time_unix_nano
+    )
     told = [(facts(span)["tocsin.job.outcome"], facts(span)["tocsin.tenant"]) for span in flaky]
     assert told == [("retry", "acme"), ("retry", "acme"), ("success", "globex")]
     assert [facts(span)["tocsin.job.attempt"] for span in flaky] == [1, 2, 3]
@@ -110,8 +132,9 @@ def test_numbers_are_those_of_arq_itself(server: Any, redis_port: int, tmp_path:
         client.post(f"/queue/{name}", headers=GLOBEX)
     client.post("/queue/flaky", headers=ACME)
     run_to_end(BURST, tmp_path, receiver, REDIS_PORT=str(redis_port))
-    said = re.findall(r"j_complete=(\d+) j_failed=(\d+) j_retried=(\d+)", server.get("arq:queue:health-check").decode())
-    complete, failed, retried = map(int, said[-1])
+    results = results_of(redis_port)
+    complete, failed = sum(one.success for one in results), sum(not one.success for one in results)
+    retried = sum(one.job_try - 1 for one in results)
     runs = receiver.tally("job_runs_total", "outcome")
     assert (runs[("success",)], runs[("failure",)], runs[("retry",)]) == (complete, failed, retried) == (5, 4, 2)
     by = receiver.tally("job_runs_total", "job_name", "outcome", "tocsin.tenant")
@@ -128,14 +151,14 @@ def test_cron_jobs_have_a_heartbeat(server: Any, redis_port: int, tmp_path: Path
     assert facts(ran[-1])["job_name"] == "cron:sweep"
     assert abs(ran[-1].as_double - time.time()) < 20
     intervals = [point.as_double for point in receiver.points("job_expected_interval_seconds")]
-    assert 0 < max(intervals) <= 1.0
+    assert 0 < max(intervals) <= 2.0  # arq puts cron jobs into the queue a second ahead
 
 
 def test_a_waiting_queue_has_depth_and_age(server: Any, redis_port: int, tmp_path: Path, receiver: Receiver) -> None:
     client = shop(redis_port)
-    for _ in range(12):
+    for _ in range(60):
         client.post("/queue/slow", headers=ACME)
-    with worker(["tocsin.watch", "arq", "tasks.Worker"], tmp_path, receiver, REDIS_PORT=str(redis_port)):
+    with worker(["tocsin.watch", "arq", "tasks.Narrow"], tmp_path, receiver, REDIS_PORT=str(redis_port)):
         depths = eventually(lambda: [point for point in receiver.points("job_queue_depth") if point.as_int], 20)
         assert facts(depths[0]) == {"queue": "arq:queue", "system": "arq"}
         eventually(lambda: [p for p in receiver.points("job_oldest_age_seconds") if p.as_double > 0], 20)
@@ -146,7 +169,7 @@ def test_a_worker_that_is_not_watched_runs_watched_jobs(
 ) -> None:
     shop(redis_port).post("/queue/invoice", headers=ACME)
     run_to_end(BURST[1:], tmp_path, receiver, REDIS_PORT=str(redis_port))
-    assert b"j_complete=1" in server.get("arq:queue:health-check")
+    assert [one.success for one in results_of(redis_port)] == [True]
     assert receiver.requests == []
 
 

@@ -18,7 +18,10 @@ from tocsin.sdk import instrument
 from tocsin.sdk.instrument._contract import Instrument, Patches, UnsupportedError
 from tocsin.sdk.settings import Settings
 
-EVERY = {"aiohttp", "httpx", "httpx2", "redis", "runtime", "sqlalchemy", "urllib3"}
+EVERY = {
+    "aiohttp", "apscheduler", "arq", "background", "celery", "httpx", "httpx2", "redis", "rq", "runtime", "sqlalchemy",
+    "urllib3",
+}  # fmt: skip
 
 
 HTTPX = "off: the app has not imported httpx and httpcore"
@@ -70,7 +73,8 @@ def test_instrumenting_imports_no_library_and_hooks_on_import() -> None:
         import redis, httpx, aiohttp, requests
         print(instrument.states()["httpx"])
         httpx.Client()
-        print(all(state == "on" for name, state in instrument.states().items() if name != "httpx2"))
+        import celery.app.base, rq, apscheduler.schedulers.base, starlette.background
+        print(all(state == "on" for name, state in instrument.states().items() if name not in ("httpx2", "arq")))
     """)
     assert told.splitlines() == ["[]", "off: the app has not imported sqlalchemy", "on", "True", HTTPX, "True"]
 

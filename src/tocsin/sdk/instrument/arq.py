@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import datetime
+from importlib import import_module
 from typing import Any
 
 from tocsin.sdk.guard import guarded
@@ -35,17 +36,16 @@ class Instrument(_contract.Instrument):
     modules = ("arq.worker", "arq.connections")
 
     def switch_on(self, settings: Settings) -> None:
-        import arq.connections
-        import arq.worker
-
+        # Not `import arq.worker`: arq itself, which is being imported, does not know it yet.
+        connections, workers = import_module("arq.connections"), import_module("arq.worker")
         self._queues: dict[str, tuple[float, Queue]] = {}
-        self.patches.wrap(arq.connections.ArqRedis, "enqueue_job", self._watch_enqueue)
-        self.patches.wrap(arq.connections, "serialize_job", self._add_carried)
-        self.patches.wrap(arq.worker, "deserialize_job_raw", self._take_carried)
-        self.patches.wrap(arq.worker.Worker, "__init__", self._watch_functions)
-        self.patches.wrap(arq.worker.Worker, "finish_failed_job", self._watch_failed)
-        self.patches.wrap(arq.worker.Worker, "heart_beat", self._watch_queue)
-        self.patches.wrap(arq.worker.Worker, "close", self._flush)
+        self.patches.wrap(connections.ArqRedis, "enqueue_job", self._watch_enqueue)
+        self.patches.wrap(connections, "serialize_job", self._add_carried)
+        self.patches.wrap(workers, "deserialize_job_raw", self._take_carried)
+        self.patches.wrap(workers.Worker, "__init__", self._watch_functions)
+        self.patches.wrap(workers.Worker, "finish_failed_job", self._watch_failed)
+        self.patches.wrap(workers.Worker, "heart_beat", self._watch_queue)
+        self.patches.wrap(workers.Worker, "close", self._flush)
 
     def gauges(self) -> list[_contract.Gauge]:
         now = time.monotonic()
