@@ -1,4 +1,4 @@
-"""Background jobs: runs, outcomes, durations, time in the queue, exact per tenant; those of other tracers from spans."""
+"""Background jobs: runs, outcomes, durations and time in the queue, exact per tenant; foreign ones from their spans."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from tocsin.web.api import (
     data,
     doctor,
     figures,
+    jobs,
     map,
     monitoring,
     monitoring_metrics,
@@ -51,6 +52,7 @@ def build_site(state: Any) -> FastAPI:
     for module in (
         services,
         figures,
+        jobs,
         collectors,
         map,
         traces,
