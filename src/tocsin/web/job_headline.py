@@ -24,8 +24,8 @@ def jobs(say: Speech, rows: Sequence[JobRow], schedules: Sequence[ScheduleRow], 
     now = say.now_ns / 1e9
     late = sorted((each for each in schedules if each.late_seconds(now)), key=lambda each: -each.late_seconds(now))
     failing = [each for each in rows if is_failing(each)]
-    said = [_late(say, each, now) for each in late]
-    said = [_fails(say, each) for each in failing if each.hurt] + said
+    said = [_fails(say, each) for each in failing if each.hurt] + [_late(say, each, now) for each in late]
+    said += [_fails(say, each) for each in rows if each not in failing and any(one.in_a_row for one in each.hurt)]
     said += [_stormy(say, each) for each in rows if is_storm(each)]
     said += [_waits(each) for each in queues if (each.oldest_seconds or 0) >= OLD_QUEUE_SECONDS]
     if said:
@@ -72,8 +72,8 @@ def _fails(say: Speech, job: JobRow) -> Said:
     worst = max(job.hurt, key=lambda each: (each.in_a_row, each.failures))
     if worst.in_a_row >= 2:
         return (name, Part(f" failed its last {worst.in_a_row} runs"), *_for(say, worst, job))
-    if worst.in_a_row:
-        return (name, Part(f" failed {job.failures} of {job.runs} runs, the last one"), *_for(say, worst, job))
+    if worst.in_a_row and not is_failing(job):
+        return (name, Part(" failed its last run"), *_for(say, worst, job))
     return (name, Part(f" failed {job.failures} of {job.runs} runs"), *_for(say, worst, job))
 
 

@@ -23,7 +23,7 @@ page = Page(id="job", title="Job", group="Inside", path="/jobs/{name:path}", ord
 router = APIRouter()
 
 TRACES = 8
-_COLOURS = {"success": "ok", "failure": "bad", "retry": "c3", "revoked": "c6"}
+_COLOURS = {"success": "c1", "failure": "bad", "retry": "c3", "revoked": "c6"}
 
 
 @router.get(page.path)
