@@ -1,6 +1,6 @@
-"""What watching costs each query, Redis command and HTTP call: Tocsin beside OpenTelemetry's packages, in one run.
+"""What watching costs each query, Redis command, HTTP call and job: Tocsin beside OpenTelemetry's packages, in one run.
 
-    python -m bench.instruments [--quick] [--only query|command|call]
+    python -m bench.instruments [--quick] [--only query|command|call|job]
 
 Every candidate has a process of its own, in which its instrument is switched on and off in turns, below the same
 request span. `on the path` is what the caller waits for: of the requests of a pass, ten calls each, the lower quartile
@@ -29,7 +29,12 @@ from bench.sdk_overhead import free_port, start, wait_for
 
 CANDIDATES = ("tocsin", "opentelemetry")
 CALLS_A_REQUEST = 10
-NAMES = {"query": "SQLAlchemy query (SQLite)", "command": "Redis GET", "call": "httpx GET"}
+NAMES = {
+    "query": "SQLAlchemy query (SQLite)",
+    "command": "Redis GET",
+    "call": "httpx GET",
+    "job": "Celery task, queued and run",
+}
 Switch = Callable[[bool], None]
 Work = Callable[[], None]
 
@@ -70,8 +75,29 @@ def prepare_call(ports: dict[str, int]) -> tuple[Work, Any]:
     return lambda: client.post(url, content=b"x"), None
 
 
-PREPARE = {"query": prepare_query, "command": prepare_command, "call": prepare_call}
-INSTRUMENTS = {"query": "sqlalchemy", "command": "redis", "call": "httpx"}
+def prepare_job(_ports: dict[str, int]) -> tuple[Work, Any]:
+    """A task put into a queue in memory, taken out again, and run: without a broker, whose time is not asked for."""
+    from celery import Celery
+
+    app = Celery("bench", broker="memory://", set_as_current=False)
+
+    @app.task(name="bench.add")
+    def add(one: int, other: int) -> int:
+        return one + other
+
+    channel = app.connection().default_channel
+
+    def work() -> None:
+        add.apply_async((1, 2))
+        channel.basic_get("celery", no_ack=True)
+        add.apply((1, 2))
+
+    work()
+    return work, None
+
+
+PREPARE = {"query": prepare_query, "command": prepare_command, "call": prepare_call, "job": prepare_job}
+INSTRUMENTS = {"query": "sqlalchemy", "command": "redis", "call": "httpx", "job": "celery"}
 
 
 # -- who watches
@@ -148,6 +174,10 @@ def _instrumentor(kind: str, engine: Any) -> tuple[Any, dict[str, Any]]:
         from opentelemetry.instrumentation.redis import RedisInstrumentor
 
         return RedisInstrumentor(), {}
+    if kind == "job":
+        from opentelemetry.instrumentation.celery import CeleryInstrumentor
+
+        return CeleryInstrumentor(), {}
     from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 
     return HTTPXClientInstrumentor(), {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from time import perf_counter_ns
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +18,7 @@ from opentelemetry.context import Context
 from tocsin.sdk.calls import current_span
 from tocsin.sdk.current import SPAN_KEY, current_context, enter_context, leave_context
 from tocsin.sdk.errors import qualified_name
+from tocsin.sdk.exposition import Labels, labels_of
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.propagation import format_traceparent, new_span_id, new_trace_id, parse_traceparent
 from tocsin.sdk.schedules import schedules
@@ -51,9 +53,14 @@ class JobName(NamedTuple):
     queue: str
     system: str
 
-    def labels(self, **more: str) -> dict[str, str]:
-        # Not `job`: to Prometheus that is the scraped target, and it would overwrite ours.
-        return {"job_name": self.name, "queue": self.queue, "system": self.system, **more}
+    def labels(self, outcome: str = "") -> Labels:
+        return _labels(self, outcome)
+
+
+@lru_cache(maxsize=4096)
+def _labels(job: JobName, outcome: str) -> Labels:
+    # Not `job`: to Prometheus that is the scraped target, and it would overwrite ours.
+    return labels_of({"job_name": job.name, "queue": job.queue, "system": job.system, "outcome": outcome})
 
 
 def name_of(function: Any) -> str:
@@ -283,7 +290,8 @@ def note_missed(job: JobName, reason: str) -> None:
     """Counts a time of a schedule at which its job was not run."""
     agent = active_agent()
     if agent is not None:
-        agent.tallies.count("job_missed_total", {"job_name": job.name, "system": job.system, "reason": reason}, "")
+        labels = labels_of({"job_name": job.name, "system": job.system, "reason": reason})
+        agent.tallies.count("job_missed_total", labels, "")
         wake(agent)
 
 

@@ -36,7 +36,10 @@ class Added(NamedTuple):
 
 
 class Tallies:
-    """Counts and timings of one process, from any thread. helps: what each name means, for `/metrics`."""
+    """Counts and timings of one process, from any thread. helps: what each name means, for `/metrics`.
+
+    Labels are sorted, as `labels_of` makes them, and without the tenant.
+    """
 
     def __init__(self, helps: dict[str, str]) -> None:
         self._helps = helps
@@ -46,16 +49,19 @@ class Tallies:
         self.folded = 0
 
     @guarded(None)
-    def count(self, name: str, labels: dict[str, str], tenant: str, amount: float = 1) -> None:
+    def count(self, name: str, labels: Labels, tenant: str, amount: float = 1) -> None:
         with self._lock:
-            self._count(MeasureKey(name, COUNTER, labels_of(labels), tenant), amount)
+            self._count(MeasureKey(name, COUNTER, labels, tenant), amount)
 
     @guarded(None)
-    def time(self, name: str, seconds: float, labels: dict[str, str], tenant: str) -> None:
-        timing = Timing()
-        timing.add(seconds)
+    def time(self, name: str, seconds: float, labels: Labels, tenant: str) -> None:
         with self._lock:
-            self._time(MeasureKey(name, HISTOGRAM, labels_of(labels), tenant), timing)
+            key = self._roomy(MeasureKey(name, HISTOGRAM, labels, tenant))
+            for of in (self._added, self._totals):
+                timing = of.timings.get(key)
+                if timing is None:
+                    timing = of.timings[key] = Timing()
+                timing.add(seconds)
 
     def collect(self) -> Added:
         """What was added since the last call."""
