@@ -18,6 +18,8 @@ from tocsin.query import job_schedules, jobs
 from tocsin.query.filters import Filter
 from tocsin.query.job_schedules import ScheduleRow
 from tocsin.query.jobs import Hurt, JobKey
+from tocsin.query.promql.engine import instant
+from tocsin.query.series import StoreSource
 from tocsin.sdk.agent import Agent, agent_for, close_agent
 from tocsin.sdk.export import exports_paused
 from tocsin.sdk.jobs import FAILURE, QUEUED, RETRY, SUCCESS, TENANT, JobName, JobRun, note_missed, queued
@@ -176,3 +178,13 @@ def test_a_foreign_tracers_consumers_are_jobs_with_what_they_have(store: Telemet
     assert (row.runs, row.failures, row.is_exact, row.hurt) == (2, 1, False, (Hurt("acme", 1, 1),))
     assert row.p95_seconds == pytest.approx(2.0)
     assert [one.tenant for one in jobs.tenants(store, PLATFORM, filter, "orders process")] == ["acme"]
+
+
+def test_the_first_failure_counts_in_an_increase(store: TelemetryStore, put: Any, agent: Agent) -> None:
+    time.sleep(0.02)  # an interval has a length
+    run(NIGHTLY, FAILURE, "acme")
+    filter = send(agent, put)
+    at_ms = filter.window.end_ns // 10**6 - 50_000
+    found = instant(StoreSource(store, PLATFORM), "sum(increase(job_runs_total[5m]))", at_ms)
+    [series] = found.data  # type: ignore[misc]
+    assert series.values[-1] > 0
