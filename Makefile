@@ -59,6 +59,8 @@ clean:           ## remove what was built, but no data
 
 .venv/.test-installed: pyproject.toml .venv/.installed
 	$(BIN)/python -m pip install -q --group test
+	# It asks for an older Redis client than Celery does, and runs with the new one.
+	$(BIN)/python -m pip install -q --no-deps 'arq>=0.26'
 	@touch $@
 
 src/tocsin/web/static/vendor/.fetched: package-lock.json hatch_build.py | .venv/bin/python

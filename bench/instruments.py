@@ -1,6 +1,6 @@
-"""What watching costs each query, Redis command and HTTP call: Tocsin beside OpenTelemetry's packages, in one run.
+"""What watching costs each query, Redis command, HTTP call and job: Tocsin beside OpenTelemetry's packages, in one run.
 
-    python -m bench.instruments [--quick] [--only query|psycopg|asyncpg|command|call|isolation]
+    python -m bench.instruments [--quick] [--only query|psycopg|asyncpg|command|call|isolation|job]
 
 Every candidate has a process of its own, in which its instrument is switched on and off in turns, below the same
 request span. `on the path` is what the caller waits for: of the requests of a pass, ten calls each, the lower quartile
@@ -36,6 +36,7 @@ NAMES = {
     "asyncpg": "asyncpg query",
     "command": "Redis GET",
     "call": "httpx GET",
+    "job": "Celery task, queued and run",
 }
 Switch = Callable[[bool], None]
 Work = Callable[[], Any]
@@ -99,14 +100,43 @@ def prepare_call(ports: dict[str, int]) -> tuple[Work, Any]:
     return lambda: client.post(url, content=b"x"), None
 
 
+def prepare_job(_ports: dict[str, int]) -> tuple[Work, Any]:
+    """A task put into a queue in memory, taken out again, and run: without a broker, whose time is not asked for."""
+    from celery import Celery
+
+    app = Celery("bench", broker="memory://", set_as_current=False)
+
+    @app.task(name="bench.add")
+    def add(one: int, other: int) -> int:
+        return one + other
+
+    channel = app.connection().default_channel
+
+    def work() -> None:
+        add.apply_async((1, 2))
+        channel.basic_get("celery", no_ack=True)
+        add.apply((1, 2))
+
+    work()
+    return work, None
+
+
 PREPARE = {
     "query": prepare_query,
     "psycopg": prepare_psycopg,
     "asyncpg": prepare_asyncpg,
     "command": prepare_command,
     "call": prepare_call,
+    "job": prepare_job,
 }
-INSTRUMENTS = {"query": "sqlalchemy", "psycopg": "psycopg", "asyncpg": "asyncpg", "command": "redis", "call": "httpx"}
+INSTRUMENTS = {
+    "query": "sqlalchemy",
+    "psycopg": "psycopg",
+    "asyncpg": "asyncpg",
+    "command": "redis",
+    "call": "httpx",
+    "job": "celery",
+}
 
 
 # -- who watches
@@ -183,6 +213,10 @@ def _instrumentor(kind: str, engine: Any) -> tuple[Any, dict[str, Any]]:
         from opentelemetry.instrumentation.redis import RedisInstrumentor
 
         return RedisInstrumentor(), {}
+    if kind == "job":
+        from opentelemetry.instrumentation.celery import CeleryInstrumentor
+
+        return CeleryInstrumentor(), {}
     from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 
     return HTTPXClientInstrumentor(), {}

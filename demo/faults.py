@@ -178,8 +178,11 @@ class CrossTenantRead(Fault):
 
 class JobFailing(Fault):
     name = "job-failing"
-    description = "The folder that export jobs write to is gone."
-    watch_for = "POST …/exports still answers 202 while FileNotFoundError rises after the response; jobs end as failed."
+    description = "The folder that exports and the monthly statements are written to is gone."
+    watch_for = (
+        "POST …/exports still answers 202; the jobs exports.run_export and monthly-statements fail with "
+        "FileNotFoundError, run after run."
+    )
 
 
 SLOW_QUERY = SlowQuery()

@@ -12,6 +12,7 @@ import tocsin
 from demo.product.isolation import declare
 from demo.product.routes import api, control
 from demo.product.routes.public import create_public
+from demo.product.schedule import keep_schedule
 from demo.product.services import open_services
 from demo.product.settings import ProductSettings
 
@@ -23,7 +24,8 @@ def create_app(settings: ProductSettings, renderer_client: httpx2.AsyncClient | 
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_services(settings, renderer_client) as services:
             app.state.services = services
-            yield
+            async with keep_schedule(services):
+                yield
 
     app = FastAPI(title="Tallyroom", version=settings.release, lifespan=lifespan)
     declare()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tocsin.sdk.isolation import cross_tenant, isolation
+    from tocsin.sdk.job import job, start
     from tocsin.sdk.measures import count, gauge, login_attempt, registration, timing
     from tocsin.sdk.middleware import MonitoringMiddleware, instrument
     from tocsin.sdk.router import metrics_router, monitoring_router, set_health_check
@@ -24,6 +25,7 @@ __all__ = [
     "gauge",
     "instrument",
     "isolation",
+    "job",
     "login_attempt",
     "metrics_router",
     "monitoring_router",
@@ -31,6 +33,7 @@ __all__ = [
     "set_health_check",
     "set_tenant",
     "span",
+    "start",
     "timing",
     "wrap",
 ]
@@ -45,6 +48,7 @@ _HOMES = {
     "gauge": "tocsin.sdk.measures",
     "instrument": "tocsin.sdk.middleware",
     "isolation": "tocsin.sdk.isolation",
+    "job": "tocsin.sdk.job",
     "login_attempt": "tocsin.sdk.measures",
     "metrics_router": "tocsin.sdk.router",
     "monitoring_router": "tocsin.sdk.router",
@@ -52,6 +56,7 @@ _HOMES = {
     "set_health_check": "tocsin.sdk.router",
     "set_tenant": "tocsin.sdk.tenant",
     "span": "tocsin.sdk.trace",
+    "start": "tocsin.sdk.job",
     "timing": "tocsin.sdk.measures",
     "wrap": "tocsin.sdk.tenant",
 }

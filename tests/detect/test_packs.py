@@ -70,6 +70,49 @@ MIXED = {
 }
 
 
+JOBS = PACK.with_name("jobs.yaml")
+MAIL = 'job="worker", job_name="mail", queue="urgent", system="rq"'
+NIGHT = 'job="worker", job_name="nightly", schedule="0 3 * * *", system="own"'
+# Times are seconds since the test's start; a step is half a minute.
+JOBS_WELL = {
+    f'job_runs_total{{{MAIL}, outcome="success", tenant="acme"}}': "0+9x60",
+    f'job_runs_total{{{MAIL}, outcome="failure", tenant="acme"}}': "0+1x60",
+    f'job_runs_total{{{MAIL}, outcome="failure", tenant="globex"}}': "0x60",
+    f'job_retries_total{{{MAIL}, tenant="acme"}}': "0+4x60",
+    'job_oldest_age_seconds{job="worker", queue="urgent", system="rq"}': "20x60",
+    f'job_last_run_timestamp_seconds{{{NIGHT}, instance="old"}}': "0x10",
+    f'job_last_run_timestamp_seconds{{{NIGHT}, instance="new"}}': "600x20 1200x40",
+    f"job_last_success_timestamp_seconds{{{NIGHT}}}": "600x20 1200x40",
+    f"job_expected_interval_seconds{{{NIGHT}}}": "900x60",
+    f"job_scheduled_since_timestamp_seconds{{{NIGHT}}}": "0x60",
+    'job_scheduled_since_timestamp_seconds{job="worker", job_name="fresh", schedule="1h", system="own"}': "1200x60",
+    'job_expected_interval_seconds{job="worker", job_name="fresh", schedule="1h", system="own"}': "3600x60",
+    'job_last_run_timestamp_seconds{job="worker", job_name="gone", schedule="1m", system="own"}': "0x60",
+    'job_expected_interval_seconds{job="worker", job_name="gone", schedule="1m", system="own"}': "0x60",
+}
+JOBS_TROUBLE = {
+    "missed": ("JobMissed", f'job_last_run_timestamp_seconds{{{NIGHT}, instance="new"}}', "60x60"),
+    "missed since its process ended": (
+        "JobMissed",
+        f'job_last_run_timestamp_seconds{{{NIGHT}, instance="new"}}',
+        "60x4 _x60",
+    ),
+    "never run": (
+        "JobMissed",
+        'job_expected_interval_seconds{job="worker", job_name="fresh", schedule="1h", system="own"}',
+        "60x60",
+    ),
+    "failing for a tenant": (
+        "JobFailing",
+        f'job_runs_total{{{MAIL}, outcome="failure", tenant="globex"}}',
+        "0x30 0+1x30",
+    ),
+    "failing once a night": ("JobFailing", f"job_last_success_timestamp_seconds{{{NIGHT}}}", "600x60"),
+    "retry storm": ("JobRetryStorm", f'job_retries_total{{{MAIL}, tenant="acme"}}', "0+8x60"),
+    "queue": ("JobQueueOld", 'job_oldest_age_seconds{job="worker", queue="urgent", system="rq"}', "0+20x60"),
+}
+
+
 def firing(
     series: dict[str, str],
     folder: Path,
@@ -103,7 +146,7 @@ def firing(
     return {name for name in names if f'alertname="{name}"' in got}
 
 
-@pytest.mark.parametrize("pack", [PACK, ISOLATION])
+@pytest.mark.parametrize("pack", [PACK, ISOLATION, JOBS])
 def test_promtool_accepts_the_pack(pack: Path) -> None:
     subprocess.run(["promtool", "check", "rules", pack], check=True, capture_output=True)
 
@@ -123,6 +166,11 @@ def test_mixed_tenants_raise_the_alert_and_no_other(case: str, tmp_path: Path) -
     assert of_isolation(APART | {series: values}, tmp_path) == {alert}
 
 
+def of_jobs(series: dict[str, str], folder: Path) -> set[str]:
+    names = sorted({alert for alert, *_ in JOBS_TROUBLE.values()})
+    return firing(series, folder, JOBS, names=names)
+
+
 def test_nothing_fires_while_all_is_well(tmp_path: Path) -> None:
     assert firing(WELL, tmp_path) == set()
 
@@ -132,3 +180,14 @@ def test_alert_fires_on_its_trouble_and_alone(alert: str, tmp_path: Path) -> Non
     series, values = TROUBLE[alert]
 
     assert firing(WELL | {series: values}, tmp_path) == {alert}
+
+
+def test_no_alert_about_jobs_fires_while_all_is_well(tmp_path: Path) -> None:
+    assert of_jobs(JOBS_WELL, tmp_path) == set()
+
+
+@pytest.mark.parametrize("trouble", list(JOBS_TROUBLE))
+def test_alert_about_jobs_fires_on_its_trouble_and_alone(trouble: str, tmp_path: Path) -> None:
+    alert, series, values = JOBS_TROUBLE[trouble]
+
+    assert of_jobs(JOBS_WELL | {series: values}, tmp_path) == {alert}

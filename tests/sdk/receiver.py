@@ -103,6 +103,16 @@ class Receiver:
                             found += list(getattr(metric, metric.WhichOneof("data")).data_points)
         return found
 
+    def tally(self, metric_name: str, *labels: str) -> dict[tuple[str, ...], float]:
+        """A metric of increases added up by these labels, whoever sent it; a histogram by its counts."""
+        added: dict[tuple[str, ...], float] = {}
+        for point in self.points(metric_name):
+            attributes = attributes_of(point)
+            key = tuple(attributes.get(label, "") for label in labels)
+            amount = getattr(point, "count", 0) or getattr(point, "as_double", 0)
+            added[key] = added.get(key, 0) + amount
+        return added
+
     def request_count(self) -> int:
         """Requests counted by the duration histogram."""
         return sum(point.count for point in self.points("http.server.request.duration"))

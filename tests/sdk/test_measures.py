@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 
@@ -95,3 +96,30 @@ def test_all_kinds_go_out_over_otlp_with_their_tenant() -> None:
     assert sent["queue_length"].gauge.data_points[0].as_int == 3
     assert sent["render_seconds"].exponential_histogram.data_points[0].count == 1
     assert sent["render_seconds"].exponential_histogram.aggregation_temporality == 2
+
+
+def test_what_another_process_has_counted_adds_up() -> None:
+    from tocsin.sdk.measures import Measures
+
+    ours, theirs = Measures(), Measures()
+    for one in (ours, theirs):
+        one.count("invoices_total", 2, {"tenant": "acme"})
+        one.set("level", 3, {})
+        one.time("render_seconds", 0.5, {})
+    ours.add_packed(json.loads(json.dumps(theirs.packed())))
+    numbers = {(key.name, key.tenant): value for key, value in ours.numbers.items()}
+    assert numbers == {("invoices_total", "acme"): 4, ("level", ""): 3}
+    [timing] = ours.timings.values()
+    assert (timing.count, timing.seconds) == (2, 1.0)
+
+
+def test_of_gauges_about_something_shared_the_largest_holds() -> None:
+    from tocsin.sdk.exposition import Family, add_up
+
+    families = []
+    for value in (5.0, 7.0):
+        for name in ("job_last_run_timestamp_seconds", "threads"):
+            family = Family(name, "gauge", "")
+            family.add(value)
+            families.append(family)
+    assert [next(iter(family.samples.values())) for family in add_up(families)] == [7.0, 12.0]

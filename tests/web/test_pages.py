@@ -23,6 +23,8 @@ TELEMETRY_PAGES = [
     f"/traces/{FAILING_TRACE}",
     "/tenants",
     "/tenants/acme",
+    "/jobs",
+    "/jobs/nightly",
 ]
 SETTINGS_PAGES = ["/settings/keys", "/settings/users", "/settings/tokens", "/settings/audit"]
 LIVE_PAGES = [path for path in TELEMETRY_PAGES if not path.startswith("/traces/")]

@@ -116,7 +116,7 @@ class _Reader:
             return 0
         is_counter = bool(metric.sum.points) and metric.sum.is_monotonic
         name = metric_name(metric.name, metric.unit, is_counter=is_counter, is_gauge=bool(metric.gauge.points))
-        is_rising = temporality == CUMULATIVE and (is_counter or not metric.sum.points)
+        is_rising = temporality in (CUMULATIVE, DELTA) and (is_counter or not metric.sum.points)
         kind = Kind(hash((source.key, name, temporality == DELTA)), name, temporality == DELTA, is_rising)
         rows = self.batch.deltas if kind.is_delta else self.batch.samples
         newest = 0

@@ -28,14 +28,17 @@ from tocsin.sdk.export import Exporter
 from tocsin.sdk.exposition import Family
 from tocsin.sdk.isolation_counts import counts as isolation_counts
 from tocsin.sdk.isolation_counts import findings as isolation_findings
+from tocsin.sdk.jobs import HELPS, JobSpan
 from tocsin.sdk.measures import measures
 from tocsin.sdk.overhead import MEASURE_EVERY, OverheadMeter
 from tocsin.sdk.records import INFO, Record, RecordEncoder
 from tocsin.sdk.red import RedCollection, RedTable
 from tocsin.sdk.sampling import Sampler
+from tocsin.sdk.schedules import schedules
 from tocsin.sdk.settings import Settings, host_name
 from tocsin.sdk.slow import SlowLog
 from tocsin.sdk.spans import ERROR, RecordingSpan
+from tocsin.sdk.tallies import Tallies
 from tocsin.sdk.tenant import Resolver, current_tenant, join_resolvers, parse_resolvers, work_at_hand
 from tocsin.sdk.trace import TocsinTracerProvider
 from tocsin.sdk.version import VERSION
@@ -79,6 +82,8 @@ class Agent:
     def _reset(self) -> None:
         """What belongs to this very process; done anew in a forked child."""
         self.live: set[Exchange] = set()
+        self.live_jobs: set[JobSpan] = set()
+        self.tallies = Tallies(HELPS)
         self._pending: deque[Exchange] = deque()
         self._digest = Digest(self)
         self.catalogue = Catalogue(self)
@@ -88,7 +93,9 @@ class Agent:
         self.next_kind = itertools.cycle([Exchange] * (MEASURE_EVERY - 1) + [MeteredExchange]).__next__
         self.sheds_children = False
         self.sheds_traces = False
-        self.instance_id = str(uuid.uuid4())
+        self.instance_id, self.pid = str(uuid.uuid4()), os.getpid()
+        # Whether another process answers for this one, see `answer_through`.
+        self.is_helper = False
         self.start_ns = time.time_ns()
         self.unrecorded_children = 0
         self._encoders: tuple[SpanEncoder, MetricEncoder, RecordEncoder] | None = None
@@ -100,6 +107,14 @@ class Agent:
         self._reset()
         self.red.forget()
         self.exporter.after_fork()
+
+    def answer_through(self, instance_id: str, pid: int) -> None:
+        """Sends on as a part of another process, which lives longer: for a child forked for one job.
+
+        What adds up is sent from here; this process's own state and tallies are left to the other.
+        """
+        self.instance_id, self.pid, self.is_helper = instance_id, pid, True
+        self._encoders = None
 
     # -- called on the request's path
 
@@ -237,7 +252,7 @@ class Agent:
             "service.instance.id": self.instance_id,
             "deployment.environment.name": settings.environment,
             "host.name": host_name(),
-            "process.pid": os.getpid(),
+            "process.pid": self.pid,
             "telemetry.sdk.name": "tocsin",
             "telemetry.sdk.language": "python",
             "telemetry.sdk.version": VERSION,
@@ -269,17 +284,22 @@ class Agent:
         increases = isolation_counts.increases()
         now = collection.end_ns
         # Without traffic the figures are repeated now and then, so that a quiet process is seen to be alive.
-        state = (self.red.total, measures.version)
-        is_idle = not collection.rows and not calls.by_caller and not increases
-        if is_idle and state == self._last_state and now - self._last_figures_ns < 15e9:
+        if self.is_helper:
+            if not collection.rows and not calls.by_caller:
+                return None
+            body = self._open_encoders()[1].encode_request(collection, (), (), self.start_ns, calls)
+            return body, len(collection.rows) + len(calls.by_caller)
+        state, added = (self.red.total, measures.version), self.tallies.collect()
+        has_more = collection.rows or calls.by_caller or added or increases or state != self._last_state
+        if not has_more and now - self._last_figures_ns < 15e9:
             return None
         if not self.live:
             self._last_state = state
         self._last_figures_ns = now
         figures = [*self.figures(), *increases]
         timings = measures.copied_timings()
-        body = self._open_encoders()[1].encode_request(collection, figures, timings, self.start_ns, calls)
-        return body, len(collection.rows) + len(calls.by_caller) + len(figures) + len(timings)
+        body = self._open_encoders()[1].encode_request(collection, figures, timings, self.start_ns, calls, added)
+        return body, len(collection.rows) + len(calls.by_caller) + len(figures) + len(timings) + len(added)
 
     def figures(self) -> list[Figure]:
         """The state of this process: active requests and the SDK's own health."""
@@ -291,6 +311,7 @@ class Agent:
             for (name, cache, tenant), n in self.calls.table.copied_lookups()
         ]
         figures += self._gauges()
+        figures += schedules.figures()
         figures += [
             Figure("tocsin.sdk.dropped", "{item}", n, {"signal": signal, "reason": reason}, True, True)
             for (signal, reason), n in self.dropped().items()
@@ -324,6 +345,8 @@ class Agent:
             dropped["metrics", "call_limit"] = self.calls.table.folded
         if measures.dropped:
             dropped["metrics", "measure_limit"] = measures.dropped
+        if self.tallies.folded:
+            dropped["metrics", "job_limit"] = self.tallies.folded
         if guard.faults:
             dropped["all", "fault"] = sum(guard.faults.values())
         return dropped

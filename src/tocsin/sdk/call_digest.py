@@ -228,10 +228,10 @@ class CallDigest:
         for operation, tenant, call in loose:
             self.table.record(operation, tenant, (call,))
         long_ago = perf_counter_ns() - _LONG_NS
-        for exchange in tuple(self._agent.live):
-            calls = exchange.calls
+        for root in (*self._agent.live, *self._agent.live_jobs):
+            calls = root.calls
             if calls is not None and calls.began_ns < long_ago:
-                self._count(calls, tenant_of(exchange), exchange)
+                self._count(calls, tenant_of(root), root)
 
     def _count(self, calls: Calls, tenant: str, root: RecordingSpan) -> None:
         counted, caller = calls.counted, caller_of(root)

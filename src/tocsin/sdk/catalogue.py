@@ -18,6 +18,7 @@ from tocsin.sdk.guard import guarded
 from tocsin.sdk.isolation_counts import counts as isolation_counts
 from tocsin.sdk.measures import measures
 from tocsin.sdk.red import Rows
+from tocsin.sdk.schedules import schedules
 from tocsin.sdk.totals import RequestTotals
 from tocsin.sdk.workers import WorkerTotals, group_name
 
@@ -102,8 +103,10 @@ class Catalogue:
         own = [self._bounded(family) for family in measures.families()]
         own += [self._bounded(family) for family in isolation_counts.families()]
         called = self._agent.call_families()
+        tallied = [self._bounded(family) for family in self._agent.tallies.families()]
         return [
-            *self._agent.request_families(), self._active(), *called, *own, *instruments, *process, self._dropped()
+            *self._agent.request_families(), self._active(), *called, *tallied, *schedules.families(), *own,
+            *instruments, *process, self._dropped(),
         ]  # fmt: skip
 
     def _active(self) -> Family:

@@ -8,13 +8,24 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tocsin.sdk.encode import AttributeCache, delimited, export_request, instrumentation_scope
 from tocsin.sdk.encode_calls import CallEncoder
-from tocsin.sdk.encode_points import COUNT_AND_SUM, CUMULATIVE, DELTA, TIMES, Spread, exponential, head, metric, plain_point
+from tocsin.sdk.encode_points import (
+    COUNT_AND_SUM,
+    CUMULATIVE,
+    DELTA,
+    TIMES,
+    Spread,
+    exponential,
+    head,
+    metric,
+    plain_point,
+)
 from tocsin.sdk.exposition import Labels, labels_of
 from tocsin.sdk.red import RedCollection
 from tocsin.sdk.totals import Histogram
 
 if TYPE_CHECKING:
     from tocsin.sdk.call_digest import CallCollection, CallRows
+    from tocsin.sdk.tallies import Added
 
 
 class Figure(NamedTuple):
@@ -59,13 +70,16 @@ class MetricEncoder:
         timings: Iterable[tuple[Timed, Spread]],
         process_start_ns: int,
         calls: CallCollection | None = None,
+        added: Added | None = None,
     ) -> bytes:
-        """One ExportMetricsServiceRequest: RED metrics and calls as deltas, the others cumulative since the start."""
+        """One ExportMetricsServiceRequest: RED metrics, calls and tallies as deltas, the others cumulative."""
         metrics = self._red_metrics(red) if red.rows else []
         scopes: list[tuple[bytes, list[bytes]]] = []
         if calls is not None and calls.by_caller:
             metrics += self._call_metrics(calls.start_ns, calls.rows, red.end_ns)
             scopes = self._calls.encode(calls, red.end_ns)
+        if added:
+            metrics += self._tally_metrics(added, red.end_ns)
         metrics += self._figure_metrics(figures, process_start_ns, red.end_ns)
         metrics += self._timing_metrics(timings, process_start_ns, red.end_ns)
         own = (self._scope, [delimited(b"\x12", metric) for metric in metrics])
@@ -147,6 +161,22 @@ class MetricEncoder:
             labels = self._exponential.encode_all(key.attributes())
             by_name.setdefault(key.name, []).append(delimited(b"\x0a", labels + times + exponential(spread)))
         return [head(name, "s") + delimited(b"\x52", b"".join(points) + CUMULATIVE) for name, points in by_name.items()]
+
+    def _tally_metrics(self, added: Added, now_ns: int) -> list[bytes]:
+        times = TIMES.pack(b"\x11", added.start_ns, b"\x19", now_ns)
+        numbers: dict[str, list[bytes]] = {}
+        for key, value in added.numbers.items():
+            labels = self._number.encode_all(key.attributes())
+            numbers.setdefault(key.name, []).append(delimited(b"\x0a", times + _number(float(value)) + labels))
+        spreads: dict[str, list[bytes]] = {}
+        for key, timing in added.timings.items():
+            labels = self._exponential.encode_all(key.attributes())
+            spreads.setdefault(key.name, []).append(delimited(b"\x0a", labels + times + exponential(timing)))
+        counters = [
+            head(name, "") + delimited(b"\x3a", b"".join(points) + DELTA + b"\x18\x01")
+            for name, points in numbers.items()
+        ]
+        return counters + [metric(name, "s", b"\x52", points) for name, points in spreads.items()]
 
     def _figures(self, name: str, group: list[Figure], start_ns: int, now_ns: int) -> bytes:
         first = group[0]

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
+# Gauges about something outside of the process: of what several workers say of it, the largest holds.
+_SHARED = ("_timestamp_seconds", "_interval_seconds", "job_queue_depth", "job_oldest_age_seconds")
+
 # Sorted (name, value) pairs.
 Labels = tuple[tuple[str, str], ...]
 
@@ -33,12 +36,16 @@ class Family:
 
 
 def add_up(families: Iterable[Family]) -> list[Family]:
-    """Families of the same name become one, their samples added."""
+    """Families of the same name become one, their samples added, or where that says nothing the largest taken."""
     made: dict[str, Family] = {}
     for family in families:
         into = made.setdefault(family.name, Family(family.name, family.type, family.help))
+        is_shared = family.type == "gauge" and family.name.endswith(_SHARED)
         for key, value in family.samples.items():
-            into.add_to(key, value)
+            if is_shared:
+                into.samples[key] = max(value, into.samples.get(key, value))
+            else:
+                into.add_to(key, value)
     return list(made.values())
 
 

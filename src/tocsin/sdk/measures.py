@@ -114,6 +114,32 @@ class Measures:
             for index, number in more.buckets.items():
                 timing.buckets[index] = timing.buckets.get(index, 0) + number
 
+    def packed(self) -> list[Any]:
+        """Everything as JSON takes it, for the process that answers for this one."""
+        with self._lock:
+            numbers = [[*key[:3], key.tenant, value, None] for key, value in self.numbers.items()]
+            return numbers + [
+                [*key[:3], key.tenant, timing.seconds, list(timing.buckets.items())]
+                for key, timing in self.timings.items()
+            ]
+
+    def add_packed(self, packed: list[Any]) -> None:
+        """Takes over what another process has counted since it began."""
+        with self._lock:
+            for name, kind, labels, tenant, number, buckets in packed:
+                key = MeasureKey(name, kind, tuple((label, value) for label, value in labels), tenant)
+                if not self._has_room(key, self.numbers if buckets is None else self.timings):
+                    continue
+                if kind == "gauge":
+                    self.numbers[key] = number
+                elif buckets is None:
+                    self.numbers[key] = self.numbers.get(key, 0) + number
+                else:
+                    timing = self.timings.setdefault(key, Timing())
+                    timing.seconds += number
+                    for index, more in buckets:
+                        timing.buckets[index] = timing.buckets.get(index, 0) + more
+
     def families(self) -> list[Family]:
         """Everything as metric families, each tenant by name: whoever shows them bounds the tenants."""
         made: dict[str, Family] = {}

@@ -93,6 +93,8 @@ class Settings:
     held_connection_seconds: float = 5.0
     # Seconds after which a Redis command is slow: its line is noted.
     slow_command_seconds: float = 0.01
+    # Seconds after which a background job is slow: its trace is always kept.
+    slow_job_seconds: float = 30.0
     # Seconds that the event loop may stand still before whoever blocks it is named.
     loop_lag_seconds: float = 0.1
     # 0-1, the share of statements on tables of tenants that are held against the request's tenant; 0 switches it off.
@@ -225,6 +227,7 @@ _ENVIRONMENT: tuple[tuple[str, tuple[str, ...], Callable[[str, str], Any]], ...]
     ("isolation_columns", ("TOCSIN_ISOLATION_COLUMNS",), _paths),
     ("isolation_exempt_tables", ("TOCSIN_ISOLATION_EXEMPT_TABLES",), _paths),
     ("isolation_shared", ("TOCSIN_ISOLATION_SHARED",), _paths),
+    ("slow_job_seconds", ("TOCSIN_SLOW_JOB_SECONDS",), _number),
     ("enabled", ("TOCSIN_ENABLED",), _switch),
 )
 VARIABLES = frozenset(key for _, keys, _ in _ENVIRONMENT for key in keys) | {"TOCSIN_WORKER_GROUP"}

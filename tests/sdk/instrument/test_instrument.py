@@ -19,7 +19,8 @@ from tocsin.sdk.instrument._contract import Instrument, Patches, UnsupportedErro
 from tocsin.sdk.settings import Settings
 
 EVERY = {
-    "aiohttp", "asyncpg", "httpx", "httpx2", "isolation", "psycopg", "redis", "runtime", "sqlalchemy", "urllib3",
+    "aiohttp", "apscheduler", "arq", "asyncpg", "background", "celery", "httpx", "httpx2", "isolation", "psycopg",
+    "redis", "rq", "runtime", "sqlalchemy", "urllib3",
 }  # fmt: skip
 
 
@@ -72,7 +73,8 @@ def test_instrumenting_imports_no_library_and_hooks_on_import() -> None:
         import redis, httpx, aiohttp, requests
         print(instrument.states()["httpx"])
         httpx.Client()
-        missing = {"httpx2", "psycopg", "asyncpg"}
+        import celery.app.base, rq, apscheduler.schedulers.base, starlette.background
+        missing = {"httpx2", "psycopg", "asyncpg", "arq"}
         print(all(state == "on" for name, state in instrument.states().items() if name not in missing))
     """)
     assert told.splitlines() == ["[]", "off: the app has not imported sqlalchemy", "on", "True", HTTPX, "True"]
