@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tocsin.sdk.measures import count, gauge, login_attempt, registration, timing
     from tocsin.sdk.middleware import MonitoringMiddleware, instrument
+    from tocsin.sdk.operations import critical, operation
     from tocsin.sdk.router import metrics_router, monitoring_router, set_health_check
     from tocsin.sdk.settings import Settings
     from tocsin.sdk.tenant import current_tenant, set_tenant, wrap
@@ -17,6 +18,7 @@ __all__ = [
     "MonitoringMiddleware",
     "Settings",
     "count",
+    "critical",
     "current_tenant",
     "embed",
     "gauge",
@@ -24,6 +26,7 @@ __all__ = [
     "login_attempt",
     "metrics_router",
     "monitoring_router",
+    "operation",
     "registration",
     "set_health_check",
     "set_tenant",
@@ -36,6 +39,7 @@ _HOMES = {
     "MonitoringMiddleware": "tocsin.sdk.middleware",
     "Settings": "tocsin.sdk.settings",
     "count": "tocsin.sdk.measures",
+    "critical": "tocsin.sdk.operations",
     "current_tenant": "tocsin.sdk.tenant",
     "embed": "tocsin.app",
     "gauge": "tocsin.sdk.measures",
@@ -43,6 +47,7 @@ _HOMES = {
     "login_attempt": "tocsin.sdk.measures",
     "metrics_router": "tocsin.sdk.router",
     "monitoring_router": "tocsin.sdk.router",
+    "operation": "tocsin.sdk.operations",
     "registration": "tocsin.sdk.measures",
     "set_health_check": "tocsin.sdk.router",
     "set_tenant": "tocsin.sdk.tenant",

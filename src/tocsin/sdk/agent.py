@@ -19,6 +19,8 @@ from opentelemetry import trace
 from tocsin.sdk import coexist, guard, instrument
 from tocsin.sdk.call_digest import CallDigest, CallRows
 from tocsin.sdk.catalogue import Catalogue
+from tocsin.sdk.critical_routes import CriticalRoutes
+from tocsin.sdk.deltas import DeltaCollection, DeltaTable
 from tocsin.sdk.digest import Digest
 from tocsin.sdk.encode import resource
 from tocsin.sdk.encode_metrics import Figure, MetricEncoder
@@ -63,6 +65,7 @@ class Agent:
         self.resolve_headers = join_resolvers(header_resolvers)
         self.resolves_by_scope = len(header_resolvers) < len(self.resolvers)
         self.slow_ns = settings.slow_seconds * 1e9
+        self.routes = CriticalRoutes(settings.critical, settings.critical_defaults)
         self.red = RedTable(settings.red_keys)
         self.sampler = Sampler(settings.sample_ratio, settings.sample_minimum_per_second)
         self.slow = SlowLog(settings.slow_logs_per_second)
@@ -81,6 +84,8 @@ class Agent:
         self._digest = Digest(self)
         self.catalogue = Catalogue(self)
         self.calls = CallDigest(self)
+        self.deltas = DeltaTable()
+        self._is_announced = False
         self._digest_lock = threading.Lock()
         # One request in some is measured by a kind of exchange that takes more clocks.
         self.next_kind = itertools.cycle([Exchange] * (MEASURE_EVERY - 1) + [MeteredExchange]).__next__
@@ -180,7 +185,7 @@ class Agent:
             return "error"
         if duration_ns >= self.slow_ns and not root.is_lasting:
             return "slow"
-        return ""
+        return root.wanted
 
     # -- called by the export thread
 
@@ -199,7 +204,21 @@ class Agent:
         with self._digest_lock:
             collection = self.red.collect()
             self.catalogue.add(collection.rows)
+            self.routes.count(collection.rows, self.deltas)
         return collection
+
+    def collect_deltas(self) -> DeltaCollection:
+        """What was counted as increases since the last collection."""
+        collection = self.deltas.collect()
+        with self._digest_lock:
+            self.catalogue.add_deltas(collection)
+        return collection
+
+    def delta_families(self) -> list[Family]:
+        """The same of this process since it began, for a scraper."""
+        self.digest()
+        with self._digest_lock:
+            return self.catalogue.delta_families(self.deltas, self.routes, self.red.rows)
 
     def collect_calls(self) -> tuple[int, CallRows]:
         """What the app has called since the last collection, as far as digested: since when, and the rows."""
@@ -245,7 +264,7 @@ class Agent:
     def _open_encoders(self) -> tuple[SpanEncoder, MetricEncoder, RecordEncoder]:
         if self._encoders is None:
             field = resource(self.resource_attributes())
-            spans = SpanEncoder(field, VERSION, self.settings.redact)
+            spans = SpanEncoder(field, VERSION, self.settings.redact, self.routes.name_of)
             self._encoders = spans, MetricEncoder(field, VERSION), RecordEncoder(field, VERSION)
         return self._encoders
 
@@ -262,19 +281,31 @@ class Agent:
         """The RED deltas and the SDK's figures; None when nothing has happened for a while."""
         self._review_overhead()
         collection = self.collect_red()
-        calls = self.collect_calls()
+        calls, deltas = self.collect_calls(), self.collect_deltas()
+        self.announce()
         now = collection.end_ns
         # Without traffic the figures are repeated now and then, so that a quiet process is seen to be alive.
         state = (self.red.total, measures.version)
-        if not collection.rows and not calls[1] and state == self._last_state and now - self._last_figures_ns < 15e9:
+        is_quiet = not collection.rows and not calls[1] and not deltas.counts and not deltas.timings
+        if is_quiet and state == self._last_state and now - self._last_figures_ns < 15e9:
             return None
         if not self.live:
             self._last_state = state
         self._last_figures_ns = now
         figures = self.figures()
         timings = measures.copied_timings()
-        body = self._open_encoders()[1].encode_request(collection, figures, timings, self.start_ns, calls)
-        return body, len(collection.rows) + len(calls[1]) + len(figures) + len(timings)
+        body = self._open_encoders()[1].encode_request(collection, figures, timings, self.start_ns, calls, deltas)
+        more = len(deltas.counts) + len(deltas.timings)
+        return body, len(collection.rows) + len(calls[1]) + len(figures) + len(timings) + more
+
+    def announce(self) -> None:
+        """Says once that this process runs a release; the server shows the first process of each."""
+        settings = self.settings
+        if not self._is_announced and settings.release:
+            self._is_announced = True
+            facts = {"tocsin.release": settings.release, "vcs.ref.head.revision": settings.commit}
+            facts = {name: value for name, value in facts.items() if value}
+            self.emit("tocsin.deploy", f"{settings.service} {settings.release} started", facts, tenant="")
 
     def figures(self) -> list[Figure]:
         """The state of this process: active requests and the SDK's own health."""
@@ -317,6 +348,8 @@ class Agent:
             dropped["metrics", "key_limit"] = self.red.folded
         if self.calls.table.folded:
             dropped["metrics", "call_limit"] = self.calls.table.folded
+        if self.deltas.folded:
+            dropped["metrics", "operation_limit"] = self.deltas.folded
         if measures.dropped:
             dropped["metrics", "measure_limit"] = measures.dropped
         if guard.faults:

@@ -14,6 +14,7 @@ from tocsin.sdk.totals import Histogram
 
 if TYPE_CHECKING:
     from tocsin.sdk.call_digest import CallRows
+    from tocsin.sdk.deltas import DeltaCollection
 
 _DELTA, _CUMULATIVE = b"\x10\x01", b"\x10\x02"
 _TIMES = struct.Struct("<sQsQ")
@@ -68,6 +69,7 @@ class MetricEncoder:
         timings: Iterable[tuple[Timed, Spread]],
         process_start_ns: int,
         calls: tuple[int, CallRows] | None = None,
+        deltas: DeltaCollection | None = None,
     ) -> bytes:
         """One ExportMetricsServiceRequest: RED metrics and calls as deltas, the others cumulative since the start.
 
@@ -76,6 +78,8 @@ class MetricEncoder:
         metrics = self._red_metrics(red) if red.rows else []
         if calls is not None and calls[1]:
             metrics += self._call_metrics(*calls, red.end_ns)
+        if deltas is not None:
+            metrics += self._delta_metrics(deltas, red.end_ns)
         metrics += self._figure_metrics(figures, process_start_ns, red.end_ns)
         metrics += self._timing_metrics(timings, process_start_ns, red.end_ns)
         return export_request(self.resource_field, [(self._scope, [delimited(b"\x12", metric) for metric in metrics])])
@@ -142,6 +146,20 @@ class MetricEncoder:
             ]
             made.append(_metric(name, "s", b"\x4a", points))
         return made
+
+    def _delta_metrics(self, deltas: DeltaCollection, now_ns: int) -> list[bytes]:
+        times = _TIMES.pack(b"\x11", deltas.start_ns, b"\x19", now_ns)
+        counts: dict[str, list[bytes]] = {}
+        for key, number in deltas.counts.items():
+            point = times + _number(number) + self._number.encode_all(key.attributes())
+            counts.setdefault(key.name, []).append(delimited(b"\x0a", point))
+        durations: dict[str, list[bytes]] = {}
+        for key, timing in deltas.timings.items():
+            point = self._exponential.encode_all(key.attributes()) + times + _exponential(timing)
+            durations.setdefault(key.name, []).append(delimited(b"\x0a", point))
+        rising = _DELTA + b"\x18\x01"
+        made = [_head(name, "") + delimited(b"\x3a", b"".join(points) + rising) for name, points in counts.items()]
+        return made + [_metric(name, "s", b"\x52", points) for name, points in durations.items()]
 
     def _figure_metrics(self, figures: Iterable[Figure], start_ns: int, now_ns: int) -> list[bytes]:
         by_name: dict[str, list[Figure]] = {}

@@ -86,6 +86,8 @@ class RecordingSpan(trace.Span):
     head: bool | None = None
     is_done = False
     is_lasting = False
+    # Why the trace is kept though nothing of the root itself says so, such as a failed operation inside.
+    wanted = ""
     # Until something is said that only few spans have: a name, a status, attributes, events, links, a trace state.
     is_plain = True
     span_count = 1
