@@ -156,11 +156,15 @@ def active_chart(active: ActiveRequests, window: Window) -> Chart:
 
 
 def settle(rates: Points, series: RedSeries, window: Window) -> list[float | None]:
+    return settle_rates(rates, series.times, series.step_seconds, window)
+
+
+def settle_rates(rates: Points, times: Sequence[int], step_seconds: int, window: Window) -> list[float | None]:
     """Rates whose last, unfinished step is brought to what it would be when finished; left out in its first quarter,
     where that is a guess. Without this every live chart ends in a fall that never happened."""
-    if not series.times:
+    if not times:
         return list(rates)
-    done = (window.end_ns / 1e9 - series.times[-1]) / series.step_seconds
+    done = (window.end_ns / 1e9 - times[-1]) / step_seconds
     if done >= 1:
         return list(rates)
     last = rates[-1]
