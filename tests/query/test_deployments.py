@@ -88,3 +88,12 @@ def test_annotations_of_flags_keep_to_the_scope_and_everybodys_are_seen(store: T
         assert {one.tenant for one in found} == {"acme", ""}
     others = happened(store, Scope(frozenset({"globex"})), Filter(HOUR.window, tenant="acme"), kinds=["flag"])
     assert [one.tenant for one in others] == [""]
+
+
+def test_what_every_worker_tells_happened_once(store: TelemetryStore, put: Any) -> None:
+    said = {"feature_flag.key": "fast-lists", "tocsin.tenant": "acme"}
+    for minutes in (40, 39, 38, 5):
+        when = NOW_NS - minutes * MINUTE_NS
+        put(log_request([log_record("off → on", time_ns=when, event_name="tocsin.flag.flip", attrs=said)]))
+    found = happened(store, PLATFORM, HOUR, kinds=["flag"])
+    assert [(NOW_NS - one.time_ns) // MINUTE_NS for one in found] == [40, 5]

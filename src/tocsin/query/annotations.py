@@ -12,6 +12,7 @@ from tocsin.query.filters import Filter
 from tocsin.storage.telemetry.store import TelemetryStore
 
 FLIP, MIGRATION = "tocsin.flag.flip", "tocsin.migration"
+SAME_NS = 600 * 10**9
 KINDS = ("deploy", "flag", "migration")
 _EVENTS = {FLIP: "flag", MIGRATION: "migration"}
 
@@ -57,7 +58,20 @@ def told(store: TelemetryStore, scope: Scope, filter: Filter, names: list[str], 
     found = events(store, scope, filter, names, limit)
     if not filter.narrowed(scope).is_platform:
         found += events(store, PLATFORM, replace(filter, tenant=""), names, limit)
-    return sorted(found, key=lambda event: event.time_ns, reverse=True)[:limit]
+    return sorted(_told_once(found), key=lambda event: event.time_ns, reverse=True)[:limit]
+
+
+def _told_once(found: list[EventRecord]) -> list[EventRecord]:
+    """Every worker tells of the same thing when it meets it: the first of those that say the same in a short time."""
+    kept: dict[tuple[str, ...], EventRecord] = {}
+    single = []
+    for event in sorted(found, key=lambda event: event.time_ns):
+        key = (event.name, event.body, event.tenant, event.service, event.environment)
+        first = kept.get(key)
+        if first is None or event.time_ns - first.time_ns > SAME_NS:
+            kept[key] = event
+            single.append(event)
+    return single
 
 
 def _of_event(event: EventRecord) -> Annotation:

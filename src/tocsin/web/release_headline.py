@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from tocsin.query.release_compare import Change, Comparison
 from tocsin.query.releases import FlagChange, ReleaseReport
-from tocsin.query.significance import Verdict
+from tocsin.query.significance import LEAST_SHIFT, Verdict
 from tocsin.web import format
 from tocsin.web.words import Headline, Part, Speech, endpoint_link, endpoint_name, row, trace_link
 
@@ -95,14 +95,11 @@ def worse_words(change: Change, who: str = "") -> str:
 
 
 def durations(change: Change) -> str:
-    """The percentile that moved more, before and after."""
+    """The p95 before and after; the median where the p95 stayed."""
     shift = change.shift
-    moved = {
-        "p95": (shift.p95_before, shift.p95_after),
-        "p50": (shift.p50_before, shift.p50_after),
-    }
-    name = max(moved, key=lambda each: _moved(*moved[each]))
-    before, after = moved[name]
+    name, before, after = "p95", shift.p95_before, shift.p95_after
+    if _moved(before, after) < LEAST_SHIFT <= _moved(shift.p50_before, shift.p50_after):
+        name, before, after = "p50", shift.p50_before, shift.p50_after
     return f"{name} {format.duration(before)} → {format.duration(after)}"
 
 

@@ -56,8 +56,8 @@ def _failing(view: View, operation: str) -> list[traces.TraceSummary]:
 def _charts(view: View, operation: str, series: OperationSeries) -> list[Chart]:
     window, times = view.window, series.times
     close, harm = BELOW[profile_of(operation)]
-    href = view.traces_in(attribute=f"tocsin.operation={operation}")
-    failing = view.traces_in(attribute=f"tocsin.operation={operation}", status="error")
+    href = view.traces_in(attribute=f"tocsin.operation:{operation}")
+    failing = view.traces_in(attribute=f"tocsin.operation:{operation}", status="error")
     rest = view.rest(f"/operations/{operation}")
     runs = settle_rates(series.run_rate, times, series.step_seconds, window)
     failures = settle_rates(series.failure_rate, times, series.step_seconds, window)
