@@ -127,3 +127,13 @@ def test_new_faults_are_those_no_other_release_had(store: TelemetryStore, put: A
     (fault,) = new_faults(store, PLATFORM, one)
     assert (fault.type, fault.count, fault.tenants) == ("RateError", 1, ["acme"])
     assert new_faults(store, Scope(frozenset({"globex"})), one) == []
+
+
+def test_a_deploy_beside_a_flag_keeps_what_it_did() -> None:
+    minute = 60 * SECOND_NS
+    deploys = [NOW_NS - 5 * minute, NOW_NS + 10 * minute]
+    before, after = sides_around(NOW_NS, NOW_NS + 60 * minute, 1800, deploys)
+    assert before.window.start_ns == NOW_NS - 5 * minute + 30 * SECOND_NS
+    assert after.window.end_ns == NOW_NS + 10 * minute
+    alone = sides_around(NOW_NS, NOW_NS + 60 * minute, 1800)
+    assert (alone[0].window.seconds, alone[1].window.seconds) == (1800, 1800)

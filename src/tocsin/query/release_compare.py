@@ -135,11 +135,16 @@ def sides_of(before: Deployment, after: Deployment, now_ns: int) -> tuple[Side, 
     return Side(before.release, Window(max(0, since), until)), Side(after.release, Window(start, max(end, start + 1)))
 
 
-def sides_around(moment_ns: int, now_ns: int, seconds: int = COMPARED_SECONDS) -> tuple[Side, Side]:
-    """The times just before and just after, of whatever release."""
+def sides_around(
+    moment_ns: int, now_ns: int, seconds: int = COMPARED_SECONDS, deploys_ns: Sequence[int] = ()
+) -> tuple[Side, Side]:
+    """The times just before and just after, cut off at the deploys beside the moment: what those did is theirs."""
     length = seconds * SECOND_NS
-    after = Window(moment_ns, max(min(moment_ns + length, now_ns), moment_ns + 1))
-    return Side(None, Window(moment_ns - length, moment_ns)), Side(None, after)
+    earlier = [at + WARM_UP_SECONDS * SECOND_NS for at in deploys_ns if at <= moment_ns]
+    later = [at for at in deploys_ns if at > moment_ns]
+    start = min(max(moment_ns - length, *earlier, 0), moment_ns - 1)
+    end = max(min(moment_ns + length, now_ns, *later), moment_ns + 1)
+    return Side(None, Window(start, moment_ns)), Side(None, Window(moment_ns, end))
 
 
 def compare(

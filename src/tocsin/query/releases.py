@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tocsin.model.tenant import Scope
 from tocsin.model.window import Window
 from tocsin.query.annotations import FLIP, told
-from tocsin.query.deployments import Deployment, predecessor, releases
+from tocsin.query.deployments import Deployment, deployments, predecessor, releases
 from tocsin.query.events import EventRecord
 from tocsin.query.filters import Filter
 from tocsin.query.release_compare import (
@@ -84,14 +84,17 @@ def report(
 
 def flag_changes(store: TelemetryStore, scope: Scope, asked: Filter, now_ns: int) -> list[FlagChange]:
     """The flags that changed in the filter's window, newest first, each with what came of it."""
+    deploys = [one.at_ns for one in deployments(store, replace(asked, tenant=None))]
     flips = [event for event in told(store, scope, asked, [FLIP], 50) if event.attributes.get("feature_flag.key")]
-    return [_flag_change(store, scope, asked, event, now_ns) for event in flips[:MOST_FLIPS]]
+    return [_flag_change(store, scope, asked, event, now_ns, deploys) for event in flips[:MOST_FLIPS]]
 
 
-def _flag_change(store: TelemetryStore, scope: Scope, asked: Filter, event: EventRecord, now_ns: int) -> FlagChange:
+def _flag_change(
+    store: TelemetryStore, scope: Scope, asked: Filter, event: EventRecord, now_ns: int, deploys: Sequence[int]
+) -> FlagChange:
     said = event.attributes
     of = Filter(asked.window, asked.environment, event.tenant or asked.tenant, event.service)
-    found = compare(store, scope, of, *sides_around(event.time_ns, now_ns, FLIP_SECONDS))
+    found = compare(store, scope, of, *sides_around(event.time_ns, now_ns, FLIP_SECONDS, deploys))
     return FlagChange(
         str(said["feature_flag.key"]), str(said.get("feature_flag.result.variant", "")),
         str(said.get("tocsin.flag.before", "")), event.tenant, event.time_ns, event.body, found,

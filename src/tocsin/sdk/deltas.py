@@ -17,6 +17,8 @@ from tocsin.sdk.totals import Histogram
 
 # Combinations counted apart between two exports; the tenants of more are counted as `other`.
 _LIMIT = 5000
+# Those that folded tenants may still open past the limit, before the labels are folded, too.
+_FOLDED = 1000
 
 _HELPS = {
     "operation_outcomes_total": "Runs of critical operations, by how they ended.",
@@ -83,7 +85,10 @@ class DeltaTable:
         if key in kept or len(kept) < _LIMIT:
             return key
         self.folded += 1
-        return key._replace(tenant=OTHER)
+        folded = key._replace(tenant=OTHER)
+        if folded in kept or len(kept) < _LIMIT + _FOLDED:
+            return folded
+        return folded._replace(labels=())  # a label that should not be one
 
 
 class DeltaTotals:

@@ -104,7 +104,7 @@ def durations(change: Change) -> str:
 
 
 def p_words(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}".rstrip("0")
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
 def flag_words(change: FlagChange) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -114,9 +113,8 @@ def compare_releases(
 ) -> ComparisonAnswer:
     """The hour before the newer one was deployed against the hour after, each release by its own requests."""
     every = all_releases(store, service, environment or None)
-    older = of or next(
-        (before.release for one, before in pairs(store, service, environment) if one.release == to and before), ""
-    )
+    known = ((one, before) for one, before in pairs(store, service, environment or None) if before)
+    older = of or next((before.release for one, before in known if one.release == to), "")
     sides = chosen_sides(every, older, to, time.time_ns())
     if sides is None:
         missing = to if all(one.release != to for one in every) else older or "before it"
@@ -125,7 +123,7 @@ def compare_releases(
         )
     place = next(one.environment for one in every if one.release == to)
     asked = Filter(sides[1].window, environment or place, tenant or None, service)
-    return _comparison(service, compare(store, principal.scope, replace(asked), *sides))
+    return _comparison(service, compare(store, principal.scope, asked, *sides))
 
 
 def _release(one: Deployment, before: Deployment | None) -> ReleaseAnswer:

@@ -26,6 +26,8 @@ router = APIRouter()
 
 MOST_ROWS = 100
 HOUR_NS = 3600 * 10**9
+LEAST_NS = 900 * 10**9
+"""Before and after the deploy, on the charts of a release that is quite new."""
 
 
 @router.get(page.path)
@@ -36,7 +38,8 @@ def release(view: Annotated[View, Depends(view_of(page))], service: str, release
         where = f" in {view.choice.environment}" if view.choice.environment else ""
         raise HTTPException(404, f"No release {release} of {service} was seen{where}.")
     done = report(view.store, view.scope, one, predecessor(every, one), view.now_ns, view.choice.tenant)
-    window = Window(max(0, one.at_ns - HOUR_NS), max(one.at_ns + 1, min(one.at_ns + HOUR_NS, view.now_ns)))
+    reach = min(HOUR_NS, max(LEAST_NS, view.now_ns - one.at_ns))
+    window = Window(max(0, one.at_ns - reach), max(one.at_ns + 1, min(one.at_ns + reach, view.now_ns)))
     asked = replace(view.filter, window=window, service=service, environment=one.environment)
     series = red.series(view.store, view.scope, asked)
     found = done.comparison
