@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+from demo.faults import FAULTS
 from demo.processes import follow_parent
-from demo.run import DEFAULT_GRPC_PORT, DEFAULT_PORT, DEFAULT_SERVER_PORT, OwnServer, RunSettings, run_demo
+from demo.run import DEFAULT_GRPC_PORT, DEFAULT_PORT, DEFAULT_SERVER_PORT, Deploy, OwnServer, RunSettings, run_demo
 
 DEFAULT_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
 
@@ -28,7 +30,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(chosen: argparse.Namespace) -> int:
     return run_demo(
         RunSettings(
-            port=chosen.port, rate=chosen.rate, endpoint=chosen.endpoint, key=chosen.key, data_folder=chosen.data
+            port=chosen.port,
+            rate=chosen.rate,
+            endpoint=chosen.endpoint,
+            key=chosen.key,
+            data_folder=chosen.data,
+            release=chosen.release,
+            deploy=_deploy(chosen),
         )
     )
 
@@ -40,8 +48,16 @@ def _up(chosen: argparse.Namespace) -> int:
             rate=chosen.rate,
             server=OwnServer(chosen.data, chosen.port, chosen.grpc_port),
             data_folder=chosen.data / "product",
+            release=chosen.release,
+            deploy=_deploy(chosen),
         )
     )
+
+
+def _deploy(chosen: argparse.Namespace) -> Deploy | None:
+    if not chosen.deploy:
+        return None
+    return Deploy(chosen.deploy, chosen.deploy_after, chosen.deploy_fault or "", chosen.deploy_tenant)
 
 
 def _server(chosen: argparse.Namespace) -> int:
@@ -57,6 +73,8 @@ def _product(chosen: argparse.Namespace) -> int:
     from demo.serve import serve
 
     settings = ProductSettings(chosen.data, renderer_url=chosen.renderer, latency_scale=chosen.latency)
+    if chosen.release:
+        settings = replace(settings, release=chosen.release)
     return serve(create_app(settings), chosen.port, chosen.log)
 
 
@@ -112,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     product.add_argument("--data", type=Path, default=Path("demo-data"), help="folder of its database")
     product.add_argument("--renderer", default="http://127.0.0.1:8001", help="URL of the invoice renderer")
     product.add_argument("--latency", type=float, default=1.0, help="factor on simulated work; 0 answers at once")
+    product.add_argument("--release", help="as which it reports itself")
     product.add_argument("--log", type=Path, help="file for tracebacks; default: the terminal")
     product.set_defaults(command=_product)
 
@@ -147,7 +166,16 @@ def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     up.add_argument("--product-port", type=int, default=DEFAULT_PORT, help="of the product; 0 is any free port")
     up.add_argument("--rate", type=float, default=25.0, help="requests a second, average over a day")
     up.add_argument("--data", type=Path, default=Path("tocsin-data-demo"), help="folder to keep everything in")
+    _add_releases(up)
     up.set_defaults(command=_up)
+
+
+def _add_releases(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--release", help="as which the product starts")
+    parser.add_argument("--deploy", metavar="RELEASE", help="deploy this release while the demo runs")
+    parser.add_argument("--deploy-after", type=float, default=5.0, metavar="MINUTES", help="from the start")
+    parser.add_argument("--deploy-fault", metavar="FAULT", choices=tuple(FAULTS), help="the bug that it ships")
+    parser.add_argument("--deploy-tenant", metavar="TENANT", help="whom the bug hurts")
 
 
 def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -157,6 +185,7 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     run.add_argument("--endpoint", help="Tocsin server, such as http://127.0.0.1:4318; default: TOCSIN_ENDPOINT")
     run.add_argument("--key", help="ingest key; default: TOCSIN_INGEST_KEY")
     run.add_argument("--data", type=Path, help="folder to keep the product's data in; default: a temporary one")
+    _add_releases(run)
     run.set_defaults(command=_run)
 
 

@@ -8,12 +8,15 @@ import socket
 import sys
 import tempfile
 import threading
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 from demo.processes import Child, StartError
+from demo.switchboard import switch_fault
 from demo.tenants import TENANTS
 
 DEFAULT_PORT = 8000
@@ -34,6 +37,19 @@ class OwnServer:
 
 
 @dataclass(frozen=True)
+class Deploy:
+    """A deployment while the demo runs: the product stops and comes back as another release."""
+
+    release: str
+    after_minutes: float = 5.0
+    """From the start of the demo."""
+    fault: str = ""
+    """The bug that the new release ships, see `python -m demo fault list`; '' is a good release."""
+    tenant: str | None = None
+    """Whom the bug hurts; None is the fault's own default."""
+
+
+@dataclass(frozen=True)
 class RunSettings:
     """How the demo is run."""
 
@@ -49,6 +65,10 @@ class RunSettings:
     """The ingest key; None leaves it to the environment."""
     data_folder: Path | None = None
     """Where the product keeps its data; None is a temporary folder, removed at the end."""
+    release: str | None = None
+    """The release the product starts as; None is its own."""
+    deploy: Deploy | None = None
+    """The deployment to play; None plays none."""
 
 
 def run_demo(settings: RunSettings) -> int:
@@ -64,8 +84,8 @@ def run_demo(settings: RunSettings) -> int:
         folder = settings.data_folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tallyroom-")))
         children: list[Child] = []
         try:
-            _start(settings, folder, children)
-            return _watch(children, stopped)
+            redeploy = _start(settings, folder, children)
+            return _watch(children, stopped, settings.deploy, redeploy)
         except StartError as error:
             print(error, flush=True)
             return 1
@@ -86,9 +106,10 @@ def choose_port(wanted: int) -> int:
     return wanted
 
 
-def _start(settings: RunSettings, folder: Path, children: list[Child]) -> None:
+def _start(settings: RunSettings, folder: Path, children: list[Child]) -> Callable[[Deploy], None]:
+    """Start everything; gives what plays a deployment."""
     watcher = _start_server(settings.server, children) if settings.server else None
-    product_url = _start_product(settings, watcher.url if watcher else settings.endpoint, folder, children)
+    product_url, redeploy = _start_product(settings, watcher.url if watcher else settings.endpoint, folder, children)
     port_option = "" if product_url.endswith(f":{DEFAULT_PORT}") else f" --url {product_url}"
     fault = f"{_python()} -m demo fault"
     _say("faults", f"{fault} list{port_option}")
@@ -98,6 +119,7 @@ def _start(settings: RunSettings, folder: Path, children: list[Child]) -> None:
         if watcher.setup_link:
             _say("", f"{watcher.setup_link}  (once: makes the administrator you sign in as)")
         _say("stop", "Ctrl-C")
+    return redeploy
 
 
 @dataclass(frozen=True)
@@ -120,8 +142,10 @@ def _start_server(settings: OwnServer, children: list[Child]) -> _Watcher:
     return _Watcher(url, links[0] if links else "")
 
 
-def _start_product(settings: RunSettings, endpoint: str | None, folder: Path, children: list[Child]) -> str:
-    """Renderer, product and traffic; answers the product's URL."""
+def _start_product(
+    settings: RunSettings, endpoint: str | None, folder: Path, children: list[Child]
+) -> tuple[str, Callable[[Deploy], None]]:
+    """Renderer, product and traffic; answers the product's URL, and what deploys another release of it."""
     environment = _environment(endpoint, settings.key)
     folder.mkdir(parents=True, exist_ok=True)
     renderer = Child(
@@ -135,8 +159,9 @@ def _start_product(settings: RunSettings, endpoint: str | None, folder: Path, ch
     if port != settings.port:
         _say("product", f"port {settings.port} is taken, choosing a free one")
     log = folder / "product.log"
-    arguments = ["product", "--port", str(port), "--data", str(folder), "--renderer", renderer_url, "--log", str(log)]
-    product = Child("the product", arguments, environment)
+    options = ["--data", str(folder), "--renderer", renderer_url, "--log", str(log)]
+    first = ["--release", settings.release] if settings.release else []
+    product = Child("the product", ["product", "--port", str(port), *options, *first], environment)
     children.append(product)
     product_url = product.wait_for_url()
     _say("product", f"{product_url}  (API at {product_url}/docs)")
@@ -146,11 +171,28 @@ def _start_product(settings: RunSettings, endpoint: str | None, folder: Path, ch
     traffic.pass_on_output()
     _say("traffic", f"about {settings.rate:g} requests/s of {len(TENANTS)} tenants")
     _say("log", f"{log} has the product's tracebacks")
-    return product_url
+
+    def redeploy(deploy: Deploy) -> None:
+        place = next(place for place, child in enumerate(children) if child.name == "the product")
+        children[place].stop()
+        again = ["product", "--port", product_url.rpartition(":")[2], *options, "--release", deploy.release]
+        children[place] = Child("the product", again, environment)
+        children[place].wait_for_url()
+        if deploy.fault:
+            switch_fault(product_url, deploy.fault, True, deploy.tenant)
+        _say("deployed", f"{deploy.release}{f' with the bug {deploy.fault}' if deploy.fault else ''}")
+
+    return product_url, redeploy
 
 
-def _watch(children: list[Child], stopped: threading.Event) -> int:
+def _watch(
+    children: list[Child], stopped: threading.Event, deploy: Deploy | None, redeploy: Callable[[Deploy], None]
+) -> int:
+    began = time.monotonic()
     while not stopped.wait(0.2):
+        if deploy is not None and time.monotonic() - began >= deploy.after_minutes * 60:
+            redeploy(deploy)
+            deploy = None
         for child in children:
             code = child.exit_code()
             if code is not None:

@@ -154,8 +154,9 @@ def _public_customer(_visitor: Visitor, rng: random.Random) -> Call:
 
 
 def _set_flag(_visitor: Visitor, rng: random.Random) -> Call:
-    org_id = rng.choice(("hooli", "pied-piper", "stark"))
-    return Call("PUT", f"/api/v1/admin/flags/new-dashboard/{org_id}", json={"variant": rng.choice(("on", "off"))})
+    # What they have already: staff look and save; whoever wants a flag to change switches a fault.
+    org_id, variant = rng.choice((("hooli", "on"), ("pied-piper", "on"), ("stark", "off")))
+    return Call("PUT", f"/api/v1/admin/flags/new-dashboard/{org_id}", json={"variant": variant})
 
 
 def _socket(visitor: Visitor, _rng: random.Random) -> Call:

@@ -19,6 +19,7 @@ from starlette.requests import HTTPConnection
 import tocsin
 from demo.product.cache import Cache
 from demo.product.database import ROUND_TRIP_SECONDS, Database
+from demo.product.flags import open_flags
 from demo.product.latency import Latency
 from demo.product.rendering import Renderer
 from demo.product.seed import seed
@@ -48,6 +49,7 @@ async def open_services(settings: ProductSettings, client: httpx2.AsyncClient | 
     path = settings.data_folder / "tallyroom.db"
     secret = await run_in_threadpool(_prepare, settings, path)
     database = Database(path, ROUND_TRIP_SECONDS * settings.latency_scale)
+    open_flags()
     async with client or httpx2.AsyncClient(timeout=5.0) as renderer_client:
         renderer = Renderer(renderer_client, settings.renderer_url)
         try:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tocsin.sdk.job import job, start
     from tocsin.sdk.measures import count, gauge, login_attempt, registration, timing
     from tocsin.sdk.middleware import MonitoringMiddleware, instrument
+    from tocsin.sdk.operations import critical, operation
     from tocsin.sdk.router import metrics_router, monitoring_router, set_health_check
     from tocsin.sdk.settings import Settings
     from tocsin.sdk.tenant import current_tenant, set_tenant, wrap
@@ -19,6 +20,7 @@ __all__ = [
     "MonitoringMiddleware",
     "Settings",
     "count",
+    "critical",
     "cross_tenant",
     "current_tenant",
     "embed",
@@ -29,6 +31,7 @@ __all__ = [
     "login_attempt",
     "metrics_router",
     "monitoring_router",
+    "operation",
     "registration",
     "set_health_check",
     "set_tenant",
@@ -42,6 +45,7 @@ _HOMES = {
     "MonitoringMiddleware": "tocsin.sdk.middleware",
     "Settings": "tocsin.sdk.settings",
     "count": "tocsin.sdk.measures",
+    "critical": "tocsin.sdk.operations",
     "cross_tenant": "tocsin.sdk.isolation",
     "current_tenant": "tocsin.sdk.tenant",
     "embed": "tocsin.app",
@@ -52,6 +56,7 @@ _HOMES = {
     "login_attempt": "tocsin.sdk.measures",
     "metrics_router": "tocsin.sdk.router",
     "monitoring_router": "tocsin.sdk.router",
+    "operation": "tocsin.sdk.operations",
     "registration": "tocsin.sdk.measures",
     "set_health_check": "tocsin.sdk.router",
     "set_tenant": "tocsin.sdk.tenant",

@@ -14,6 +14,7 @@ from sqlalchemy import event
 from tallyroom_user import User
 
 from demo import faults
+from tocsin.testing import capture_spans
 
 
 @contextmanager
@@ -205,3 +206,15 @@ def test_failing_job_is_accepted_and_then_fails(acme: User) -> None:
 def test_every_fault_is_documented() -> None:
     text = (Path(__file__).parents[2] / "docs" / "demo.md").read_text()
     assert [name for name in FAULTS if f"| `{name}` |" not in text] == []
+
+
+def test_flag_that_slows_is_on_for_its_tenant_and_told(acme: User, globex: User) -> None:
+    with capture_spans() as captured:
+        acme.get("/api/v1/projects")
+        faults.SLOW_FLAG.switch(True)
+        for user in (acme, globex):
+            for _ in range(4):
+                user.get("/api/v1/projects")
+        flips = [record for record in captured.records if record.event == "tocsin.flag.flip"]
+    # The product itself is not watched here; the flags are.
+    assert [record.body for record in flips] == ["flag compact-projects for acme: off → on"]

@@ -23,7 +23,17 @@ PYTHONPATH = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "demo", "run", "--port", "0", "--rate", "20", "--data", str(tmp_path)]
+    yield from running_demo(tmp_path)
+
+
+@pytest.fixture
+def deploying_demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    bug = ["--deploy-fault", "slow-query", "--deploy-tenant", "acme"]
+    yield from running_demo(tmp_path, "--release", "1.0", "--deploy", "1.1", "--deploy-after", "0", *bug)
+
+
+def running_demo(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "demo", "run", "--port", "0", "--rate", "20", "--data", str(folder), *options]
     environment = os.environ | {
         "TOCSIN_ENABLED": "false",
         "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
@@ -73,6 +83,16 @@ def test_demo_stops_when_a_child_dies(demo: subprocess.Popen[str]) -> None:
     assert psutil.wait_procs(children, timeout=5)[1] == []
     with pytest.raises(httpx2.ConnectError):
         httpx2.get(f"{url}/health", trust_env=False)
+
+
+def test_demo_deploys_another_release_with_its_bug_at_the_same_address(deploying_demo: subprocess.Popen[str]) -> None:
+    url = _product_url(deploying_demo)
+    assert deploying_demo.stdout is not None
+    told = next(line for line in deploying_demo.stdout if line.startswith("deployed"))
+    assert "1.1 with the bug slow-query" in told
+    assert httpx2.get(f"{url}/health", trust_env=False).json()["release"] == "1.1"
+    faults = httpx2.get(f"{url}/_demo/faults", trust_env=False).json()
+    assert [(fault["name"], fault["tenants"]) for fault in faults if fault["on"]] == [("slow-query", ["acme"])]
 
 
 def test_switching_without_a_product_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,9 @@ def test_every_variable_of_the_environment_is_read() -> None:
             "TOCSIN_SERVICE": "shop",
             "TOCSIN_ENVIRONMENT": "staging",
             "TOCSIN_RELEASE": "1",
+            "TOCSIN_COMMIT": "4f0a1b2c",
+            "TOCSIN_CRITICAL": "login=POST /session",
+            "TOCSIN_CRITICAL_DEFAULTS": "no",
             "TOCSIN_TENANT": "header:X-Org,subdomain",
             "TOCSIN_SAMPLE_RATIO": "0.1",
             "TOCSIN_SLOW_SECONDS": "2",
@@ -29,6 +32,7 @@ def test_every_variable_of_the_environment_is_read() -> None:
     )
     assert settings == Settings(
         endpoint="http://monitor:4318", ingest_key="key", service="shop", environment="staging", release="1",
+        commit="4f0a1b2c", critical="login=POST /session", critical_defaults=False,
         tenant="header:X-Org,subdomain", sample_ratio=0.1, slow_seconds=2.0, overhead_budget_us=50.0,
     )  # fmt: skip
 

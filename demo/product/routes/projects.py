@@ -11,11 +11,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from demo.faults import N_PLUS_ONE
+from demo.product.flags import COMPACT, flag_variant
 from demo.product.identity import Member
 from demo.product.models import LedgerEntry, Project
 from demo.product.services import InServices, InSession
 
 router = APIRouter(prefix="/projects", tags=["projects"])
+
+# What drawing the list in its new form takes: the whole answer is then slower by about four tenths.
+COMPACT_MS = 22
 
 Currency = Literal["USD", "EUR", "GBP", "JPY"]
 
@@ -66,7 +70,8 @@ InProject = Annotated[Project, Depends(find_project)]
 
 @router.get("")
 def list_projects(member: Member, session: InSession, services: InServices) -> list[dict[str, object]]:
-    services.latency.wait(8)
+    is_compact = flag_variant(session, COMPACT, member.org_id) == "on"
+    services.latency.wait(COMPACT_MS if is_compact else 8)
     statement = select(Project).where(Project.org_id == member.org_id).order_by(Project.id)
     if not N_PLUS_ONE.bites(member.org_id):
         statement = statement.options(joinedload(Project.owner), selectinload(Project.reports))

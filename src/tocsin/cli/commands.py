@@ -13,7 +13,9 @@ from rich.table import Table
 from tocsin.cli.collectors import collectors_app
 from tocsin.cli.dashboards import dashboards_app
 from tocsin.cli.data import data_app
+from tocsin.cli.deploy import deploy_app
 from tocsin.cli.doctor import doctor
+from tocsin.cli.operations import ops_app
 from tocsin.cli.query import query
 from tocsin.cli.serve import serve
 
@@ -34,6 +36,8 @@ app.command()(query)
 app.add_typer(dashboards_app, name="dashboards")
 app.add_typer(collectors_app, name="collectors")
 app.add_typer(data_app, name="data")
+app.add_typer(deploy_app, name="deploy")
+app.add_typer(ops_app, name="ops")
 
 TomlFile = Annotated[Path | None, typer.Option("--config", help="Settings file; default ./tocsin.toml if it is there.")]
 DataFolder = Annotated[str | None, typer.Option("--data", help="Folder of the server's state.")]

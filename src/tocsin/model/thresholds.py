@@ -20,7 +20,15 @@ PROFILES: dict[str, tuple[float, float]] = {
 }
 """(close, harm) by name; ratios are 0-1."""
 
-BELOW: dict[str, tuple[float, float]] = {"cache_hit_ratio": (0.8, 0.5), "available": (0.9995, 0.999)}
+BELOW: dict[str, tuple[float, float]] = {
+    "cache_hit_ratio": (0.8, 0.5),
+    "available": (0.9995, 0.999),
+    # Success of critical operations; `operation` is for those without a profile of their own.
+    "operation": (0.99, 0.95),
+    "authentication": (0.99, 0.95),
+    "form_automation": (0.95, 0.90),
+    "work_order_sync": (0.98, 0.95),
+}
 """The same where less is worse."""
 
 NAMES = tuple(sorted({*PROFILES, *BELOW}))

@@ -19,6 +19,8 @@ from opentelemetry import trace
 from tocsin.sdk import coexist, guard, instrument
 from tocsin.sdk.call_digest import CallCollection, CallDigest
 from tocsin.sdk.catalogue import Catalogue
+from tocsin.sdk.critical_routes import CriticalRoutes
+from tocsin.sdk.deltas import DeltaCollection, DeltaTable
 from tocsin.sdk.digest import Digest
 from tocsin.sdk.encode import resource
 from tocsin.sdk.encode_metrics import Figure, MetricEncoder
@@ -68,6 +70,7 @@ class Agent:
         self.resolve_headers = join_resolvers(header_resolvers)
         self.resolves_by_scope = len(header_resolvers) < len(self.resolvers)
         self.slow_ns = settings.slow_seconds * 1e9
+        self.routes = CriticalRoutes(settings.critical, settings.critical_defaults)
         self.red = RedTable(settings.red_keys)
         self.sampler = Sampler(settings.sample_ratio, settings.sample_minimum_per_second)
         self.slow = SlowLog(settings.slow_logs_per_second)
@@ -88,6 +91,8 @@ class Agent:
         self._digest = Digest(self)
         self.catalogue = Catalogue(self)
         self.calls = CallDigest(self)
+        self.deltas = DeltaTable()
+        self._is_announced = False
         self._digest_lock = threading.Lock()
         # One request in some is measured by a kind of exchange that takes more clocks.
         self.next_kind = itertools.cycle([Exchange] * (MEASURE_EVERY - 1) + [MeteredExchange]).__next__
@@ -197,7 +202,7 @@ class Agent:
             return "error"
         if duration_ns >= self.slow_ns and not root.is_lasting:
             return "slow"
-        return "isolation" if root.is_crossing else ""
+        return root.wanted
 
     # -- called by the export thread
 
@@ -216,7 +221,21 @@ class Agent:
         with self._digest_lock:
             collection = self.red.collect()
             self.catalogue.add(collection.rows)
+            self.routes.count(collection.rows, self.deltas)
         return collection
+
+    def collect_deltas(self) -> DeltaCollection:
+        """What was counted as increases since the last collection."""
+        collection = self.deltas.collect()
+        with self._digest_lock:
+            self.catalogue.add_deltas(collection)
+        return collection
+
+    def delta_families(self) -> list[Family]:
+        """The same of this process since it began, for a scraper."""
+        self.digest()
+        with self._digest_lock:
+            return self.catalogue.delta_families(self.deltas, self.routes, self.red.rows)
 
     def collect_calls(self) -> CallCollection:
         """What the app has called since the last collection, as far as digested."""
@@ -262,7 +281,7 @@ class Agent:
     def _open_encoders(self) -> tuple[SpanEncoder, MetricEncoder, RecordEncoder]:
         if self._encoders is None:
             field = resource(self.resource_attributes())
-            spans = SpanEncoder(field, VERSION, self.settings.redact)
+            spans = SpanEncoder(field, VERSION, self.settings.redact, self.routes.name_of)
             self._encoders = spans, MetricEncoder(field, VERSION), RecordEncoder(field, VERSION)
         return self._encoders
 
@@ -280,7 +299,8 @@ class Agent:
         self._review_overhead()
         isolation_findings.flush(self)
         collection = self.collect_red()
-        calls = self.collect_calls()
+        calls, deltas = self.collect_calls(), self.collect_deltas()
+        self.announce()
         increases = isolation_counts.increases()
         now = collection.end_ns
         # Without traffic the figures are repeated now and then, so that a quiet process is seen to be alive.
@@ -290,7 +310,8 @@ class Agent:
             body = self._open_encoders()[1].encode_request(collection, (), (), self.start_ns, calls)
             return body, len(collection.rows) + len(calls.by_caller)
         state, added = (self.red.total, measures.version), self.tallies.collect()
-        has_more = collection.rows or calls.by_caller or added or increases or state != self._last_state
+        has_counted = added or increases or deltas.counts or deltas.timings
+        has_more = collection.rows or calls.by_caller or has_counted or state != self._last_state
         if not has_more and now - self._last_figures_ns < 15e9:
             return None
         if not self.live:
@@ -298,8 +319,20 @@ class Agent:
         self._last_figures_ns = now
         figures = [*self.figures(), *increases]
         timings = measures.copied_timings()
-        body = self._open_encoders()[1].encode_request(collection, figures, timings, self.start_ns, calls, added)
-        return body, len(collection.rows) + len(calls.by_caller) + len(figures) + len(timings) + len(added)
+        body = self._open_encoders()[1].encode_request(
+            collection, figures, timings, self.start_ns, calls, added, deltas
+        )
+        more = len(added) + len(deltas.counts) + len(deltas.timings)
+        return body, len(collection.rows) + len(calls.by_caller) + len(figures) + len(timings) + more
+
+    def announce(self) -> None:
+        """Says once that this process runs a release; the server shows the first process of each."""
+        settings = self.settings
+        if not self._is_announced and settings.release:
+            self._is_announced = True
+            facts = {"tocsin.release": settings.release, "vcs.ref.head.revision": settings.commit}
+            facts = {name: value for name, value in facts.items() if value}
+            self.emit("tocsin.deploy", f"{settings.service} {settings.release} started", facts, tenant="")
 
     def figures(self) -> list[Figure]:
         """The state of this process: active requests and the SDK's own health."""
@@ -343,6 +376,8 @@ class Agent:
             dropped["metrics", "key_limit"] = self.red.folded
         if self.calls.table.folded:
             dropped["metrics", "call_limit"] = self.calls.table.folded
+        if self.deltas.folded:
+            dropped["metrics", "operation_limit"] = self.deltas.folded
         if measures.dropped:
             dropped["metrics", "measure_limit"] = measures.dropped
         if self.tallies.folded:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tocsin.sdk import agent as agents
+from tocsin.sdk.critical_routes import OUTCOMES
 from tocsin.sdk.decode import MessageReader
 from tocsin.sdk.encode_spans import Queued, SpanEncoder
 from tocsin.sdk.export import exports_paused
+from tocsin.sdk.measures import MeasureKey
 from tocsin.sdk.records import Record, RecordEncoder
 from tocsin.sdk.red import RedKey
 from tocsin.sdk.settings import Settings
@@ -82,6 +85,17 @@ class CapturedRecord:
     time_ns: int
 
 
+@dataclass(frozen=True)
+class CapturedOperation:
+    """The runs of a critical operation that ended in the same way. outcome: success, failure or rejected."""
+
+    operation: str
+    outcome: str
+    reason: str | None
+    tenant: str | None
+    count: int
+
+
 class Capture:
     """What was recorded since `capture_spans()` began."""
 
@@ -89,6 +103,7 @@ class Capture:
         self._spans: list[CapturedSpan] = []
         self._rows: dict[tuple[str, str, int, str, str], CapturedRequests] = {}
         self._records: list[CapturedRecord] = []
+        self._counts: Counter[MeasureKey] = Counter()
 
     @property
     def spans(self) -> list[CapturedSpan]:
@@ -112,6 +127,20 @@ class Capture:
         self._drain()
         return list(self._records)
 
+    @property
+    def operations(self) -> list[CapturedOperation]:
+        """Critical operations, whether declared in the code or known by their route."""
+        for agent in agents.all_agents():
+            agent.collect_red()
+            self._counts.update(agent.collect_deltas().counts)
+        found = []
+        for key, number in self._counts.items():
+            labels = dict(key.labels)
+            if key.name == OUTCOMES:
+                how = labels["operation"], labels["outcome"], labels.get("reason")
+                found.append(CapturedOperation(*how, key.tenant or None, number))
+        return found
+
     def find(self, name: str) -> CapturedSpan:
         """The one span of this name. Raises LookupError, naming what is there, when there is none or several."""
         found = [span for span in self.spans if span.name == name]
@@ -125,6 +154,8 @@ class Capture:
         self._drain()
         for agent in agents.all_agents():
             agent.collect_red()
+            agent.collect_deltas()
+        self._counts.clear()
         self._spans.clear()
         self._records.clear()
         self._rows.clear()
@@ -157,7 +188,7 @@ def _captured(span: Queued) -> CapturedSpan:
     """What would have been sent, read back from the very bytes."""
     if isinstance(span, bytes):
         return _read_back(span, "tocsin")
-    encoder = SpanEncoder(b"", "", span.agent.settings.redact)
+    encoder = SpanEncoder(b"", "", span.agent.settings.redact, span.agent.routes.name_of)
     encoder.set_clock()
     return _read_back(encoder.encode_span(span), span.library[0] if span.library else "tocsin")
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from tocsin.sdk import instrument
 from tocsin.sdk.call_digest import CallRows, CallTable
 from tocsin.sdk.call_totals import CallTotals, lookup_families
+from tocsin.sdk.critical_routes import CriticalRoutes
+from tocsin.sdk.deltas import DeltaCollection, DeltaTable, DeltaTotals
 from tocsin.sdk.exposition import Family, Labels, add_up
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.isolation_counts import counts as isolation_counts
@@ -44,6 +46,7 @@ class Catalogue:
         self._agent = agent
         self.totals = RequestTotals(agent.settings.metrics_tenants)
         self._calls = CallTotals(self.totals.bounded)
+        self._deltas = DeltaTotals(self.totals.bounded)
         self._shared: WorkerTotals | None = None
         self._is_shared = bool(group_name())
         self._published = (0.0, -1, -1, -1)
@@ -57,6 +60,19 @@ class Catalogue:
         """Takes what the app has called in one interval."""
         if _is_wanted:
             self._calls.add(rows)
+
+    def add_deltas(self, collection: DeltaCollection) -> None:
+        """Takes what was counted as increases in one interval."""
+        if _is_wanted:
+            self._deltas.add(collection)
+
+    def delta_families(self, table: DeltaTable, routes: CriticalRoutes, rows: Rows) -> list[Family]:
+        """The same since the process began, with the requests not collected yet."""
+        waiting, pending = DeltaTotals(self.totals.bounded), DeltaTable()
+        waiting.add(table.waiting())
+        routes.count(rows, pending)
+        waiting.add(pending.collect())
+        return add_up([*self._deltas.families(), *waiting.families()])
 
     def call_families(self, table: CallTable) -> list[Family]:
         """What the app has called since the process began, the rows not collected yet included."""
@@ -102,11 +118,11 @@ class Catalogue:
         instruments = [self._bounded(family) for family in instrument.families() if family.name not in known]
         own = [self._bounded(family) for family in measures.families()]
         own += [self._bounded(family) for family in isolation_counts.families()]
-        called = self._agent.call_families()
+        called, operations = self._agent.call_families(), self._agent.delta_families()
         tallied = [self._bounded(family) for family in self._agent.tallies.families()]
         return [
-            *self._agent.request_families(), self._active(), *called, *tallied, *schedules.families(), *own,
-            *instruments, *process, self._dropped(),
+            *self._agent.request_families(), self._active(), *called, *operations, *tallied, *schedules.families(),
+            *own, *instruments, *process, self._dropped(),
         ]  # fmt: skip
 
     def _active(self) -> Family:

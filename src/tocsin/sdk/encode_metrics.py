@@ -25,6 +25,7 @@ from tocsin.sdk.totals import Histogram
 
 if TYPE_CHECKING:
     from tocsin.sdk.call_digest import CallCollection, CallRows
+    from tocsin.sdk.deltas import DeltaCollection
     from tocsin.sdk.tallies import Added
 
 
@@ -71,6 +72,7 @@ class MetricEncoder:
         process_start_ns: int,
         calls: CallCollection | None = None,
         added: Added | None = None,
+        deltas: DeltaCollection | None = None,
     ) -> bytes:
         """One ExportMetricsServiceRequest: RED metrics, calls and tallies as deltas, the others cumulative."""
         metrics = self._red_metrics(red) if red.rows else []
@@ -80,6 +82,8 @@ class MetricEncoder:
             scopes = self._calls.encode(calls, red.end_ns)
         if added:
             metrics += self._tally_metrics(added, red.end_ns)
+        if deltas is not None:
+            metrics += self._delta_metrics(deltas, red.end_ns)
         metrics += self._figure_metrics(figures, process_start_ns, red.end_ns)
         metrics += self._timing_metrics(timings, process_start_ns, red.end_ns)
         own = (self._scope, [delimited(b"\x12", metric) for metric in metrics])
@@ -147,6 +151,20 @@ class MetricEncoder:
             ]
             made.append(metric(name, "s", b"\x4a", points))
         return made
+
+    def _delta_metrics(self, deltas: DeltaCollection, now_ns: int) -> list[bytes]:
+        times = TIMES.pack(b"\x11", deltas.start_ns, b"\x19", now_ns)
+        counts: dict[str, list[bytes]] = {}
+        for key, number in deltas.counts.items():
+            point = times + _number(number) + self._number.encode_all(key.attributes())
+            counts.setdefault(key.name, []).append(delimited(b"\x0a", point))
+        durations: dict[str, list[bytes]] = {}
+        for key, timing in deltas.timings.items():
+            point = self._exponential.encode_all(key.attributes()) + times + exponential(timing)
+            durations.setdefault(key.name, []).append(delimited(b"\x0a", point))
+        rising = DELTA + b"\x18\x01"
+        made = [head(name, "") + delimited(b"\x3a", b"".join(points) + rising) for name, points in counts.items()]
+        return made + [metric(name, "s", b"\x52", points) for name, points in durations.items()]
 
     def _figure_metrics(self, figures: Iterable[Figure], start_ns: int, now_ns: int) -> list[bytes]:
         by_name: dict[str, list[Figure]] = {}

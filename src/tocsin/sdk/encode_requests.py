@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -25,6 +25,13 @@ _pack_child = struct.Struct("<2s16s2s8s2s8sBQBQ").pack
 KIND = tuple(b"\x30" + bytes((kind,)) for kind in range(6))
 _CACHED_TEXT = 96
 _QUERY_BYTES = 2048
+
+# (method, route) to the critical operation that it is, or ''.
+OperationOf = Callable[[str, str], str]
+
+
+def no_operation(_method: str, _route: str) -> str:
+    return ""
 
 
 class TextCache:
@@ -50,7 +57,8 @@ class TextCache:
 class RequestEncoder:
     """Encodes the spans of requests; used by one thread at a time."""
 
-    def __init__(self, redact: tuple[str, ...]) -> None:
+    def __init__(self, redact: tuple[str, ...], operation_of: OperationOf) -> None:
+        self._operation_of = operation_of
         self._redact = frozenset(name.lower().encode() for name in redact)
         self._attributes = AttributeCache(ATTRIBUTE)
         # Pieces of request spans: by endpoint and status, by client, by sizes.
@@ -105,6 +113,7 @@ class RequestEncoder:
             "http.response.status_code": status,
             "error.type": error_type,
             "tocsin.tenant": tenant,
+            "tocsin.operation": self._operation_of(method, route),
             "tocsin.sample.reason": span.reason,
         }
         head = delimited(b"\x2a", utf8(span.name or span.default_name())) + KIND[span.kind]

@@ -12,8 +12,10 @@ from tocsin.sdk.encode_requests import (
     SPAN_ID,
     START,
     TRACE_ID,
+    OperationOf,
     RequestEncoder,
     encode_status,
+    no_operation,
     pack_times,
 )
 from tocsin.sdk.exchange import Exchange
@@ -29,10 +31,12 @@ Queued = RecordingSpan | bytes
 class SpanEncoder:
     """Encodes spans with what repeats between them kept as bytes; used by one thread at a time."""
 
-    def __init__(self, resource_field: bytes, version: str, redact: tuple[str, ...]) -> None:
+    def __init__(
+        self, resource_field: bytes, version: str, redact: tuple[str, ...], operation_of: OperationOf = no_operation
+    ) -> None:
         self.resource_field = resource_field
         self._own_scope = instrumentation_scope("tocsin", version)
-        self._requests = RequestEncoder(redact)
+        self._requests = RequestEncoder(redact, operation_of)
         self._attributes = AttributeCache(ATTRIBUTE)
         self._event_attributes = AttributeCache(b"\x1a")
         self._link_attributes = AttributeCache(b"\x22")

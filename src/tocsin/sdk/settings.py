@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from urllib.parse import unquote
 
+from tocsin.sdk.release import find_commit, find_release
 from tocsin.sdk.transport import Transport
 
 TenantCallable = Callable[[Mapping[str, Any]], "str | None"]
@@ -33,8 +34,11 @@ class Settings:
     service: str = "unknown_service"
     # production, staging, …; set it when more than one environment sends to the same server.
     environment: str = ""
-    # The release, such as a version or commit; set it so that a deploy can be seen on the charts.
+    # The release, such as a version or commit, which makes a deploy visible on the charts; unless set, what the
+    # platform's variables or `.git` say.
     release: str = ""
+    # The commit that runs; unless set, what the platform's variables or `.git` say.
+    commit: str = ""
     # Where the tenant of a request is found: `header:X-Tenant-ID`, `jwt:org_id`, `subdomain`, `path:org_id`,
     # several separated by commas (first hit wins), or a callable taking the ASGI scope.
     tenant: str | TenantCallable = ""
@@ -80,6 +84,11 @@ class Settings:
     compression: str = "auto"
     # Added µs per request (median) past which the SDK sheds its dearest parts; 0 never sheds.
     overhead_budget_us: float = 200.0
+    # Routes that are critical operations, counted apart: `login=POST /auth/login, user_delete=DELETE /users/{id}`, or
+    # the same as a mapping; set it for what must not fail.
+    critical: str = ""
+    # False: only those are; the usual routes of signing in, users, organisations, flags and admin are not known.
+    critical_defaults: bool = True
     # What is watched inside the app: empty for everything there is, `-redis` for all but that, `redis,httpx` for only
     # those, `-all` for nothing.
     instruments: str = ""
@@ -130,7 +139,13 @@ class Settings:
             raise SettingsError(f"cannot use setting {unknown[0]!r}: it does not exist; {_nearest(unknown[0], known)}")
         values = from_environment(os.environ if environ is None else environ)
         values.update(arguments)
-        return cls(**{**_of_preset(values.get("preset", "")), **values})
+        if "critical" in values:
+            from tocsin.sdk.critical_routes import as_text
+
+            values["critical"] = as_text(values["critical"])
+        values = {**_of_preset(values.get("preset", "")), **values}
+        values.update(_found_release(values, os.environ if environ is None else environ))
+        return cls(**values)
 
     def with_(self, **changes: Any) -> Settings:
         """These settings with some replaced."""
@@ -152,6 +167,15 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     if any(environ.get(key, "").strip().lower() in _FALSE for key in _SWITCHES):
         found["enabled"] = False
     return found
+
+
+def _found_release(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    """Release and commit, as far as nobody has said them."""
+    if values.get("enabled") is False or ("release" in values and "commit" in values):
+        return {}
+    commit = values["commit"] if "commit" in values else find_commit(environ)
+    found = {"commit": commit, "release": find_release(environ, commit)}
+    return {name: value for name, value in found.items() if name not in values}
 
 
 def _of_preset(name: str) -> dict[str, Any]:
@@ -212,6 +236,9 @@ _ENVIRONMENT: tuple[tuple[str, tuple[str, ...], Callable[[str, str], Any]], ...]
     ("environment", ("TOCSIN_ENVIRONMENT",), _text),
     ("preset", ("TOCSIN_PRESET",), _text),
     ("release", ("TOCSIN_RELEASE",), _text),
+    ("commit", ("TOCSIN_COMMIT",), _text),
+    ("critical", ("TOCSIN_CRITICAL",), _text),
+    ("critical_defaults", ("TOCSIN_CRITICAL_DEFAULTS",), _switch),
     ("tenant", ("TOCSIN_TENANT",), _text),
     ("exclude", ("TOCSIN_EXCLUDE",), _paths),
     ("sample_ratio", ("TOCSIN_SAMPLE_RATIO", "METRICS_SAMPLING_RATE"), _number),
@@ -280,4 +307,13 @@ def _check_tenant(settings: Settings) -> None:
     parse_resolvers(settings.tenant)
 
 
-_CHECKS = (_check_ratio, _check_endpoint, _check_compression, _check_tenant)
+def _check_critical(settings: Settings) -> None:
+    from tocsin.sdk.critical_routes import CriticalError, parse
+
+    try:
+        parse(settings.critical)
+    except CriticalError as error:
+        raise SettingsError(str(error)) from error
+
+
+_CHECKS = (_check_ratio, _check_endpoint, _check_compression, _check_tenant, _check_critical)

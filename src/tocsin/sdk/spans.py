@@ -86,8 +86,8 @@ class RecordingSpan(trace.Span):
     head: bool | None = None
     is_done = False
     is_lasting = False
-    # Rows of another tenant were seen in it: the trace is kept.
-    is_crossing = False
+    # Why the trace is kept though nothing of the root itself says so, such as a failed operation inside.
+    wanted = ""
     # Until something is said that only few spans have: a name, a status, attributes, events, links, a trace state.
     is_plain = True
     span_count = 1

@@ -29,11 +29,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Something that happened at a moment: a deploy, a flag flip."""
+    """Something that happened at a moment: a deploy, a flag flip. `text` says it in a sentence, `kind` colours it."""
 
     at: float
     label: str
     href: str = ""
+    kind: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,8 @@ class Chart:
     def is_empty(self) -> bool:
         return not any(value is not None and value > 0 for line in self.lines for value in line.values)
 
-    def data(self) -> dict[str, Any]:
-        """What the script gets, as plain values."""
+    def data(self, more: Sequence[Marker] = ()) -> dict[str, Any]:
+        """What the script gets, as plain values; with what has happened beside the figures, which all charts show."""
         return {
             "format": self.format,
             "start": self.window.start_ns / 1e9,
@@ -78,7 +80,7 @@ class Chart:
             "times": list(self.times),
             "href": self.href,
             "lines": [_line(line) for line in self.lines],
-            "markers": [{"at": marker.at, "label": marker.label, "href": marker.href} for marker in self.markers],
+            "markers": [_marker(marker) for marker in (*self.markers, *more)],
             "stacked": self.is_stacked,
             "limits": [list(limit) for limit in self.limits],
             "band": None if self.band is None else {"low": _short(self.band.low), "high": _short(self.band.high)},
@@ -154,11 +156,15 @@ def active_chart(active: ActiveRequests, window: Window) -> Chart:
 
 
 def settle(rates: Points, series: RedSeries, window: Window) -> list[float | None]:
+    return settle_rates(rates, series.times, series.step_seconds, window)
+
+
+def settle_rates(rates: Points, times: Sequence[int], step_seconds: int, window: Window) -> list[float | None]:
     """Rates whose last, unfinished step is brought to what it would be when finished; left out in its first quarter,
     where that is a guess. Without this every live chart ends in a fall that never happened."""
-    if not series.times:
+    if not times:
         return list(rates)
-    done = (window.end_ns / 1e9 - series.times[-1]) / series.step_seconds
+    done = (window.end_ns / 1e9 - times[-1]) / step_seconds
     if done >= 1:
         return list(rates)
     last = rates[-1]
@@ -186,6 +192,11 @@ def _line(line: Line) -> dict[str, Any]:
         "filled": line.is_filled,
         "values": _short(line.values),
     }
+
+
+def _marker(marker: Marker) -> dict[str, Any]:
+    said = {"at": marker.at, "label": marker.label, "href": marker.href}
+    return said | {"kind": marker.kind, "text": marker.text or marker.label}
 
 
 def _short(values: Points) -> list[float | None]:

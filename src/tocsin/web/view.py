@@ -18,6 +18,7 @@ from tocsin.model.access import Principal
 from tocsin.model.tenant import Scope
 from tocsin.model.window import Window
 from tocsin.query import tenants as tenants_query
+from tocsin.query.annotations import Annotation, happened
 from tocsin.query.filters import Filter
 from tocsin.query.tenants import HarmedTenant
 from tocsin.query.timerange import RANGES, TimeRangeError
@@ -25,6 +26,7 @@ from tocsin.storage.telemetry.store import TelemetryStore
 from tocsin.web import choice as chosen
 from tocsin.web import format
 from tocsin.web.auth import current_principal
+from tocsin.web.charts import Marker
 from tocsin.web.choice import Choice
 from tocsin.web.page import Page
 from tocsin.web.paths import inner_path, root_of
@@ -35,6 +37,7 @@ from tocsin.web.words import Speech
 
 ZONE_COOKIE = "tocsin_zone"
 LIVE_COOKIE = "tocsin_live"
+MOST_MARKERS = 40
 NOT_KEPT = {*chosen.PARAMETERS, "before", EMBED}
 """What `here` says anew or leaves out: a page of older rows does not survive a change of the question."""
 
@@ -188,6 +191,22 @@ class View:
     def harmed(self) -> list[HarmedTenant]:
         """The tenants hurt within the chosen environment, whatever tenant is chosen: the navigation counts them."""
         return tenants_query.harmed(self.store, self.scope, replace(self.filter, tenant=None))
+
+    @cached_property
+    def markers(self) -> list[Marker]:
+        """What happened in the chosen time, for every chart: deploys, flags, migrations; where the page is about a
+        service, its own."""
+        asked = replace(self.filter, service=self.request.path_params.get("service"), tenant=self.shown_tenant)
+        return [
+            Marker(one.time_ns / 1e9, one.title, self.happened_href(one), one.kind, one.text)
+            for one in happened(self.store, self.scope, asked, limit=MOST_MARKERS)
+        ]
+
+    def happened_href(self, one: Annotation) -> str:
+        """Where an annotation leads: a deploy to its release."""
+        if one.kind != "deploy":
+            return ""
+        return self.link(f"/releases/{segment(one.service)}/{segment(one.release)}", env=one.environment or None)
 
     @cached_property
     def has_data(self) -> bool:

@@ -19,8 +19,8 @@ from tocsin.sdk.instrument._contract import Instrument, Patches, UnsupportedErro
 from tocsin.sdk.settings import Settings
 
 EVERY = {
-    "aiohttp", "apscheduler", "arq", "asyncpg", "background", "celery", "httpx", "httpx2", "isolation", "psycopg",
-    "redis", "rq", "runtime", "sqlalchemy", "urllib3",
+    "aiohttp", "alembic", "apscheduler", "arq", "asyncpg", "background", "celery", "httpx", "httpx2", "isolation",
+    "openfeature", "psycopg", "redis", "rq", "runtime", "sqlalchemy", "urllib3",
 }  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def test_instrumenting_imports_no_library_and_hooks_on_import() -> None:
         print(instrument.states()["sqlalchemy"])
         from sqlalchemy.engine.default import DefaultDialect
         print(hasattr(DefaultDialect.do_execute, "__wrapped__"))
-        import redis, httpx, aiohttp, requests
+        import redis, httpx, aiohttp, requests, alembic.runtime.migration, openfeature.api
         print(instrument.states()["httpx"])
         httpx.Client()
         import celery.app.base, rq, apscheduler.schedulers.base, starlette.background

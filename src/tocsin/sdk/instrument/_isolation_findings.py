@@ -171,7 +171,7 @@ def _mark(tenant: str, table: str, how: str) -> None:
     span = current_span()
     if span is not None:
         root = span.root
-        root.is_crossing = True
+        root.wanted = "isolation"
         root.set_attribute("tocsin.isolation.crossing", f"{how}:{table}")
 
 

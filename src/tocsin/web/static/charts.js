@@ -5,6 +5,7 @@ import { colour, isoSeconds, tip, write, writeAxis, zoomed } from "./units.js";
 
 const mounted = new Map(); // figure element -> {plot, text, data, tip}
 const FONT = '11px Inter, ui-sans-serif, system-ui, sans-serif';
+const MARKED = { deploy: "c6", flag: "c4", migration: "c2" }; // what happened beside the figures, by kind
 const soft = (name, share) => `color-mix(in srgb, ${colour(name)} ${share}%, transparent)`;
 
 const read = (figure) => {
@@ -71,16 +72,25 @@ function markers(figure) {
     const { data } = mounted.get(figure) ?? read(figure);
     const { ctx, bbox } = plot;
     ctx.save();
-    ctx.strokeStyle = ctx.fillStyle = colour("ink-3");
+    const seen = data.markers.filter(({ at }) => { const x = plot.valToPos(at, "x", true); return x >= bbox.left && x <= bbox.left + bbox.width; });
     ctx.font = `${11 * devicePixelRatio}px Inter, sans-serif`;
     ctx.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
-    for (const marker of data.markers) {
+    let written = -Infinity;
+    for (const marker of seen) {
       const x = plot.valToPos(marker.at, "x", true);
-      if (x < bbox.left || x > bbox.left + bbox.width) continue;
+      ctx.strokeStyle = ctx.fillStyle = colour(MARKED[marker.kind] ?? "ink-3");
       ctx.beginPath();
       ctx.moveTo(x, bbox.top);
       ctx.lineTo(x, bbox.top + bbox.height);
       ctx.stroke();
+      ctx.beginPath();
+      ctx.moveTo(x - 4 * devicePixelRatio, bbox.top);
+      ctx.lineTo(x + 4 * devicePixelRatio, bbox.top);
+      ctx.lineTo(x, bbox.top + 6 * devicePixelRatio);
+      ctx.fill();
+      // Names that would lie on each other are left to the tooltip.
+      if (x - written < 90 * devicePixelRatio) continue;
+      written = x;
       const isLate = x > bbox.left + bbox.width * 0.7;
       ctx.textAlign = isLate ? "right" : "left";
       ctx.fillText(marker.label, x + (isLate ? -5 : 5) * devicePixelRatio, bbox.top + 9 * devicePixelRatio);
@@ -97,6 +107,8 @@ function showTip(figure, plot) {
   if (idx == null || left < 0 || !isHere) return entry.tip.hide();
   const rows = entry.data.lines.map((line) => [line.colour, line.label, write(entry.data.format, line.values[idx])]);
   if (entry.data.band) rows.push(["c6", "usual", `${write(entry.data.format, entry.data.band.low[idx])} – ${write(entry.data.format, entry.data.band.high[idx])}`]);
+  for (const marker of entry.data.markers.filter(({ at }) => Math.abs(plot.valToPos(at, "x") - left) < 7))
+    rows.push([MARKED[marker.kind] ?? "c6", marker.text || marker.label, ""]);
   entry.tip.show(left + plot.over.offsetLeft, top + plot.over.offsetTop, isoSeconds(entry.data.times[idx]), rows);
 }
 

@@ -44,7 +44,8 @@ export function patchChildren(parent, source) {
   while (place) {
     const gone = place;
     place = place.nextSibling;
-    gone.remove();
+    // What a script has put there stays, such as the tooltip of a chart.
+    if (!gone.hasAttribute?.("data-keep")) gone.remove();
   }
 }
 

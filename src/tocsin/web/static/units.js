@@ -60,6 +60,7 @@ export function tip(host) {
   const box = document.createElement("div");
   box.className = "tip";
   box.hidden = true;
+  box.dataset.keep = "";
   host.append(box);
   return {
     hide: () => (box.hidden = true),
