@@ -18,7 +18,7 @@ from tocsin.sdk import instrument
 from tocsin.sdk.instrument._contract import Instrument, Patches, UnsupportedError
 from tocsin.sdk.settings import Settings
 
-EVERY = {"aiohttp", "httpx", "httpx2", "redis", "runtime", "sqlalchemy", "urllib3"}
+EVERY = {"aiohttp", "httpx", "httpx2", "redis", "runtime", "sqlalchemy", "urllib3", "validation"}
 
 
 HTTPX = "off: the app has not imported httpx and httpcore"
@@ -67,7 +67,7 @@ def test_instrumenting_imports_no_library_and_hooks_on_import() -> None:
         print(instrument.states()["sqlalchemy"])
         from sqlalchemy.engine.default import DefaultDialect
         print(hasattr(DefaultDialect.do_execute, "__wrapped__"))
-        import redis, httpx, aiohttp, requests
+        import redis, httpx, aiohttp, requests, fastapi
         print(instrument.states()["httpx"])
         httpx.Client()
         print(all(state == "on" for name, state in instrument.states().items() if name != "httpx2"))
