@@ -119,7 +119,7 @@ def telemetry_of(tenant: str, trace_id: bytes) -> list[Any]:
     return [
         request,
         metric_request(metrics, resource),
-        log_request([log_record(name, attrs=own, time_ns=start)], resource),
+        log_request([log_record(name, attrs=own, time_ns=start, event_name=f"{name}.event")], resource),
     ]
 
 

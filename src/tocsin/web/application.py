@@ -14,6 +14,7 @@ from tocsin.web.api import (
     dashboards,
     data,
     doctor,
+    errors,
     figures,
     map,
     monitoring,
@@ -51,6 +52,7 @@ def build_site(state: Any) -> FastAPI:
     for module in (
         services,
         figures,
+        errors,
         collectors,
         map,
         traces,

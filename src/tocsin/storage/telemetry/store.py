@@ -16,14 +16,14 @@ TENANT_TABLES = (
     "spans", "exceptions", "red_10s", "red_1m", "red_1m_routes", "red_1m_tenants", "red_1h", "red_1h_routes",
     "red_1h_tenants", "logs",
     "series", "samples", "deltas", "native_histograms", "exemplars", "metric_metadata",
-    "deltas_1h", "samples_5m", "samples_1h", "events",
+    "deltas_1h", "samples_5m", "samples_1h", "events", "error_groups", "error_hours",
 )  # fmt: skip
 # The views that fill the rollups can be read like tables, past the filters of the tables behind them.
 TENANT_VIEWS = (
     "red_from_spans", "exceptions_from_spans",
     "red_1m_from_10s", "red_1m_routes_from_10s", "red_1m_tenants_from_10s",
     "red_1h_from_1m", "red_1h_routes_from_1m", "red_1h_tenants_from_1m",
-    "deltas_1h_from_deltas", "events_from_logs",
+    "deltas_1h_from_deltas", "events_from_logs", "error_groups_from_exceptions", "error_hours_from_exceptions",
 )  # fmt: skip
 
 
