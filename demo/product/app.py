@@ -14,6 +14,8 @@ from demo.product.routes.public import create_public
 from demo.product.services import open_services
 from demo.product.settings import ProductSettings
 
+LEAK_WINDOW_SECONDS = 180.0
+
 
 def create_app(settings: ProductSettings, renderer_client: httpx2.AsyncClient | None = None) -> FastAPI:
     """The product; it opens its data when it starts and closes it when it stops."""
@@ -25,7 +27,10 @@ def create_app(settings: ProductSettings, renderer_client: httpx2.AsyncClient | 
             yield
 
     app = FastAPI(title="Tallyroom", version=settings.release, lifespan=lifespan)
-    tocsin.instrument(app, service="tallyroom", environment="demo", release=settings.release)
+    # A demo is watched for minutes, so its leak is to be named within some; half an hour is better for a product.
+    tocsin.instrument(
+        app, service="tallyroom", environment="demo", release=settings.release, leak_window_seconds=LEAK_WINDOW_SECONDS
+    )
     app.include_router(tocsin.monitoring_router)
     app.include_router(tocsin.metrics_router)
     app.include_router(api)

@@ -53,6 +53,22 @@ def test_the_depth_of_a_recursion_leaves_the_fingerprint() -> None:
     assert mark(caught(deep.format(3))) == mark(caught(deep.format(50)))
 
 
+def test_the_endpoint_that_led_to_a_fault_leaves_the_fingerprint_and_who_asked_for_it_does_not() -> None:
+    code = "def convert(): raise KeyError\ndef totals(): convert()\ndef other(): convert()\n"
+    routes = "def a(): totals()\ndef b(): totals()\ndef c(): other()\n"
+    first = mark(caught(code + routes + "a()"))
+    assert first == mark(caught(code + routes + "b()"))
+    assert first != mark(caught(code + routes + "c()"))
+
+
+def test_what_caused_a_fault_is_part_of_it() -> None:
+    code = (
+        "def one(): raise KeyError\ndef two(): raise IndexError\n"
+        "def wrap(f):\n    try: f()\n    except LookupError as e: raise RuntimeError from e\n"
+    )
+    assert mark(caught(code + "wrap(one)")) != mark(caught(code + "wrap(two)"))
+
+
 def test_an_app_installed_like_a_library_has_frames_of_its_own() -> None:
     site = sysconfig.get_paths()["purelib"]
     frames = (

@@ -16,6 +16,8 @@ _FRAMES = 60
 _CAUSES = 4
 _STACK_CHARACTERS = 16_384
 _MODULE_PARTS = 3
+# Functions of the app that name a fault: where it was raised and who asked for that.
+_RAISING = 2
 _OUTSIDE = tuple({path for name in ("stdlib", "purelib", "platlib") if (path := sysconfig.get_paths().get(name))})
 _STDLIB = sysconfig.get_paths()["stdlib"]
 # Between the server and the app: they are in every stack, and change with their own releases.
@@ -71,17 +73,28 @@ def stack_text(error: CapturedError) -> str:
 
 
 def fingerprint(error: CapturedError) -> str:
-    """16 hex digits from the exception's type and the app's own frames (module and function), each once.
+    """16 hex digits from the exception's type and where the app raised it: its innermost two functions, with those of
+    what caused it.
 
-    No line numbers, no message and no folder: edits above the fault, ids in the text, how deep a recursion went and
-    where a release was unpacked leave it as it is. An app that was installed like a library is told from others by not
-    being one of those that serve it; when nothing of the app is in the stack, all frames count.
+    No line numbers, no message and no folder: edits above the fault, ids in the text, how deep a recursion went, which
+    endpoint led there and where a release was unpacked leave it as it is. When nothing of the app is in the stack, all
+    frames count.
     """
-    own = [frame for frame in error.frames if not frame.path.startswith(_OUTSIDE)]
-    own = own or [frame for frame in error.frames if not _serves(frame)] or list(error.frames)
-    parts = dict.fromkeys(f"{_module(frame)}:{frame.function}" for frame in own)
-    parts = {error.type_name: None, **parts}
+    parts: list[str] = []
+    link: CapturedError | None = error
+    while link is not None:
+        parts += [link.type_name, *_raised_in(link)]
+        link = link.cause
     return hashlib.blake2s("\n".join(parts).encode("utf-8", "replace"), digest_size=8).hexdigest()
+
+
+def _raised_in(error: CapturedError) -> list[str]:
+    """The app's innermost functions, each once. An app that was installed like a library is told from others by not
+    being one of those that serve it."""
+    own = [frame for frame in error.frames if not frame.path.startswith(_OUTSIDE)]
+    own = own or [frame for frame in error.frames if not _serves(frame)]
+    names = dict.fromkeys(f"{_module(frame)}:{frame.function}" for frame in own or error.frames)
+    return list(names)[-_RAISING:] if own else list(names)
 
 
 def _serves(frame: Frame) -> bool:

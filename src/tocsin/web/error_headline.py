@@ -59,7 +59,10 @@ def _what(say: Speech, group: ErrorRow) -> str:
 def _hits(group: ErrorRow) -> str:
     whom = [name for name in group.tenants if name]
     hits = f" and hits {format.join(whom)}" if whom else ""
-    return f"{hits} on {format.join(group.routes, 1 if len(group.routes) > 1 else 2)}" if group.routes else hits
+    if not group.routes:
+        return hits
+    more = len(group.routes) - 1
+    return f"{hits} on {group.routes[0]}" + (f" and {format.plural(more, 'more endpoint')}" if more else "")
 
 
 def _counts(say: Speech, mine: Sequence[ErrorRow]) -> tuple[Part, ...]:

@@ -8,17 +8,18 @@ WITH
     arrayMap(frame -> (replaceAll(frame[1], '\\', '/'), frame[2], frame[3]),
         extractAllGroups(event['exception.stacktrace'], 'File "([^"]+)", line (\\d+), in ([^\\n]+)')) AS frames,
     arrayFilter(frame -> NOT match(frame.1, '/(site|dist)-packages/|/lib/python3|^<'), frames) AS own_frames,
-    if(empty(own_frames), frames, own_frames) AS app_frames
+    if(empty(own_frames), frames, own_frames) AS app_frames,
+    if(empty(own_frames), frames, arraySlice(own_frames, -2)) AS raising_frames
 SELECT
     -- Never outside its span: a sender's odd event time must not open a partition of its own.
     fromUnixTimestamp64Nano(toInt64(least(greatest(event_time, toUnixTimestamp64Nano(start)),
         toUnixTimestamp64Nano(start) + duration_ns)), 'UTC') AS time,
     environment, service, tenant, release, method,
     if(route != '', route, name) AS route,
-    -- A sender that gives no fingerprint gets one from the type and the app's frames: file and function, no lines.
+    -- A sender that gives no fingerprint gets one from the type and the app's innermost two frames: file and function, no lines.
     if(event['tocsin.error.fingerprint'] != '', event['tocsin.error.fingerprint'],
        lower(hex(sipHash64(event['exception.type'],
-           arrayMap(frame -> [extract(frame.1, '[^/]+(?:/[^/]+)?$$'), frame.3], app_frames))))
+           arrayMap(frame -> [extract(frame.1, '[^/]+(?:/[^/]+)?$$'), frame.3], raising_frames))))
     ) AS fingerprint,
     event['exception.type'] AS type,
     substring(event['exception.message'], 1, 2000) AS message,
