@@ -22,8 +22,11 @@ _PAUSE_SECONDS = 0.002
 _SAMPLE = 200_000
 _CONTAINERS = (list, dict, set, deque)
 # Smaller containers are counted by their number, not one by one.
-_LARGE = 256
-_NAMED = 5
+_LARGE = 16
+# Growth of a container, in elements, and of a type, in objects, that is worth a look.
+_ELEMENTS_MORE, _OBJECTS_MORE = 8, 256
+# Containers whose bytes are estimated, and what is named in the end.
+_CANDIDATES, _NAMED = 40, 5
 _ELEMENTS = 20
 
 
@@ -76,11 +79,11 @@ def take() -> Census:
 def growth(before: Census, now: Census) -> list[Growth]:
     """The containers and types that grew most, largest first. Looks once more at the containers themselves."""
     grown = {name: now.large[name] - before.large.get(name, 0) for name in now.large}
-    most = {name: more for name, more in Counter(grown).most_common(_NAMED) if more >= _LARGE}
+    most = {name: more for name, more in Counter(grown).most_common(_CANDIDATES) if more >= _ELEMENTS_MORE}
     found = [_container(each, more, owner) for each, more, owner in _owned(most)] if most else []
     for name, number in now.types.items():
         more = number - before.types.get(name, 0)
-        if more >= _LARGE:
+        if more >= _OBJECTS_MORE:
             found.append(Growth(name, more, more * now.sizes[name]))
     return sorted(found, key=lambda each: -each.bytes)[:_NAMED]
 

@@ -22,8 +22,10 @@ EVENT = "tocsin.runtime.leak"
 # A leak is told once an hour while it lasts, and a heap looked through at most so often.
 _AGAIN_SECONDS = 3600.0
 # Part of the window between the two looks at the heap.
-_BETWEEN = 0.1
+_BETWEEN = 0.25
 _LEAST_BETWEEN_SECONDS = 5.0
+# What grew by less than this part of the leak in that time is not its cause.
+_WORTH_NAMING = 0.02
 # It is over when memory grows by less than this part of what it did.
 _OVER = 0.25
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
@@ -70,6 +72,7 @@ class LeakWatch:
         self.verdict: Verdict = NO_LEAK
         self.growing: list[Growth] = []
         self._first: Census | None = None
+        self._first_at = 0.0
         self._next_look = 0.0
         self._told_at = -_AGAIN_SECONDS
         self._thread: threading.Thread | None = None
@@ -116,6 +119,7 @@ class LeakWatch:
 
     @guarded_step
     def _begin(self) -> None:
+        self._first_at = self._clock()
         self._first = _census.take()
 
     @guarded_step
@@ -131,7 +135,11 @@ class LeakWatch:
                 f"{first.held_seconds * 1e3:.0f} ms, so it was not looked through a second time"
             )
         else:
-            self.growing = _census.growth(first, _census.take())
+            rate = self.verdict.bytes_per_hour / 3600
+            least = _WORTH_NAMING * rate * (self._clock() - self._first_at)
+            found = _census.growth(first, _census.take())
+            self.growing = [each for each in found if each.bytes >= least]
+            note = "" if self.growing else "nothing that Python's garbage collector knows of grew that much"
         self._tell(note)
 
     @guarded(None)
