@@ -62,6 +62,21 @@ def test_an_exception_that_passes_several_spans_is_one_occurrence(store: Telemet
     assert histories(store, PLATFORM, HOUR, [only(store)])[only(store)].count == 1
 
 
+def test_spans_within_a_request_are_no_endpoints_and_those_of_jobs_are(store: TelemetryStore, put: Any) -> None:
+    inner = failure("1", NOW_NS, trace=b"t" * 16)
+    made = inner.resource_spans[0].scope_spans[0].spans[0]
+    made.name = "build report"
+    del made.attributes[:]
+    put(failure("1", NOW_NS, trace=b"t" * 16), inner)
+    group = histories(store, PLATFORM, HOUR, [only(store)])[only(store)]
+    assert ([part.name for part in group.routes], group.count) == (["POST /orders"], 1)
+    store.engine.execute("TRUNCATE TABLE error_groups")
+    put(inner)
+    assert [part.name for part in histories(store, PLATFORM, HOUR, [only(store)])[only(store)].routes] == [
+        "build report"
+    ]
+
+
 def test_tenants_see_their_own_part_only(store: TelemetryStore, put: Any) -> None:
     put(failure("1.2", NOW_NS - DAY_NS, "globex"), failure("1.3", NOW_NS, line=11))
     mine = histories(store, Scope.of("acme"), HOUR, [only(store)])[only(store)]
