@@ -16,6 +16,8 @@ from demo.product.schedule import keep_schedule
 from demo.product.services import open_services
 from demo.product.settings import ProductSettings
 
+LEAK_WINDOW_SECONDS = 180.0
+
 
 def create_app(settings: ProductSettings, renderer_client: httpx2.AsyncClient | None = None) -> FastAPI:
     """The product; it opens its data when it starts and closes it when it stops."""
@@ -29,7 +31,10 @@ def create_app(settings: ProductSettings, renderer_client: httpx2.AsyncClient | 
 
     app = FastAPI(title="Tallyroom", version=settings.release, lifespan=lifespan)
     declare()
-    tocsin.instrument(app, service="tallyroom", environment="demo", release=settings.release)
+    # A demo is watched for minutes, so its leak is to be named within some; half an hour is better for a product.
+    tocsin.instrument(
+        app, service="tallyroom", environment="demo", release=settings.release, leak_window_seconds=LEAK_WINDOW_SECONDS
+    )
     app.include_router(tocsin.monitoring_router)
     app.include_router(tocsin.metrics_router)
     app.include_router(api)

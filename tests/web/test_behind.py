@@ -19,7 +19,17 @@ from tocsin.web.charts import red_charts
 pytestmark = pytest.mark.xdist_group("shop")
 
 ENDPOINT = "/services/front/endpoint?method=POST&route=/orders"
-PAGES = ["/", "/map", "/services", "/services/front", ENDPOINT, "/tenants", "/tenants/acme", f"/traces/{SLOW}"]
+PAGES = [
+    "/",
+    "/map",
+    "/services",
+    "/services/front",
+    ENDPOINT,
+    "/errors",
+    "/tenants",
+    "/tenants/acme",
+    f"/traces/{SLOW}",
+]
 
 
 def calls_behind(html: str) -> list[str]:

@@ -19,6 +19,8 @@ TELEMETRY_PAGES = [
     "/map",
     "/services/reports",
     ENDPOINT,
+    "/errors",
+    "/errors/9f2c01aa77de41b0",
     "/traces",
     f"/traces/{FAILING_TRACE}",
     "/tenants",

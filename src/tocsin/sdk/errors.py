@@ -9,14 +9,19 @@ from __future__ import annotations
 import hashlib
 import linecache
 import sysconfig
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import NamedTuple
 
 _FRAMES = 60
 _CAUSES = 4
 _STACK_CHARACTERS = 16_384
 _MODULE_PARTS = 3
+# Functions of the app that name a fault: where it was raised and who asked for that.
+_RAISING = 2
 _OUTSIDE = tuple({path for name in ("stdlib", "purelib", "platlib") if (path := sysconfig.get_paths().get(name))})
+_STDLIB = sysconfig.get_paths()["stdlib"]
+# Between the server and the app: they are in every stack, and change with their own releases.
+_SERVERS = frozenset({"uvicorn", "hypercorn", "gunicorn", "starlette", "fastapi", "anyio", "asgiref", "opentelemetry"})
 _SDK = __file__.rpartition("errors.py")[0]
 
 
@@ -26,6 +31,7 @@ class Frame(NamedTuple):
     path: str
     line: int
     function: str
+    module: str = ""
 
 
 class CapturedError(NamedTuple):
@@ -67,14 +73,41 @@ def stack_text(error: CapturedError) -> str:
 
 
 def fingerprint(error: CapturedError) -> str:
-    """16 hex digits from the exception's type and the app's own frames (file tail and function).
+    """16 hex digits from the exception's type and where the app raised it: its innermost two functions, with those of
+    what caused it.
 
-    No line numbers and no message: edits above the fault and ids in the text leave it as it is. When no frame
-    belongs to the app, all frames count.
+    No line numbers, no message and no folder: edits above the fault, ids in the text, how deep a recursion went, which
+    endpoint led there and where a release was unpacked leave it as it is. When nothing of the app is in the stack, all
+    frames count.
     """
-    own = [frame for frame in error.frames if not frame.path.startswith(_OUTSIDE)] or error.frames
-    parts = [error.type_name] + [f"{tail(frame.path)}:{frame.function}" for frame in own]
+    parts: list[str] = []
+    link: CapturedError | None = error
+    while link is not None:
+        parts += [link.type_name, *_raised_in(link)]
+        link = link.cause
     return hashlib.blake2s("\n".join(parts).encode("utf-8", "replace"), digest_size=8).hexdigest()
+
+
+def _raised_in(error: CapturedError) -> list[str]:
+    """The app's innermost functions, each once. An app that was installed like a library is told from others by not
+    being one of those that serve it."""
+    own = [frame for frame in error.frames if not frame.path.startswith(_OUTSIDE)]
+    own = own or [frame for frame in error.frames if not _serves(frame)]
+    names = dict.fromkeys(f"{_module(frame)}:{frame.function}" for frame in own or error.frames)
+    return list(names)[-_RAISING:] if own else list(names)
+
+
+def _serves(frame: Frame) -> bool:
+    """Whether a frame belongs to Python itself or to what stands between the server and the app."""
+    is_python = frame.path.startswith(_STDLIB) and "site-packages" not in frame.path
+    return is_python or _module(frame).partition(".")[0] in _SERVERS
+
+
+def _module(frame: Frame) -> str:
+    """`app.orders`; the file alone where the module has no name of its own."""
+    if frame.module and frame.module != "__main__":
+        return frame.module
+    return tail(frame.path).rpartition("/")[2] if frame.module else tail(frame.path)
 
 
 def is_outside(path: str) -> bool:
@@ -87,10 +120,15 @@ def _frames(step: TracebackType | None) -> tuple[Frame, ...]:
     while step is not None:
         code = step.tb_frame.f_code
         if not code.co_filename.startswith(_SDK):
-            found.append(Frame(code.co_filename, step.tb_lineno, code.co_name))
+            found.append(Frame(code.co_filename, step.tb_lineno, code.co_name, _name_of(step.tb_frame)))
         step = step.tb_next
     # The innermost say where it happened; endless recursion says the same thing a thousand times.
     return tuple(found[-_FRAMES:])
+
+
+def _name_of(frame: FrameType) -> str:
+    name = frame.f_globals.get("__name__", "")
+    return name if isinstance(name, str) else ""
 
 
 def _lines(error: CapturedError) -> list[str]:

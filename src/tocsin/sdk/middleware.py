@@ -8,6 +8,7 @@ from typing import Any
 from opentelemetry.context import Context
 
 from tocsin.sdk import coexist
+from tocsin.sdk import instrument as instruments
 from tocsin.sdk.agent import Agent, agent_for
 from tocsin.sdk.current import SPAN_KEY, current_context, enter_context, leave_context
 from tocsin.sdk.exchange import Exchange, Message, Receive, Send
@@ -119,6 +120,7 @@ class MonitoringMiddleware:
 
     @guarded(None)
     def _stop(self, agent: Agent) -> None:
+        instruments.leave()
         agent.exporter.stop(agent.settings.exit_flush_seconds)
 
 

@@ -114,6 +114,8 @@ class Settings:
     isolation_exempt_tables: tuple[str, ...] = ()
     # Values in such columns that stand for every tenant, such as `*`.
     isolation_shared: tuple[str, ...] = ()
+    # Seconds that memory has to grow steadily before it is called a leak; less finds it sooner and is wrong more often.
+    leak_window_seconds: float = 1800.0
     # Query parameters whose value is replaced by REDACTED, compared in lower case; add your own secrets.
     redact: tuple[str, ...] = (
         "password", "passwd", "secret", "token", "access_token", "refresh_token", "id_token", "api_key", "apikey",
@@ -249,6 +251,7 @@ _ENVIRONMENT: tuple[tuple[str, tuple[str, ...], Callable[[str, str], Any]], ...]
     ("queue_bytes", ("TOCSIN_QUEUE_BYTES",), _whole_number),
     ("instruments", ("TOCSIN_INSTRUMENTS",), _text),
     ("slow_query_seconds", ("TOCSIN_SLOW_QUERY_SECONDS",), _number),
+    ("leak_window_seconds", ("TOCSIN_LEAK_WINDOW_SECONDS",), _number),
     ("explain", ("TOCSIN_EXPLAIN",), _switch),
     ("isolation_ratio", ("TOCSIN_ISOLATION_RATIO",), _number),
     ("isolation_columns", ("TOCSIN_ISOLATION_COLUMNS",), _paths),
@@ -316,4 +319,12 @@ def _check_critical(settings: Settings) -> None:
         raise SettingsError(str(error)) from error
 
 
-_CHECKS = (_check_ratio, _check_endpoint, _check_compression, _check_tenant, _check_critical)
+def _check_leak_window(settings: Settings) -> None:
+    if settings.leak_window_seconds < 60:
+        raise SettingsError(
+            f"cannot look for leaks within {settings.leak_window_seconds!r} s: too short to tell one from a warm-up; "
+            "write 60 or more, such as 1800"
+        )
+
+
+_CHECKS = (_check_ratio, _check_endpoint, _check_compression, _check_tenant, _check_critical, _check_leak_window)

@@ -46,6 +46,14 @@ def red_tiles(now: Red, before: Red | None, series: RedSeries, window: Window, t
     ]
 
 
+def error_tiles(now: Red, before: Red | None, series: RedSeries, window: Window, than: str) -> list[Tile]:
+    """What failed on our side and what on the clients', against the time before."""
+    return [
+        _errors(now, before, settle(series.error_rate, series, window), than, "Server errors"),
+        _client_errors(now, before, settle(series.client_error_rate, series, window), than),
+    ]
+
+
 def active_tile(active: ActiveRequests) -> Tile:
     line, area = spark(active.values)
     known = [value for value in active.values if value is not None]
@@ -77,10 +85,19 @@ def _latest(values: Points, average: float) -> float:
     return sum(known) / len(known) if known else average
 
 
-def _errors(now: Red, before: Red | None, values: Points, than: str) -> Tile:
+def _client_errors(now: Red, before: Red | None, values: Points, than: str) -> Tile:
     line, area = spark(values)
     if not now.requests:
-        return Tile("Errors", format.NOTHING, "", "", "", "bad")
+        return Tile("Client errors", format.NOTHING, "", "", "", "c3")
+    moved = format.against(now.client_error_ratio, before.client_error_ratio if before else None, than)
+    note = moved or f"{format.plural(now.client_errors, 'request')} answered with 4xx"
+    return Tile("Client errors", format.percent(now.client_error_ratio), "%", note, "", "c3", line, area)
+
+
+def _errors(now: Red, before: Red | None, values: Points, than: str, label: str = "Errors") -> Tile:
+    line, area = spark(values)
+    if not now.requests:
+        return Tile(label, format.NOTHING, "", "", "", "bad")
     earlier = before.error_ratio if before else None
     note, tone = format.against(now.error_ratio, earlier, than), ""
     if not now.errors:
@@ -90,7 +107,7 @@ def _errors(now: Red, before: Red | None, values: Points, than: str) -> Tile:
     elif now.error_ratio >= 0.01:
         tone = "warn"
     note = note or f"{format.plural(now.errors, 'failed request')}"
-    return Tile("Errors", format.percent(now.error_ratio), "%", note, tone, "bad", line, area)
+    return Tile(label, format.percent(now.error_ratio), "%", note, tone, "bad", line, area)
 
 
 def _p95(now: Red, before: Red | None, values: Points, than: str) -> Tile:

@@ -20,7 +20,7 @@ from tocsin.sdk.settings import Settings
 
 EVERY = {
     "aiohttp", "alembic", "apscheduler", "arq", "asyncpg", "background", "celery", "httpx", "httpx2", "isolation",
-    "openfeature", "psycopg", "redis", "rq", "runtime", "sqlalchemy", "urllib3",
+    "openfeature", "psycopg", "redis", "rq", "runtime", "sqlalchemy", "urllib3", "validation",
 }  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def test_instrumenting_imports_no_library_and_hooks_on_import() -> None:
         print(instrument.states()["sqlalchemy"])
         from sqlalchemy.engine.default import DefaultDialect
         print(hasattr(DefaultDialect.do_execute, "__wrapped__"))
-        import redis, httpx, aiohttp, requests, alembic.runtime.migration, openfeature.api
+        import redis, httpx, aiohttp, requests, fastapi, alembic.runtime.migration, openfeature.api
         print(instrument.states()["httpx"])
         httpx.Client()
         import celery.app.base, rq, apscheduler.schedulers.base, starlette.background

@@ -77,6 +77,13 @@ def enter_loop() -> None:
             attempt(f"instrument {name}", instrument.enter_loop, None)
 
 
+def leave() -> None:
+    """Called when the app has shut down in order, before the last batch is sent."""
+    for name, instrument in list(_found.items()):
+        if _states.get(name) == "on":
+            attempt(f"instrument {name}", instrument.leave, None)
+
+
 def families() -> list[Family]:
     """The gauges as metric families."""
     made: dict[str, Family] = {}

@@ -78,6 +78,9 @@ class Instrument:
     def enter_loop(self) -> None:
         """Called now and then from where requests are answered."""
 
+    def leave(self) -> None:
+        """Called when the app has shut down in order; it may be started again."""
+
     def gauges(self) -> Iterable[Gauge]:
         """What there is to tell right now; asked once a second and at each scrape."""
         return ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, MetaData, String, Text
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Index, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
@@ -150,3 +150,19 @@ class DashboardRow(Base):
     created_at: Mapped[datetime]
     changed_at: Mapped[datetime]
     changed_by: Mapped[str] = mapped_column(String(320))
+
+
+class ErrorDecisionRow(Base):
+    """The last decision about a group of errors."""
+
+    __tablename__ = "error_decisions"
+
+    fingerprint: Mapped[str] = mapped_column(String(80), primary_key=True)
+    is_resolved: Mapped[bool]
+    decided_at: Mapped[datetime]
+    decided_by: Mapped[str] = mapped_column(String(320))
+    note: Mapped[str] = mapped_column(String(500))
+    releases: Mapped[list[str]]
+    until: Mapped[datetime | None]
+    occurrences: Mapped[int | None]
+    occurrences_then: Mapped[int] = mapped_column(BigInteger)

@@ -1,4 +1,4 @@
-"""The control store as one object: users, sessions, tokens, keys, setup, dashboards, attempts and audit."""
+"""The control store as one object: users, sessions, tokens, keys, dashboards, decisions about errors and audit."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tocsin.storage.control.attempts import Attempts
 from tocsin.storage.control.audit import Audit
 from tocsin.storage.control.dashboards import Dashboards
 from tocsin.storage.control.database import Database, connect
+from tocsin.storage.control.error_decisions import ErrorDecisions
 from tocsin.storage.control.errors import StoreUnusable
 from tocsin.storage.control.keys import Keys
 from tocsin.storage.control.migrate import migrate
@@ -28,6 +29,7 @@ class ControlStore:
         self._database = database
         self.audit = Audit(database)
         self.dashboards = Dashboards(database)
+        self.errors = ErrorDecisions(database)
         self.users = Users(database)
         self.tokens = Tokens(database)
         self.keys = Keys(database)

@@ -50,6 +50,7 @@ def apply_retention(engine: Engine, settings: RetentionSettings) -> None:
     hours = {
         "spans": ("start", settings.traces_hours),
         "exceptions": ("time", settings.traces_hours),
+        "error_hours": ("hour", settings.rates_hours),
         "logs": ("time", settings.logs_hours),
         "events": ("time", settings.events_hours),
         # A series of the first hour of a day is asked for until that day is over.

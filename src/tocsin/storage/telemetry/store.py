@@ -17,7 +17,7 @@ TENANT_TABLES = (
     "spans", "exceptions", "red_10s", "red_1m", "red_1m_routes", "red_1m_tenants", "red_1h", "red_1h_routes",
     "red_1h_tenants", "logs",
     "series", "samples", "deltas", "native_histograms", "exemplars", "metric_metadata",
-    "deltas_1h", "samples_5m", "samples_1h", "events",
+    "deltas_1h", "samples_5m", "samples_1h", "events", "error_groups", "error_hours",
     "calls_10s", "calls_1m", "calls_1m_operations", "calls_1m_tenants", "calls_1h", "calls_1h_operations",
     "calls_1h_tenants",
 )  # fmt: skip
@@ -26,7 +26,7 @@ TENANT_VIEWS = (
     "red_from_spans", "exceptions_from_spans",
     "red_1m_from_10s", "red_1m_routes_from_10s", "red_1m_tenants_from_10s",
     "red_1h_from_1m", "red_1h_routes_from_1m", "red_1h_tenants_from_1m",
-    "deltas_1h_from_deltas", "events_from_logs",
+    "deltas_1h_from_deltas", "events_from_logs", "error_groups_from_exceptions", "error_hours_from_exceptions",
     "calls_from_spans", "calls_1m_from_10s", "calls_1m_operations_from_10s", "calls_1m_tenants_from_10s",
     "calls_1h_from_1m", "calls_1h_operations_from_1m", "calls_1h_tenants_from_1m",
 )  # fmt: skip

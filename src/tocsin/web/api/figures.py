@@ -1,15 +1,14 @@
-"""/api/v1/series, heatmap, statuses, errors and active: what the charts and lists of the pages are drawn from."""
+"""/api/v1/series, heatmap, statuses, endpoints and active: what the charts and lists of the pages are drawn from."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
-from tocsin.query import active, errors, red
+from tocsin.query import active, red
 from tocsin.query.filters import Filter
 from tocsin.web.api.asked import READING, Asked, Store, note_asked
 from tocsin.web.api.contract import BEARER, Shown
@@ -56,28 +55,6 @@ class StatusList(BaseModel):
     statuses: list[StatusAnswer]
 
 
-class ErrorAnswer(BaseModel):
-    """All occurrences of one fault; its lists hold the most frequent first."""
-
-    fingerprint: str
-    type: str
-    message: str = Field(description="Of the latest")
-    count: int
-    tenants: list[str]
-    services: list[str]
-    routes: list[str]
-    releases: list[str]
-    first_seen: datetime
-    last_seen: datetime
-    sample_trace_id: str
-
-
-class ErrorList(BaseModel):
-    """Faults, most frequent first."""
-
-    errors: list[ErrorAnswer]
-
-
 class ActiveAnswer(Shown):
     """Requests being served; `now` is null when no service reports it."""
 
@@ -113,14 +90,6 @@ def read_statuses(store: Store, principal: Anybody, asked: Narrowed) -> StatusLi
     return StatusList(statuses=[StatusAnswer.model_validate(row) for row in found])
 
 
-@router.get("/errors", summary="Faults by fingerprint")
-def list_errors(
-    store: Store, principal: Anybody, asked: Narrowed, limit: Annotated[int, Query(ge=1, le=1000)] = 20
-) -> ErrorList:
-    found = errors.error_groups(store, principal.scope, asked, limit=limit)
-    return ErrorList(errors=[_error(group) for group in found])
-
-
 @router.get("/endpoints", summary="Endpoints of all services")
 def list_endpoints(
     store: Store,
@@ -136,19 +105,3 @@ def list_endpoints(
 @router.get("/active", summary="Requests being served")
 def read_active(store: Store, principal: Anybody, asked: Narrowed) -> ActiveAnswer:
     return ActiveAnswer.model_validate(active.active_requests(store, principal.scope, asked))
-
-
-def _error(group: errors.ErrorGroup) -> ErrorAnswer:
-    return ErrorAnswer(
-        fingerprint=group.fingerprint,
-        type=group.type,
-        message=group.message,
-        count=group.count,
-        tenants=group.tenants,
-        services=group.services,
-        routes=group.routes,
-        releases=group.releases,
-        first_seen=datetime.fromtimestamp(group.first_seen_ns / 1e9, UTC),
-        last_seen=datetime.fromtimestamp(group.last_seen_ns / 1e9, UTC),
-        sample_trace_id=group.sample_trace_id,
-    )

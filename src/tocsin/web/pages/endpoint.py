@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from tocsin.query import errors, red, traces
+from tocsin.query import client_errors, errors, red, traces
 from tocsin.query import tenants as tenants_query
 from tocsin.query.filters import Filter
 from tocsin.query.traces import TraceQuery, TraceSummary
@@ -65,6 +65,7 @@ def endpoint(view: Annotated[View, Depends(view_of(page))], service: str, method
         failing=_traces(view, asked, "error", "newest"),
         operation=search,
         groups=groups,
+        fields=client_errors.failing_fields(view.store, view.scope, asked, limit=8),
     )
 
 

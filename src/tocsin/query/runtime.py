@@ -1,0 +1,266 @@
+"""How the processes of the product fare: uptime, memory and its leaks, pauses, the event loop, threads, processor.
+
+Everything comes from the metrics and events that the SDK's runtime instrument sends. Processes serve all tenants, so
+none of it belongs to one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tocsin.model.tenant import Scope
+from tocsin.model.window import Window
+from tocsin.query import evaluate
+from tocsin.query.events import EventRecord, events
+from tocsin.query.filters import Filter, seconds_text
+from tocsin.query.metric_reader import Labels, MetricReader
+from tocsin.query.promql.settings import QuerySettings
+from tocsin.query.series_samples import series_samples
+from tocsin.storage.telemetry.store import TelemetryStore
+
+RESTART, LEAK, BLOCKED = "tocsin.runtime.restart", "tocsin.runtime.leak", "tocsin.runtime.blocked"
+# The start of a process that is there now may lie this far back.
+START_DAYS = 90
+MOST_EVENTS = 2000
+CHART_POINTS = 90
+
+# Field of Process: metric and its label `state`. The latest value, but the most of what comes and goes.
+LATEST = {
+    "uptime_seconds": ("process_uptime_seconds", ""),
+    "memory_bytes": ("process_resident_memory_bytes", ""),
+    "floor_bytes": ("process_memory_floor_bytes", ""),
+    "memory_limit_bytes": ("process_memory_limit_bytes", ""),
+    "leak_bytes_per_hour": ("process_memory_leak_bytes_per_hour", ""),
+    "cpu_limit_cores": ("process_cpu_limit_cores", ""),
+    "threads": ("python_threads", ""),
+    "tasks": ("python_asyncio_tasks", ""),
+    "pool_limit": ("python_threadpool_threads", "limit"),
+}
+MOST = {
+    "pool_used": ("python_threadpool_threads", "active"),
+    "pool_waiting": ("python_threadpool_threads", "waiting"),
+}
+CPU, THROTTLED = "process_cpu_seconds_total", "process_cpu_throttled_seconds_total"
+CPU_SECONDS = 300
+"""How much of the window's end the use of the processor is the mean of."""
+RUNNING_SECONDS = 45
+"""A process that has told nothing for so long is gone."""
+# Distributions, in PromQL; {range} is the window.
+DISTRIBUTIONS = {
+    "lag_p99_seconds": "histogram_quantile(0.99, increase(python_event_loop_lag_seconds[{range}]))",
+    "gc_p99_seconds": ("histogram_quantile(0.99, sum by (job, instance) (increase(python_gc_pause_seconds[{range}])))"),
+}
+FIGURES = (*LATEST, *MOST, "cpu_cores", "throttled_seconds", *DISTRIBUTIONS)
+# (title, unit, query); {of} is a matcher of the processes.
+COURSES = (
+    ("Memory", "bytes", "process_resident_memory_bytes{of}"),
+    ("Event loop lag p99", "seconds", "histogram_quantile(0.99, rate(python_event_loop_lag_seconds{of}[{step}]))"),
+    ("Processor", "count", "rate(process_cpu_seconds_total{of}[{step}])"),
+    (
+        "Stopped by the garbage collector",
+        "percent",
+        "sum by (job, instance) (histogram_sum(rate(python_gc_pause_seconds{of}[{step}])))",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process in the window; a figure is None where its sender does not tell it."""
+
+    service: str
+    instance: str
+    pid: str
+    host: str
+    release: str
+    figures: dict[str, float] = field(default_factory=dict)
+    started: EventRecord | None = None  # tocsin.runtime.restart
+    leak: EventRecord | None = None  # the latest tocsin.runtime.leak
+
+    def of(self, name: str) -> float | None:
+        return self.figures.get(name)
+
+    @property
+    def is_running(self) -> bool:
+        return "running" in self.figures
+
+    @property
+    def is_leaking(self) -> bool:
+        return self.is_running and (self.of("leak_bytes_per_hour") or 0) > 0
+
+    @property
+    def growing(self) -> list[Growing]:
+        """What grows, largest first, as far as the heap was looked through."""
+        said: dict[str, Any] = self.leak.attributes if self.leak else {}
+        parts = (said.get(f"tocsin.leak.growing{part}") or [] for part in ("", "_number", "_bytes"))
+        return [Growing(*each) for each in zip(*parts, strict=False)]
+
+    @property
+    def restart_reason(self) -> str:
+        """'' when its start was not told."""
+        return str(self.started.attributes.get("tocsin.restart.reason", "")) if self.started else ""
+
+    @property
+    def is_pool_full(self) -> bool:
+        limit = self.of("pool_limit")
+        return bool(limit) and (self.of("pool_used") or 0) >= (limit or 0) and (self.of("pool_waiting") or 0) > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Growing:
+    """A container or type between two looks at the heap."""
+
+    name: str
+    number: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockingLine:
+    """A line of code that kept the event loop in the window."""
+
+    service: str
+    line: str  # app/live.py:27 in notifications
+    source: str  # the code; '' when its file was gone
+    times: int
+    seconds: float
+    worst_seconds: float
+    endpoints: list[str]
+    tenants: list[str]
+    stack: str  # of the latest
+    last_ns: int
+
+
+def processes(
+    store: TelemetryStore, reader: MetricReader, settings: QuerySettings, scope: Scope, filter: Filter
+) -> list[Process]:
+    """Those that sent figures in the window: leaking ones first, then running ones, by service."""
+    figures = _figures(store, scope, filter)
+    at_ms, length = filter.window.end_ns // 1_000_000, f"{max(60, round(filter.window.seconds))}s"
+    for name, text in DISTRIBUTIONS.items() if figures else ():
+        for labels, value in _asked(reader, settings, text.format(range=length), at_ms):
+            key = labels.get("job", ""), labels.get("instance", "")
+            if key in figures:
+                figures[key][name] = value
+    known = _known(store, scope, filter)
+    since = filter.window.start_ns - START_DAYS * 86_400 * 10**9
+    starts = _latest_by_instance(_told(store, scope, filter, RESTART, since))
+    leaks = _latest_by_instance(_told(store, scope, filter, LEAK, filter.window.start_ns))
+    found = []
+    for (service, instance), mine in figures.items():
+        about = known.get(instance, {})
+        pid, host, release = (about.get(name, "") for name in ("process_pid", "host_name", "service_version"))
+        found.append(Process(service, instance, pid, host, release, mine, starts.get(instance), leaks.get(instance)))
+    return sorted(found, key=lambda one: (not one.is_leaking, not one.is_running, one.service, one.pid))
+
+
+def _figures(store: TelemetryStore, scope: Scope, filter: Filter) -> dict[tuple[str, str], dict[str, float]]:
+    """Gauges and counters of each process that told its uptime, by service and instance."""
+    names = {name for name, _ in (*LATEST.values(), *MOST.values())} | {CPU, THROTTLED}
+    asked = replace(filter, tenant=None, method=None, route=None)
+    sql = (
+        f"SELECT any(p.name) AS metric, any(p.service) AS of_service, any(p.instance) AS of_instance, "
+        f"any(p.labels['state']) AS state, argMax(p.value, p.time) AS latest, max(p.value) AS most, "
+        f"max(p.value) - min(p.value) AS gained, max(p.value) - minIf(p.value, p.time >= {{lately:DateTime64(9)}}), "
+        f"toFloat64(max(p.time)) - toFloat64(minIf(p.time, p.time >= {{lately:DateTime64(9)}})), "
+        f"max(p.time) >= {{running:DateTime64(9)}} AS is_running "
+        f"FROM ({series_samples(*sorted(names))}) AS p WHERE {asked.conditions('p.time')} GROUP BY p.series"
+    )
+    end_ns = filter.window.end_ns
+    times = {
+        "lately": seconds_text(end_ns - CPU_SECONDS * 10**9),
+        "running": seconds_text(end_ns - RUNNING_SECONDS * 10**9),
+    }
+    latest, most = ({of: name for name, of in kind.items()} for kind in (LATEST, MOST))
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for row in store.read(scope, sql, **asked.parameters(), **times).rows:
+        metric, service, instance, state, value, highest, gained, gained_lately, lately_seconds, is_running = row
+        mine = found.setdefault((service, instance), {})
+        if (metric, state) in latest:
+            mine[latest[metric, state]] = value
+        elif (metric, state) in most:
+            mine[most[metric, state]] = highest
+        elif metric == THROTTLED:
+            mine["throttled_seconds"] = gained
+        elif metric == CPU and lately_seconds > 0:
+            mine["cpu_cores"] = gained_lately / lately_seconds
+        if metric == "process_uptime_seconds" and is_running:
+            mine["running"] = 1.0
+    return {key: mine for key, mine in found.items() if "uptime_seconds" in mine}
+
+
+def _known(store: TelemetryStore, scope: Scope, filter: Filter) -> dict[str, Labels]:
+    """What each process says of itself, by instance."""
+    day = Filter(Window(max(0, filter.window.start_ns - 86_400 * 10**9), filter.window.end_ns))
+    sql = (
+        f"SELECT instance, any(labels) FROM series WHERE name = 'target_info' "
+        f"AND {day.conditions('toDateTime64(day, 9)')} GROUP BY instance"
+    )
+    return dict(store.read(scope, sql, **day.parameters()).rows)
+
+
+def blocking_lines(store: TelemetryStore, scope: Scope, filter: Filter) -> list[BlockingLine]:
+    """The lines that kept an event loop, longest in all first."""
+    by_line: dict[tuple[str, str], list[EventRecord]] = {}
+    for event in _told(store, scope, filter, BLOCKED, filter.window.start_ns):
+        line = str(event.attributes.get("tocsin.blocked.line", ""))
+        by_line.setdefault((event.service, line), []).append(event)
+    lines = [_line(service, line, told) for (service, line), told in by_line.items()]
+    return sorted(lines, key=lambda each: -each.seconds)
+
+
+def restarts(store: TelemetryStore, scope: Scope, filter: Filter) -> list[EventRecord]:
+    """Processes that took the place of another in the window, the latest first."""
+    told = _told(store, scope, filter, RESTART, filter.window.start_ns)
+    return [event for event in told if event.attributes.get("tocsin.restart.reason") != "first"]
+
+
+def courses(
+    reader: MetricReader, settings: QuerySettings, window: Window, found: Sequence[Process]
+) -> list[tuple[str, str, evaluate.Evaluated]]:
+    """(title, unit, figures over time) of these processes."""
+    step = evaluate.step_ms(window, CHART_POINTS)
+    grid = evaluate.grid_of(window, step)
+    of = "{instance=~'" + "|".join(process.instance for process in found[:50]) + "'}"
+    return [
+        (title, unit, evaluate.over(reader, text.format(of=of, step=f"{max(60, 4 * step // 1000)}s"), grid, settings))
+        for title, unit, text in COURSES
+    ]
+
+
+def _told(store: TelemetryStore, scope: Scope, filter: Filter, name: str, since_ns: int) -> list[EventRecord]:
+    asked = replace(filter, tenant=None, window=Window(max(0, since_ns), filter.window.end_ns))
+    return events(store, scope, asked, [name], MOST_EVENTS)
+
+
+def _asked(reader: MetricReader, settings: QuerySettings, text: str, at_ms: int) -> Iterable[tuple[Labels, float]]:
+    for series in evaluate.at(reader, text, at_ms, settings).series:
+        value = series.points[-1].value
+        if isinstance(value, float) and value == value:
+            yield series.labels, value
+
+
+def _latest_by_instance(told: Sequence[EventRecord]) -> dict[str, EventRecord]:
+    return {str(event.attributes.get("service.instance.id", "")): event for event in reversed(told)}
+
+
+def _line(service: str, line: str, told: Sequence[EventRecord]) -> BlockingLine:
+    latest = told[0].attributes
+    endpoints = (
+        f"{event.attributes.get('http.request.method', '')} {event.attributes.get('http.route', '')}".strip()
+        for event in told
+    )
+    return BlockingLine(
+        service=service,
+        line=line,
+        source=str(latest.get("tocsin.blocked.source", "")),
+        times=sum(int(event.attributes.get("tocsin.blocked.times", 1)) for event in told),
+        seconds=sum(float(event.attributes.get("tocsin.blocked.seconds", 0)) for event in told),
+        worst_seconds=max(float(event.attributes.get("tocsin.blocked_ms", 0)) for event in told) / 1e3,
+        endpoints=[name for name in dict.fromkeys(endpoints) if name],
+        tenants=[name for name in dict.fromkeys(event.tenant for event in told) if name],
+        stack=str(latest.get("code.stacktrace", "")),
+        last_ns=told[0].time_ns,
+    )

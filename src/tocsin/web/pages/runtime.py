@@ -1,0 +1,74 @@
+"""Runtime: how the processes fare from inside, what leaks, what keeps the event loop, and why they were started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from tocsin.model.access import Role
+from tocsin.query import runtime as query
+from tocsin.query.evaluate import Evaluated
+from tocsin.query.runtime import Process
+from tocsin.web import headline, runtime_headline
+from tocsin.web.charts import Chart
+from tocsin.web.metric_charts import metric_chart
+from tocsin.web.metrics import promql_settings_of, reader_for
+from tocsin.web.page import Page
+from tocsin.web.view import View, view_of
+
+page = Page(
+    id="runtime", title="Runtime", group="Inside", path="/runtime", order=4, role=Role.VIEWER, key="r",
+    notes_reads=False,
+)  # fmt: skip
+router = APIRouter()
+
+REASONS = {
+    "first": "first start",
+    "clean": "was asked to stop",
+    "deploy": "deploy",
+    "crash": "crash",
+    "oom": "out of memory",
+    "killed": "killed",
+    "reboot": "machine restarted",
+}
+MOST_PROCESSES = 50
+
+
+@router.get(page.path)
+def runtime(view: Annotated[View, Depends(view_of(page))]) -> Response:
+    if not view.has_data:
+        return view.render(headline=headline.nothing_yet(), is_new=True)
+    asked = replace(view.filter, tenant=None)
+    reader, settings = reader_for(view.request, view.scope), promql_settings_of(view.request)
+    found = query.processes(view.store, reader, settings, view.scope, asked)
+    blocking = query.blocking_lines(view.store, view.scope, asked)
+    restarts = query.restarts(view.store, view.scope, asked)
+    rest = view.rest("/runtime", tenant=None)
+    over_time = query.courses(reader, settings, view.window, found) if found else []
+    return view.render(
+        headline=runtime_headline.runtime(view.speech, found, blocking, restarts),
+        is_new=False,
+        processes=found[:MOST_PROCESSES],
+        left_out=max(0, len(found) - MOST_PROCESSES),
+        leaking=[one for one in found if one.is_leaking],
+        blocking=blocking,
+        restarts=restarts[:20],
+        charts=[_chart(view, place, found, *course, rest) for place, course in enumerate(over_time)],
+        reasons=REASONS,
+        rest=rest,
+    )
+
+
+def _chart(
+    view: View, place: int, found: Sequence[Process], title: str, unit: str, course: Evaluated, rest: str
+) -> Chart:
+    """One figure of all processes over time, each line named by service and process."""
+    drawn = metric_chart(f"runtime{place}", title, [(course, "{{job}} {{instance}}")], view.window, unit, rest=rest)
+    names = {f"{one.service} {one.instance}": f"{one.service} {one.pid}".rstrip() for one in found}
+    return replace(
+        drawn.chart, lines=[replace(line, label=names.get(line.label, line.label)) for line in drawn.chart.lines]
+    )

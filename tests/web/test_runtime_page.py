@@ -1,0 +1,190 @@
+"""The runtime page: a leak, a blocking call and a restart are named with their cause; tenants do not see it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+import pytest
+from served import START_SECONDS, Served, served
+from telemetry_rows import NOW_NS, SAY
+
+from otlp import SECOND_NS, counter, gauge, log_record, log_request, metric_request, number
+from tocsin.query.events import EventRecord
+from tocsin.query.runtime import BlockingLine, Process
+from tocsin.web import runtime_headline
+
+pytestmark = pytest.mark.xdist_group("runtime")
+
+MB = 1_000_000
+LINE = "product/live.py:27 in notifications"
+
+
+def resource(pid: int, release: str = "2.1", environment: str = "production") -> dict[str, Any]:
+    return {
+        "service.name": "tallyroom",
+        "service.instance.id": f"instance-{pid}",
+        "service.version": release,
+        "deployment.environment.name": environment,
+        "process.pid": pid,
+        "host.name": "web-1",
+        "telemetry.sdk.name": "tocsin",
+    }
+
+
+def figures(pid: int, now_ns: int, leak: float, **more: Any) -> Any:
+    """Five minutes of one process."""
+    times = [now_ns - place * 5 * SECOND_NS for place in range(60, -1, -1)]
+
+    def course(name: str, of: Any, labels: dict[str, Any] | None = None) -> Any:
+        return gauge(name, [number(of(place), time_ns=at, attrs=labels or {}) for place, at in enumerate(times)])
+
+    metrics = [
+        course("process_uptime_seconds", lambda place: 3600.0 + 5 * place),
+        course("process_resident_memory_bytes", lambda place: 100.0 * MB + leak / 720 * place),
+        course("process_memory_floor_bytes", lambda place: 99.0 * MB + leak / 720 * place),
+        course("process_memory_leak_bytes_per_hour", lambda _: leak),
+        course("python_threads", lambda _: 12.0),
+        course("python_threadpool_threads", lambda _: 40.0, {"state": "limit"}),
+        course("python_threadpool_threads", lambda _: 3.0, {"state": "active"}),
+        counter(
+            "process_cpu_seconds_total",
+            [number(0.5 * 5 * place, time_ns=at, attrs={}) for place, at in enumerate(times)],
+        ),
+    ]
+    return metric_request(metrics, resource(pid, **more))
+
+
+def told(pid: int, now_ns: int) -> Any:
+    leak = {
+        "service.instance.id": f"instance-{pid}",
+        "tocsin.leak.growing": ["shop.Undo._history (list of bytes)", "shop.Report"],
+        "tocsin.leak.growing_number": [1400, 900],
+        "tocsin.leak.growing_bytes": [36 * MB, MB],
+    }
+    blocked = {
+        "tocsin.blocked.line": LINE,
+        "tocsin.blocked.source": "time.sleep(0.3)  # noqa",
+        "tocsin.blocked_ms": 301.5,
+        "tocsin.blocked.times": 6,
+        "tocsin.blocked.seconds": 1.8,
+        "code.stacktrace": f"{LINE}\nstarlette/routing.py:1 in app",
+        "http.request.method": "GET",
+        "http.route": "/notifications",
+        "tocsin.tenant": "acme",
+    }
+    start = {"tocsin.restart.reason": "oom", "tocsin.restart.previous_pid": 4000}
+    start |= {"service.instance.id": f"instance-{pid}", "tocsin.restart.previous_uptime_seconds": 90.0}
+    records = [
+        log_record("leaks", time_ns=now_ns, attrs=leak, event_name="tocsin.runtime.leak"),
+        log_record("still", time_ns=now_ns, attrs=blocked, event_name="tocsin.runtime.blocked"),
+        log_record("still", time_ns=now_ns - SECOND_NS, attrs=blocked, event_name="tocsin.runtime.blocked"),
+        log_record("the kernel killed process 4000", time_ns=now_ns, attrs=start, event_name="tocsin.runtime.restart"),
+    ]
+    return log_request(records, resource(pid))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("runtime")) as running:
+        now = time.time_ns()
+        send(running, "metrics", figures(4711, now, 38.0 * MB), figures(4712, now, 0.0))
+        send(running, "metrics", figures(9, now, 0.0, environment="staging"))
+        send(running, "logs", told(4711, now))
+        deadline = time.monotonic() + START_SECONDS
+        while len(read(running)["processes"]) < 3 or not read(running)["blocking"] or not read(running)["restarts"]:
+            assert time.monotonic() < deadline, "the telemetry did not become visible"
+            time.sleep(0.1)
+        yield running
+
+
+def send(site: Served, signal: str, *requests: Any) -> None:
+    for request in requests:
+        headers = {"Content-Type": "application/x-protobuf"}
+        answer = httpx2.post(f"{site.url}/v1/{signal}", content=request.SerializeToString(), headers=headers)
+        assert answer.status_code == 200, answer.text
+
+
+def read(site: Served, query: str = "") -> Any:
+    answer = site.administrator.get(f"/api/v1/runtime{query}")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_the_page_opens_with_the_leak_and_what_grows(site: Served) -> None:
+    html = site.administrator.get("/runtime").text
+    said = re.sub(r"<[^>]+>", "", html.split('<h1 class="headline"')[1].split(">", 1)[1].split("</h1>")[0])
+    assert said.strip() == "Worker 4711 of tallyroom leaks 38\u202fMB an hour: shop.Undo._history and shop.Report grow."
+    assert "stood still 12 times for 300\u202fms: time.sleep(0.3) in product/live.py:27 in notifications" in html
+    assert "Worker 4000 of tallyroom was killed for want of memory" in html
+    assert "starlette/routing.py:1 in app" in html
+
+
+def test_programs_get_every_figure_of_every_process(site: Served) -> None:
+    found = {one["pid"]: one for one in read(site)["processes"]}
+    leaking, well = found["4711"], found["4712"]
+    assert (leaking["is_leaking"], leaking["leak_bytes_per_hour"], well["is_leaking"]) == (True, 38 * MB, False)
+    assert leaking["growing"][0] == {"name": "shop.Undo._history (list of bytes)", "number": 1400, "bytes": 36 * MB}
+    assert (leaking["restart_reason"], well["restart_reason"]) == ("oom", "")
+    assert leaking["cpu_cores"] == pytest.approx(0.5, rel=0.05)
+    assert (leaking["threads"], leaking["pool_used"], leaking["pool_limit"]) == (12, 3, 40)
+    assert (leaking["uptime_seconds"], leaking["host"], leaking["release"]) == (3900, "web-1", "2.1")
+    assert leaking["cpu_limit_cores"] is None
+    [line] = read(site)["blocking"]
+    assert (line["times"], line["endpoints"], line["tenants"]) == (12, ["GET /notifications"], ["acme"])
+    assert line["worst_seconds"] == pytest.approx(0.3015)
+
+
+def test_environments_are_kept_apart_and_a_tenant_narrows_nothing(site: Served) -> None:
+    assert [one["pid"] for one in read(site, "?environment=staging")["processes"]] == ["9"]
+    assert len(read(site, "?environment=production")["processes"]) == 2
+    assert len(read(site, "?tenant=acme")["processes"]) == 3
+    assert "Processes serve all tenants" in site.administrator.get("/runtime?tenant=acme").text
+
+
+def test_a_tenants_viewer_does_not_see_processes(site: Served) -> None:
+    assert site.tom.get("/runtime").status_code == 403
+    assert site.tom.get("/api/v1/runtime").status_code == 403
+
+
+def test_the_cards_name_a_call_that_answers(site: Served) -> None:
+    html = site.administrator.get("/runtime?range=24h&env=production").text
+    calls = {call.replace("&amp;", "&") for call in re.findall(r'<p class="mono">GET ([^<]+)</p>', html)}
+    assert calls == {"/api/v1/runtime?range=24h&environment=production"}
+    assert site.administrator.get(calls.pop()).status_code == 200
+
+
+WELL = Process("shop", "i", "7", "h", "1", {"running": 1.0, "memory_bytes": 50.0 * MB, "lag_p99_seconds": 0.004})
+LINE_OF = BlockingLine("shop", LINE, "time.sleep(1)", 1, 0.4, 0.4, [], [], "", NOW_NS)
+
+
+def test_headline_is_short_when_all_is_well() -> None:
+    said = runtime_headline.runtime(SAY, [WELL, WELL], [], [])
+    assert (said.state, said.text) == ("ok", "All two processes are well.")
+    assert said.sub_text == "2 processes, 100\u202fMB together, event loop at most 4\u202fms late."
+
+
+def test_headline_names_what_nears_its_limit() -> None:
+    full = replace(WELL, figures=WELL.figures | {"pool_limit": 40.0, "pool_used": 40.0, "pool_waiting": 3.0})
+    said = runtime_headline.runtime(SAY, [full], [], [])
+    assert (said.state, said.text) == ("warn", "All 40 threads of worker 7 of shop were taken and calls waited.")
+    tight = replace(WELL, figures=WELL.figures | {"memory_limit_bytes": 52.0 * MB})
+    assert "uses 96.2 % of its memory" in runtime_headline.runtime(SAY, [tight], [], []).text
+
+
+def test_headline_names_a_call_that_blocked_once_and_a_crash() -> None:
+    said = runtime_headline.runtime(SAY, [WELL], [LINE_OF], [])
+    assert said.text == f"The event loop of shop stood still once for 400\u202fms: time.sleep(1) in {LINE}."
+    crash = EventRecord("e", NOW_NS, "", "shop", "", "", 9, "", {"tocsin.restart.reason": "crash",
+        "tocsin.restart.previous_pid": 6}, "", "")  # fmt: skip
+    assert runtime_headline.runtime(SAY, [WELL], [], [crash]).text == "Worker 6 of shop crashed."
+
+
+def test_headline_without_processes_says_what_to_do() -> None:
+    said = runtime_headline.runtime(SAY, [], [], [])
+    assert said.state == "quiet"
+    assert "Tocsin SDK" in said.sub_text
