@@ -80,6 +80,7 @@ class Agent:
         """What belongs to this very process; done anew in a forked child."""
         self.live: set[Exchange] = set()
         self._pending: deque[Exchange] = deque()
+        self.__dict__["put"] = self._put_first
         self._digest = Digest(self)
         self.catalogue = Catalogue(self)
         self.calls = CallDigest(self)
@@ -110,6 +111,12 @@ class Agent:
             self.exporter.wake()
             # This is where the app answers, in its event loop if it has one.
             instrument.enter_loop()
+
+    def _put_first(self, exchange: Exchange) -> None:
+        """The first request: whatever it has sent already, so that the exporter is at work, its loop is entered."""
+        self.__dict__.pop("put", None)
+        instrument.enter_loop()
+        self.put(exchange)
 
     def relieve(self) -> None:
         """Digests a portion when the export thread does not keep up, or waits for a hanging server.
