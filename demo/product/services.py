@@ -16,7 +16,6 @@ from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
 from starlette.requests import HTTPConnection
 
-import tocsin
 from demo.product.cache import Cache
 from demo.product.database import ROUND_TRIP_SECONDS, Database
 from demo.product.flags import open_flags
@@ -63,7 +62,7 @@ def _prepare(settings: ProductSettings, path: Path) -> bytes:
     # Seeding is not part of the play: it need not wait for a pretended network.
     database = Database(path, round_trip_seconds=0)
     database.create_tables()
-    with tocsin.cross_tenant("first data"), database.session() as session:
+    with database.session() as session:
         seed(session, datetime.now(UTC).date(), settings.seed_size)
     database.close()
     return _token_secret(settings.data_folder / "token.secret")

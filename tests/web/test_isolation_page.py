@@ -152,5 +152,8 @@ def test_the_routes_are_documented(site: Served) -> None:
 
 def test_a_store_without_anything_says_how_to_begin(tmp_path_factory: pytest.TempPathFactory) -> None:
     with served(tmp_path_factory.mktemp("unwatched")) as running:
-        text = running.administrator.get("/isolation").text
-    assert "tocsin.isolation(tenant_columns=" in text
+        deadline = time.monotonic() + START_SECONDS
+        while "tocsin.isolation(tenant_columns=" not in (answer := running.administrator.get("/isolation")).text:
+            assert time.monotonic() < deadline, (answer.status_code, answer.text)
+            time.sleep(0.1)
+    assert answer.status_code == 200

@@ -88,6 +88,7 @@ class Agent:
         self.live_jobs: set[JobSpan] = set()
         self.tallies = Tallies(HELPS)
         self._pending: deque[Exchange] = deque()
+        self.__dict__["put"] = self._put_first
         self._digest = Digest(self)
         self.catalogue = Catalogue(self)
         self.calls = CallDigest(self)
@@ -130,6 +131,12 @@ class Agent:
             self.exporter.wake()
             # This is where the app answers, in its event loop if it has one.
             instrument.enter_loop()
+
+    def _put_first(self, exchange: Exchange) -> None:
+        """The first request: whatever it has sent already, so that the exporter is at work, its loop is entered."""
+        self.__dict__.pop("put", None)
+        instrument.enter_loop()
+        self.put(exchange)
 
     def relieve(self) -> None:
         """Digests a portion when the export thread does not keep up, or waits for a hanging server.

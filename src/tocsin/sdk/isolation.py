@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar, Token
@@ -27,6 +28,8 @@ C = TypeVar("C", bound=Callable[..., Any])
 COLUMNS = ("tenant_id", "tenant", "tenant_slug", "org_id", "organisation_id", "organization_id")
 
 _KEPT = 10_000
+# After `tenant_key` had no answer for a tenant.
+_ASK_AGAIN_SECONDS = 30.0
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 
 TenantKey = Callable[[str], Any]
@@ -51,14 +54,16 @@ class Declaration:
     is_explicit: bool = False
 
 
-class _Declared:
+class Declared:
     """The declaration of this process, and what follows from it."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._unknown: dict[tuple[str, Any], float] = {}
         self.now = Declaration()
         self.version = 0
         # The values that rows of a tenant may have, shared ones included, by its name and what `set_tenant` said of
-        # its rows; empty where nobody knows.
+        # its rows.
         self.allowed: dict[tuple[str, Any], frozenset[Any]] = {}
         # Which tenant a value of a row stands for, as far as requests have told.
         self.names: dict[Any, str] = {}
@@ -67,22 +72,33 @@ class _Declared:
         self.now = replace(self.now, **changes)
         self.version += 1
         self.allowed.clear()
+        self._unknown.clear()
 
     def forget(self) -> None:
         self.now = Declaration()
         self.version += 1
         self.allowed.clear()
+        self._unknown.clear()
         self.names.clear()
 
     def find_allowed(self, tenant: str, row_tenant: Any) -> frozenset[Any]:
-        """What `allowed` has of a tenant, found when it is new."""
+        """What `allowed` has of a tenant, found when it is new; empty when nobody knows."""
         key = (tenant, row_tenant)
         found = self.allowed.get(key)
-        if found is None:
-            if len(self.allowed) >= _KEPT:
-                self.allowed.clear()
-                self.names.clear()
-            found = self.allowed[key] = self._make_allowed(tenant, row_tenant)
+        if found is not None:
+            return found
+        if self._unknown.get(key, 0.0) > self._clock():
+            return frozenset()
+        found = self._make_allowed(tenant, row_tenant)
+        if len(self.allowed) >= _KEPT or len(self._unknown) >= _KEPT:
+            self.allowed.clear()
+            self.names.clear()
+            self._unknown.clear()
+        if found:
+            self.allowed[key] = found
+        else:
+            # The product may know later: the tenant is new, or its database did not answer.
+            self._unknown[key] = self._clock() + _ASK_AGAIN_SECONDS
         return found
 
     def name_of(self, value: Any) -> str:
@@ -100,7 +116,7 @@ class _Declared:
         return own.union({None}, *(forms(value) for value in self.now.shared))
 
 
-declared = _Declared()
+declared = Declared()
 
 # Why the work of here and now may cross between tenants; '' when it may not.
 crossing_reason: ContextVar[str] = ContextVar("tocsin_crossing_reason", default="")
