@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -192,6 +192,28 @@ class Exporter:
             return True
         finally:
             self._work_lock.release()
+
+    def hand_over(self, timeout_seconds: float) -> list[Payload]:
+        """Everything that is not sent yet, for another process to send; nothing when the lock is not had in time."""
+        if _captures or not self._work_lock.acquire(timeout=max(0.0, timeout_seconds)):
+            return []
+        try:
+            self._collect(metrics_due=True)
+            payloads = list(self._payloads)
+            self._payloads.clear()
+            self._payload_bytes = 0
+            return payloads
+        finally:
+            self._work_lock.release()
+
+    def take_over(self, payloads: Iterable[Payload]) -> None:
+        """Sends what another process has handed over, as far as there is room for it."""
+        with self._work_lock:
+            for payload in payloads:
+                if self._payload_bytes < self._settings.queue_bytes:
+                    self._add(payload)
+                else:
+                    self.dropped[payload.signal, "queue_full"] += payload.items
 
     def stop(self, timeout_seconds: float) -> None:
         """Flushes and ends the thread; a later request starts it again."""

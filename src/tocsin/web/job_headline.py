@@ -107,5 +107,6 @@ def _joined(said: Sequence[Said], most: int = 3) -> Said:
     for place, each in enumerate(said[:most]):
         parts += [Part("; "), *each] if place else each
     if len(said) > most:
-        parts.append(Part(f"; {len(said) - most} more need a look"))
+        left = len(said) - most
+        parts.append(Part(f"; {left} more {'needs' if left == 1 else 'need'} a look"))
     return (*parts, Part("."))

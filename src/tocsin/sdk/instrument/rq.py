@@ -1,7 +1,7 @@
 """RQ: jobs from the request that queued them to their end in the worker, also when the work-horse is killed.
 
-The work-horse is a process for one job and leaves by `os._exit`: it sends its trace before, and hands its numbers to
-the worker it was forked from, which answers for it. A job carries its context in `job.meta["tocsin"]`.
+The work-horse is a process for one job and leaves by `os._exit`: it hands its trace and its numbers to the worker it
+was forked from, which answers for it. A job carries its context in `job.meta["tocsin"]`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import json
 import os
 import tempfile
 import time
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import IO, Any
 
+from tocsin.sdk.export import Payload
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.instrument._jobs import Queue, QueueWatch, own_redis
@@ -138,6 +140,8 @@ class Instrument(_contract.Instrument):
             agent.tallies.add(report["tallies"])
             measures.add_packed(report["measures"])
             schedules.add(report["schedules"])
+            unsent = [Payload(signal, b64decode(body), items) for signal, body, items in report["unsent"]]
+            agent.exporter.take_over(unsent)
         else:
             _note_killed(job, began)
         if agent.exporter.is_idle:
@@ -250,14 +254,19 @@ def _join(horse: Horse) -> None:
 
 @guarded(None)
 def _hand_over(horse: Horse) -> None:
-    """In the work-horse: the trace goes out, the numbers to the worker."""
+    """In the work-horse: its trace and its numbers go to the worker, which has time to send them."""
     agent = active_agent()
     if agent is None:
         return
-    report = {"tallies": agent.tallies.packed(), "measures": measures.packed(), "schedules": schedules.packed()}
+    unsent = agent.exporter.hand_over(agent.settings.exit_flush_seconds)
+    report = {
+        "tallies": agent.tallies.packed(),
+        "measures": measures.packed(),
+        "schedules": schedules.packed(),
+        "unsent": [[payload.signal, b64encode(payload.body).decode(), payload.items] for payload in unsent],
+    }
     horse.report.write(json.dumps(report).encode())
     horse.report.flush()
-    agent.exporter.flush(agent.settings.exit_flush_seconds)
 
 
 @guarded(None)
