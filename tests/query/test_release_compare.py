@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from otlp import NOW_NS, SECOND_NS, exception, span, trace_request
+from otlp import NOW_NS, SECOND_NS, exception, log_record, log_request, span, trace_request
 from tocsin.model.tenant import PLATFORM, Scope
+from tocsin.model.window import Window
 from tocsin.query.deployments import Deployment, predecessor, releases
 from tocsin.query.filters import Filter
 from tocsin.query.release_compare import changes, compare, new_faults, sides_around, sides_of
+from tocsin.query.releases import flag_changes
 from tocsin.query.significance import Lot, Verdict
 from tocsin.storage.telemetry.store import TelemetryStore
 
@@ -137,3 +139,17 @@ def test_a_deploy_beside_a_flag_keeps_what_it_did() -> None:
     assert after.window.end_ns == NOW_NS + 10 * minute
     alone = sides_around(NOW_NS, NOW_NS + 60 * minute, 1800)
     assert (alone[0].window.seconds, alone[1].window.seconds) == (1800, 1800)
+
+
+def test_a_flag_that_slowed_its_tenant_is_found(store: TelemetryStore, put: Any) -> None:
+    flip_ns = NOW_NS - 10 * MINUTE_NS
+    for from_ns, slower in ((flip_ns - 10 * MINUTE_NS, 1.0), (flip_ns, 1.4)):
+        put(traffic("1.0", from_ns, "/items", "acme", 280, slower), traffic("1.0", from_ns, "/items", "globex", 280))
+    said = {"feature_flag.key": "fast-lists", "feature_flag.result.variant": "on", "tocsin.tenant": "acme"}
+    put(log_request([log_record("off → on", time_ns=flip_ns, event_name="tocsin.flag.flip", attrs=said)], SHOP))
+    asked = Filter(Window(flip_ns - 60 * MINUTE_NS, NOW_NS), environment="production", service="shop")
+    (found,) = flag_changes(store, PLATFORM, asked, NOW_NS)
+    (change,) = found.comparison.worse
+    assert (found.flag, found.variant, found.tenant, change.route) == ("fast-lists", "on", "acme", "/items")
+    assert change.shift.largest_ratio == pytest.approx(1.4, rel=0.15)
+    assert flag_changes(store, Scope(frozenset({"globex"})), asked, NOW_NS) == []

@@ -112,6 +112,8 @@ def flag_words(change: FlagChange) -> str:
     of = f" for {change.tenant}" if change.tenant else ""
     worse = change.comparison.worse
     head = f"{change.flag} {change.variant or 'changed'}{of}"
+    if change.comparison.verdict is Verdict.UNKNOWN:
+        return f"{head}: too few requests between it and the deploys beside it"
     if not worse:
         return f"{head}: nothing got worse"
     first = worse[0]
