@@ -6,7 +6,7 @@ none of it belongs to one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from tocsin.query.events import EventRecord, events
 from tocsin.query.filters import Filter, seconds_text
 from tocsin.query.metric_reader import Labels, MetricReader
 from tocsin.query.promql.settings import QuerySettings
+from tocsin.query.runtime_spreads import LAG, Spreads, over_all
 from tocsin.query.series_samples import series_samples
 from tocsin.storage.telemetry.store import TelemetryStore
 
@@ -47,22 +48,11 @@ CPU_SECONDS = 300
 """How much of the window's end the use of the processor is the mean of."""
 RUNNING_SECONDS = 45
 """A process that has told nothing for so long is gone."""
-# Distributions, in PromQL; {range} is the window.
-DISTRIBUTIONS = {
-    "lag_p99_seconds": "histogram_quantile(0.99, increase(python_event_loop_lag_seconds[{range}]))",
-    "gc_p99_seconds": ("histogram_quantile(0.99, sum by (job, instance) (increase(python_gc_pause_seconds[{range}])))"),
-}
-FIGURES = (*LATEST, *MOST, "cpu_cores", "throttled_seconds", *DISTRIBUTIONS)
+FIGURES = (*LATEST, *MOST, "cpu_cores", "throttled_seconds", "lag_p99_seconds", "gc_p99_seconds")
 # (title, unit, query); {of} is a matcher of the processes.
 COURSES = (
     ("Memory", "bytes", "process_resident_memory_bytes{of}"),
-    ("Event loop lag p99", "seconds", "histogram_quantile(0.99, rate(python_event_loop_lag_seconds{of}[{step}]))"),
     ("Processor", "count", "rate(process_cpu_seconds_total{of}[{step}])"),
-    (
-        "Stopped by the garbage collector",
-        "percent",
-        "sum by (job, instance) (histogram_sum(rate(python_gc_pause_seconds{of}[{step}])))",
-    ),
 )
 
 
@@ -133,17 +123,13 @@ class BlockingLine:
     last_ns: int
 
 
-def processes(
-    store: TelemetryStore, reader: MetricReader, settings: QuerySettings, scope: Scope, filter: Filter
-) -> list[Process]:
+def processes(store: TelemetryStore, scope: Scope, filter: Filter, spreads: Spreads) -> list[Process]:
     """Those that sent figures in the window: leaking ones first, then running ones, by service."""
     figures = _figures(store, scope, filter)
-    at_ms, length = filter.window.end_ns // 1_000_000, f"{max(60, round(filter.window.seconds))}s"
-    for name, text in DISTRIBUTIONS.items() if figures else ():
-        for labels, value in _asked(reader, settings, text.format(range=length), at_ms):
-            key = labels.get("job", ""), labels.get("instance", "")
-            if key in figures:
-                figures[key][name] = value
+    for (metric, instance), steps in spreads.items():
+        late = over_all(steps).p99()
+        for key in (key for key in figures if key[1] == instance and late is not None):
+            figures[key]["lag_p99_seconds" if metric == LAG else "gc_p99_seconds"] = late or 0.0
     known = _known(store, scope, filter)
     since = filter.window.start_ns - START_DAYS * 86_400 * 10**9
     starts = _latest_by_instance(_told(store, scope, filter, RESTART, since))
@@ -233,13 +219,6 @@ def courses(
 def _told(store: TelemetryStore, scope: Scope, filter: Filter, name: str, since_ns: int) -> list[EventRecord]:
     asked = replace(filter, tenant=None, window=Window(max(0, since_ns), filter.window.end_ns))
     return events(store, scope, asked, [name], MOST_EVENTS)
-
-
-def _asked(reader: MetricReader, settings: QuerySettings, text: str, at_ms: int) -> Iterable[tuple[Labels, float]]:
-    for series in evaluate.at(reader, text, at_ms, settings).series:
-        value = series.points[-1].value
-        if isinstance(value, float) and value == value:
-            yield series.labels, value
 
 
 def _latest_by_instance(told: Sequence[EventRecord]) -> dict[str, EventRecord]:

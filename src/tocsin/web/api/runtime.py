@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from tocsin.query import runtime as query
 from tocsin.query.runtime import Process
+from tocsin.query.runtime_spreads import spreads
 from tocsin.web.api.asked import READING, Asked, Store
 from tocsin.web.api.contract import BEARER, Shown
 from tocsin.web.auth import Viewer
-from tocsin.web.metrics import promql_settings_of, reader_for
 
 router = APIRouter(prefix="/api/v1/runtime", tags=["telemetry"], dependencies=[Depends(BEARER)], responses=READING)
 
@@ -87,12 +87,12 @@ class RuntimeAnswer(BaseModel):
 
 
 @router.get("", summary="How the processes fare from inside")
-def read_runtime(request: Request, store: Store, viewer: Viewer, asked: Asked) -> RuntimeAnswer:
+def read_runtime(store: Store, viewer: Viewer, asked: Asked) -> RuntimeAnswer:
     """Processes serve all tenants: a tenant that is asked for narrows nothing."""
     whole = replace(asked, tenant=None)
-    reader, settings = reader_for(request, viewer.scope), promql_settings_of(request)
+    late = spreads(store, viewer.scope, whole, whole.step_seconds(query.CHART_POINTS))
     return RuntimeAnswer(
-        processes=[_process(one) for one in query.processes(store, reader, settings, viewer.scope, whole)],
+        processes=[_process(one) for one in query.processes(store, viewer.scope, whole, late)],
         blocking=[BlockingAnswer.model_validate(line) for line in query.blocking_lines(store, viewer.scope, whole)],
         restarts=[
             RestartAnswer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -12,10 +12,12 @@ from starlette.responses import Response
 from tocsin.model.access import Role
 from tocsin.query import runtime as query
 from tocsin.query.evaluate import Evaluated
+from tocsin.query.red import step_times
 from tocsin.query.runtime import Process
+from tocsin.query.runtime_spreads import LAG, PAUSE, Spreads, spreads
 from tocsin.web import headline, runtime_headline
-from tocsin.web.charts import Chart
-from tocsin.web.metric_charts import metric_chart
+from tocsin.web.charts import Chart, Line
+from tocsin.web.metric_charts import COLOURS, MOST_LINES, metric_chart
 from tocsin.web.metrics import promql_settings_of, reader_for
 from tocsin.web.page import Page
 from tocsin.web.view import View, view_of
@@ -44,7 +46,9 @@ def runtime(view: Annotated[View, Depends(view_of(page))]) -> Response:
         return view.render(headline=headline.nothing_yet(), is_new=True)
     asked = replace(view.filter, tenant=None)
     reader, settings = reader_for(view.request, view.scope), promql_settings_of(view.request)
-    found = query.processes(view.store, reader, settings, view.scope, asked)
+    step = asked.step_seconds(query.CHART_POINTS)
+    late = spreads(view.store, view.scope, asked, step)
+    found = query.processes(view.store, view.scope, asked, late)
     blocking = query.blocking_lines(view.store, view.scope, asked)
     restarts = query.restarts(view.store, view.scope, asked)
     rest = view.rest("/runtime", tenant=None)
@@ -57,7 +61,11 @@ def runtime(view: Annotated[View, Depends(view_of(page))]) -> Response:
         leaking=[one for one in found if one.is_leaking],
         blocking=blocking,
         restarts=restarts[:20],
-        charts=[_chart(view, place, found, *course, rest) for place, course in enumerate(over_time)],
+        charts=[
+            *(_chart(view, place, found, *course, rest) for place, course in enumerate(over_time)),
+            _late_chart(view, found, late, step, rest),
+            _stopped_chart(view, found, late, step, rest),
+        ],
         reasons=REASONS,
         rest=rest,
     )
@@ -72,3 +80,38 @@ def _chart(
     return replace(
         drawn.chart, lines=[replace(line, label=names.get(line.label, line.label)) for line in drawn.chart.lines]
     )
+
+
+def _late_chart(view: View, found: Sequence[Process], late: Spreads, step: int, rest: str) -> Chart:
+    def p99(one: Process, at: int) -> float | None:
+        spread = late.get((LAG, one.instance), {}).get(at)
+        return spread.p99() if spread else None
+
+    return _steps_chart(view, "lag", "Event loop lag p99", "seconds", found, step, p99, rest)
+
+
+def _stopped_chart(view: View, found: Sequence[Process], late: Spreads, step: int, rest: str) -> Chart:
+    def share(one: Process, at: int) -> float | None:
+        spread = late.get((PAUSE, one.instance), {}).get(at)
+        return spread.seconds / step if spread else None
+
+    return _steps_chart(view, "gc", "Stopped by the garbage collector", "percent", found, step, share, rest)
+
+
+def _steps_chart(
+    view: View,
+    id: str,
+    title: str,
+    unit: str,
+    found: Sequence[Process],
+    step: int,
+    value: Callable[[Process, int], float | None],
+    rest: str,
+) -> Chart:
+    times = step_times(view.filter.aligned(step), step)
+    drawn = [(one, [value(one, at) for at in times]) for one in found[:MOST_LINES]]
+    lines = [
+        Line(f"{one.service} {one.pid}".rstrip(), values, COLOURS[place % len(COLOURS)], place >= len(COLOURS))
+        for place, (one, values) in enumerate(each for each in drawn if any(v is not None for v in each[1]))
+    ]
+    return Chart(id, title, "", unit, times, lines, view.window, rest=rest)
