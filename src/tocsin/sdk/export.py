@@ -198,7 +198,7 @@ class Exporter:
         if _captures or not self._work_lock.acquire(timeout=max(0.0, timeout_seconds)):
             return []
         try:
-            self._collect(metrics_due=True)
+            self._collect(metrics_due=True, batch_due=True)
             payloads = list(self._payloads)
             self._payloads.clear()
             self._payload_bytes = 0

@@ -127,6 +127,7 @@ class JobSpan(RecordingSpan):
 
     is_request = True
     has_tenant = False
+    row_tenant: Any = None
 
     def find_tenant(self) -> str:
         return self.tenant
