@@ -13,7 +13,7 @@ from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any
 
 from tocsin.sdk.errors import qualified_name
-from tocsin.sdk.guard import guarded, guarded_observer, guarded_step, relayed
+from tocsin.sdk.guard import guarded, guarded_observer, guarded_step, note_fault
 from tocsin.sdk.propagation import new_span_id, new_trace_id, parse_traceparent
 from tocsin.sdk.route import route_template
 from tocsin.sdk.spans import ERROR, SERVER, UNSET, RecordingSpan
@@ -155,32 +155,33 @@ class Exchange(RecordingSpan):
 
     # -- messages
 
-    def observe(self, message: Message) -> Send:
-        """Takes note of a message of the app; gives who takes it on."""
-        kind = message["type"]
-        if kind == "http.response.body":
-            body = message.get("body")
-            if body:
-                self.response_bytes += len(body)
-            if not self._streams:
-                if not message.get("more_body"):
-                    self.close_response()
-                    return self.relay
-                self._streams = True
-        elif kind == "http.response.start":
-            self.http_status = status = message["status"]
-            self.response_headers = message.get("headers", ())
-            if message.get("trailers"):
-                self._expects_trailers = self._streams = True
-            if status >= 500:
-                self._note_handled_error()
-        else:
-            self._observe_other(kind, message)
+    def send(self, message: Message) -> Awaitable[None]:
+        """The app's `send`: takes note of the message and hands it on. Plain, so that no coroutine wraps another."""
+        try:
+            kind = message["type"]
+            if kind == "http.response.body":
+                body = message.get("body")
+                if body:
+                    self.response_bytes += len(body)
+                if not self._streams:
+                    if not message.get("more_body"):
+                        self.close_response()
+                    else:
+                        self._streams = True
+            elif kind == "http.response.start":
+                self.http_status = status = message["status"]
+                self.response_headers = message.get("headers", ())
+                if message.get("trailers"):
+                    self._expects_trailers = self._streams = True
+                if status >= 500:
+                    self._note_handled_error()
+            else:
+                self._observe_other(kind, message)
+        except Exception as error:  # noqa: BLE001  a guard of its own: a call less, twice a request
+            note_fault("Exchange.send", error)
+            return self.relay(message)
         # The last byte of a stream is out when the server has taken it, which may wait for a slow client.
-        return self._send_streamed if self._streams else self.relay
-
-    # The app's `send`.
-    send = relayed(observe)
+        return self._send_streamed(message) if self._streams else self.relay(message)
 
     async def receive(self) -> Message:
         """The app's `receive`; notices a client that goes away before the response is complete."""
@@ -196,12 +197,18 @@ class Exchange(RecordingSpan):
         agent = self.agent
         scope: Scope = self.scope  # type: ignore[assignment]  # None only after the app has returned
         agent.live.discard(self)
-        self.route = route_template(scope)
+        fastapi = scope.get("fastapi")
+        context = fastapi.get("effective_route_context") if fastapi else None
+        if context is not None and context.original_route is scope.get("route") and "app_root_path" not in scope:
+            self.route = context.path or "/"  # most requests of current FastAPI versions
+        else:
+            self.route = route_template(scope)
         try:
             self.facts = _facts_of(scope)
         except KeyError:
             self.facts = tuple(map(scope.get, _FACT_NAMES))
-        self.header_map()
+        if self.headers is None:
+            self.header_map()
         if self._streams:
             self.is_lasting = _is_event_stream(self.response_headers)
         self.response_headers = ()
@@ -296,7 +303,6 @@ class Exchange(RecordingSpan):
             self.status = ERROR
             self.set_attribute_late("tocsin.background.error", qualified_name(error))
 
-    @guarded_step
     def finish(self) -> None:
         """The app has returned: nothing more will be said, and the scope is let go."""
         if not self.ended_ns:
@@ -306,6 +312,7 @@ class Exchange(RecordingSpan):
         self._receive, self.relay = _receive_too_late, _send_too_late
         self.finished_ns = perf_counter_ns()
 
+    @guarded_step
     def _close_incomplete(self) -> None:
         """The app is done and the response is not: an error, a disconnect, or a WebSocket at its natural end."""
         assert self.scope is not None
@@ -344,13 +351,11 @@ class MeteredExchange(Exchange):
     is_metered = True
     cost_ns = calls_ns = 0
 
-    def observe(self, message: Message) -> Send:
+    def send(self, message: Message) -> Awaitable[None]:
         began_ns = perf_counter_ns()
-        take = super().observe(message)
+        taken = super().send(message)
         self.cost_ns += perf_counter_ns() - began_ns
-        return take
-
-    send = relayed(observe)
+        return taken
 
     @guarded_step
     def finish(self) -> None:

@@ -6,15 +6,13 @@ import functools
 import logging
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F")
 S = TypeVar("S")
 T = TypeVar("T")
-T_contra = TypeVar("T_contra", contravariant=True)
-R_co = TypeVar("R_co", covariant=True)
 
 log = logging.getLogger("tocsin")
 
@@ -61,31 +59,6 @@ def guarded_observer(function: Callable[[S, T], None]) -> Callable[[S, T], None]
             note_fault(where, error)
 
     return call
-
-
-class Relay(Protocol[T_contra, R_co]):
-    """What `relayed` needs of its object: who takes messages on when observing one fails."""
-
-    @property
-    def relay(self) -> Callable[[T_contra], R_co]: ...
-
-
-def relayed(choose: Callable[[Any, T], Callable[[T], R]]) -> Callable[[Any, T], R]:
-    """A plain method that hands each message to whom `choose` names; when that raises, to the object's `relay`.
-
-    Plain: the awaitable of the one who takes the message on is given back instead of being wrapped in another.
-    """
-    where = choose.__qualname__
-
-    def send(self: Relay[T, R], message: T) -> R:
-        try:
-            take = choose(self, message)
-        except Exception as error:  # noqa: BLE001  the reason this module exists
-            note_fault(where, error)
-            take = self.relay
-        return take(message)
-
-    return send
 
 
 def guarded_step(function: Callable[[S], None]) -> Callable[[S], None]:
