@@ -10,6 +10,8 @@ from fastapi import FastAPI
 from tocsin.storage.telemetry.engine import EngineError
 from tocsin.web.access import add_access
 from tocsin.web.api import (
+    alertmanager,
+    alertmanager_silences,
     collectors,
     dashboards,
     data,
@@ -60,9 +62,12 @@ def build_site(state: Any) -> FastAPI:
         monitoring,
         monitoring_metrics,
         doctor,
+        alertmanager,
+        alertmanager_silences,
         *PROMETHEUS,
     ):
         app.include_router(module.router)
+    app.include_router(alertmanager.health)
     app.add_exception_handler(EngineError, answer_engine_error)
     add_access(app)
     add_pages(app)

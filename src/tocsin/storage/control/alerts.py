@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from tocsin.model.access import Principal
@@ -154,7 +154,7 @@ class Alerts:
             session.execute(delete(AlertRow).where(AlertRow.ends_at < before, ~AlertRow.is_open))
 
 
-def _within(query: Select[Any], column: Any, scope: Scope) -> Select[Any]:
+def _within(query: Any, column: Any, scope: Scope) -> Any:
     return query if scope.tenants is None else query.where(column.in_(sorted(scope.tenants)))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, String, Text
+from sqlalchemy import JSON, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tocsin.storage.control.schema import JSON, Base
+from tocsin.storage.control.schema import Base
 
 
 class AlertRow(Base):
