@@ -74,7 +74,8 @@ class Reader:
             found.append(Matcher(name, "=", _text(value)))
         for name, value in self.mapping(plain.get(pattern), (*path, pattern)).items():
             try:
-                found.append(Matcher(name, "=~", _text(value)))
+                # Written out, because Alertmanager's keys of groups have these so.
+                found.append(Matcher(name, "=~", f"^(?:{_text(value)})$"))
             except PatternError as error:
                 self.fault((*path, pattern, name), str(error))
         for place, text in enumerate(self.listed(plain.get(texts), (*path, texts))):

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tocsin.alerts.config import AlertConfig
 from tocsin.alerts.decide import OF_THE_ALERT, Circumstances, Hold, holds_on_alert
-from tocsin.alerts.flush import Look, cooldowns_after, log_after, look_at, notification_of
+from tocsin.alerts.flush import cooldowns_after, log_after, look_at, notification_of
 from tocsin.alerts.group import ALL_RESOLVED, Group, first_flush
 from tocsin.alerts.inhibit import Inhibitor
 from tocsin.alerts.intake import taken, why_refuse
@@ -320,16 +320,17 @@ class Pipeline:
         after = log_after(logged, look, now)
         if look.reason == ALL_RESOLVED and not sends_resolved:
             return Writing(after, logged.told, now)
-        return self._notifying(group, look, logged, after, now)
+        made = notification_of(group, look, logged, now, sends_resolved)
+        return self._notifying(made, look.reason, logged, after, now)
 
-    def _notifying(self, group: Group, look: Look, logged: GroupLog, after: GroupLog, now: datetime) -> Writing:
-        cause = self._cause(look.firing) if len(look.firing) > 1 else ""
-        made = notification_of(group, look, logged, now, self.settings.external_url, cause)
+    def _notifying(self, bare: Notification, reason: str, logged: GroupLog, after: GroupLog, now: datetime) -> Writing:
+        cause = self._cause(bare.firing) if len(bare.firing) > 1 else ""
+        made = replace(bare, external_url=self.settings.external_url, cause=cause)
         why_held = self.storm.why_hold(made, now)
         detail = {
             "receiver": made.receiver,
             "group": made.group_key,
-            "reason": why_held or look.reason,
+            "reason": why_held or reason,
             "key": made.key,
         }
         change = Change.HELD if why_held else Change.NOTIFIED

@@ -73,7 +73,8 @@ def _way(
     sent = pipeline.control.notifications.recent(group_ids=[group_id(route.receiver, key)], limit=5)
     mine = tuple(one for one in sent if any(each.fingerprint == known.fingerprint for each in one.notification.alerts))
     is_storm = bool(mine) and mine[0].state == "held" and not mine[0].digest_key
-    told_at = told.at if told is not None and known.fingerprint in told.firing | told.resolved else None
+    is_told = told is not None and known.fingerprint in (told.firing if known.is_firing(now) else told.resolved)
+    told_at = told.at if told is not None and is_told else None
     next_look = group.next_flush if group else None
     sentence = _sentence(route.receiver, here or holds, is_storm, mine, told_at, next_look)
     return Way(

@@ -67,19 +67,16 @@ def look_at(
     return Look(tuple(firing), tuple(resolved), held, reason)
 
 
-def notification_of(
-    group: Group, look: Look, log: GroupLog, now: datetime, external_url: str, cause: str
-) -> Notification:
+def notification_of(group: Group, look: Look, log: GroupLog, now: datetime, sends_resolved: bool) -> Notification:
+    """Alerts that are over are left out where the receiver does not hear of them."""
     return Notification(
         key=notification_key(log),
         receiver=group.route.receiver,
         group_key=group.key,
         group_labels=dict(group.labels),
         firing=look.firing,
-        resolved=look.resolved,
+        resolved=look.resolved if sends_resolved else (),
         made_at=now,
-        external_url=external_url,
-        cause=cause,
     )
 
 

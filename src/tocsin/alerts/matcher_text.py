@@ -125,7 +125,10 @@ def _classic(text: str) -> tuple[Matcher, ...]:
         if value.startswith('"'):
             if len(value) < 2 or not value.endswith('"'):
                 raise _unreadable(text, "a quote is not closed")
-            value = _unescaped(value[1:-1], text)
+            value = value[1:-1]
+        if re.search(r'(?<!\\)"', value):
+            raise _unreadable(text, "a quote within a value has no backslash")
+        value = _unescaped(value, text) if read[3].startswith('"') else value
         operator: MatchOperator = read[2]  # type: ignore[assignment]  # the pattern knows these alone
         found.append(_matcher(read[1], operator, value))
     return tuple(found)
