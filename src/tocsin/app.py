@@ -25,9 +25,11 @@ from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from tocsin.alerts.config import load_alert_config
+from tocsin.alerts.correlate import cause_of
 from tocsin.alerts.dispatch import Pipeline
 from tocsin.alerts.log_delivery import deliver_to_log
 from tocsin.alerts.settings import AlertSettings
+from tocsin.alerts.topology import ServiceTopology
 from tocsin.collect.local import LocalScraper, collector_settings, collectors
 from tocsin.collect.scrape import Scraper, ScrapeSettings, config_of
 from tocsin.config import Config, load
@@ -229,7 +231,14 @@ class Server:
         )
         self.scraper = self._new_scraper()
         alerting = config[AlertSettings]
-        self.alerts = Pipeline(self.control, load_alert_config(alerting.config_file), alerting, deliver_to_log)
+        self.topology = ServiceTopology(self.store)
+        self.alerts = Pipeline(
+            self.control,
+            load_alert_config(alerting.config_file),
+            alerting,
+            deliver_to_log,
+            cause=lambda alerts: cause_of(alerts, self.topology()),
+        )
         self.local_token = secrets.token_urlsafe(32)
         self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), build_site(self))
         self._pruning = threading.Event()

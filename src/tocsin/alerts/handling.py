@@ -1,4 +1,4 @@
-"""What people do about an alert: acknowledge, assign, snooze, resolve, call it false; written down with who and when."""
+"""What people do about an alert: acknowledge, assign, snooze, resolve, call it false; noted with who and when."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from tocsin.web.access import add_access
 from tocsin.web.api import (
     alertmanager,
     alertmanager_silences,
+    alerts,
     collectors,
     dashboards,
     data,
@@ -19,6 +20,7 @@ from tocsin.web.api import (
     figures,
     map,
     monitoring,
+    monitoring_alerts,
     monitoring_metrics,
     prometheus,
     prometheus_federate,
@@ -64,6 +66,8 @@ def build_site(state: Any) -> FastAPI:
         doctor,
         alertmanager,
         alertmanager_silences,
+        alerts,
+        monitoring_alerts,
         *PROMETHEUS,
     ):
         app.include_router(module.router)
