@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -14,12 +14,14 @@ from tocsin.alerts.decide import Circumstances, Hold, holds_on_alert
 from tocsin.alerts.dispatch import Pipeline
 from tocsin.alerts.inhibit import cycles
 from tocsin.alerts.route import route_alert
+from tocsin.model.alert import Alert
 from tocsin.model.alert_state import AlertChange, Change, KnownAlert
 from tocsin.model.notification import Notification
 from tocsin.model.silence import Maintenance
 from tocsin.model.tenant import Scope
 from tocsin.web.alerting import may_see, pipeline_of
 
+ENVIRONMENT_LABELS = ("environment", "env", "deployment_environment_name", "deployment_environment")
 State = Literal["active", "suppressed", "resolved"]
 
 
@@ -32,12 +34,12 @@ class AlertBoard:
     now: datetime
     alerts: Sequence[KnownAlert]
     clusters: Sequence[Cluster]
-    _around: Circumstances
+    around: Circumstances
     _holds: dict[str, tuple[Hold, ...]] = field(default_factory=dict)
 
     def holds(self, known: KnownAlert) -> tuple[Hold, ...]:
         if known.fingerprint not in self._holds:
-            self._holds[known.fingerprint] = tuple(holds_on_alert(known, self._around, self.now))
+            self._holds[known.fingerprint] = tuple(holds_on_alert(known, self.around, self.now))
         return self._holds[known.fingerprint]
 
     def state(self, known: KnownAlert) -> State:
@@ -86,11 +88,25 @@ class AlertBoard:
             found += [
                 f"{alerts[one].name} and {alerts[other].name} inhibit each other, so nobody is told of either; "
                 "change one of the inhibit_rules"
-                for one, other in cycles(alerts, self._around.inhibitor, self.now)[:5]
+                for one, other in cycles(alerts, self.around.inhibitor, self.now)[:5]
             ]
             since = [one for one in self.pipeline.control.notifications.recent(limit=50) if one.state == "failed"]
             found += [f"{one.notification.receiver} could not be told: {one.reason}" for one in since[:3]]
         return found
+
+
+def in_environment(board: AlertBoard, environment: str | None) -> AlertBoard:
+    """Without alerts that say they are of another environment."""
+    if environment is None:
+        return board
+
+    def belongs(alert: Alert) -> bool:
+        said = next((alert.labels[name] for name in ENVIRONMENT_LABELS if alert.labels.get(name)), environment)
+        return said == environment
+
+    kept = [known for known in board.alerts if belongs(known.alert)]
+    clusters = [each for each in board.clusters if any(belongs(alert) for alert in each.alerts)]
+    return replace(board, alerts=kept, clusters=clusters)
 
 
 def alert_board(request: HTTPConnection, scope: Scope, *, tenant: str = "", with_resolved: bool = False) -> AlertBoard:

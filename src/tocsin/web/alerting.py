@@ -15,6 +15,22 @@ def pipeline_of(request: HTTPConnection) -> Pipeline:
     return pipeline
 
 
+def firing_count(request: HTTPConnection, scope: Scope) -> int:
+    """Alerts that fire, are not held back and that nobody has acknowledged."""
+    pipeline: Pipeline | None = getattr(request.app.state.tocsin, "alerts", None)
+    if pipeline is None:
+        return 0  # a site of the access routes alone
+    now = pipeline.clock()
+    return sum(
+        1
+        for known in pipeline.known().values()
+        if known.is_firing(now)
+        and may_see(scope, known)
+        and not known.suppressed_by
+        and not known.handling.acknowledged_by
+    )
+
+
 def may_see(scope: Scope, known: KnownAlert) -> bool:
     """An alert without a tenant is the platform's."""
     return scope.allows(known.alert.tenant)

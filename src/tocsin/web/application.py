@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from tocsin.storage.telemetry.engine import EngineError
+from tocsin.web import alert_actions
 from tocsin.web.access import add_access
 from tocsin.web.api import (
     alertmanager,
@@ -72,6 +73,7 @@ def build_site(state: Any) -> FastAPI:
     ):
         app.include_router(module.router)
     app.include_router(alertmanager.health)
+    app.include_router(alert_actions.router)
     app.add_exception_handler(EngineError, answer_engine_error)
     add_access(app)
     add_pages(app)

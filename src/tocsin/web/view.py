@@ -24,6 +24,7 @@ from tocsin.query.timerange import RANGES, TimeRangeError
 from tocsin.storage.telemetry.store import TelemetryStore
 from tocsin.web import choice as chosen
 from tocsin.web import format
+from tocsin.web.alerting import firing_count
 from tocsin.web.auth import current_principal
 from tocsin.web.choice import Choice
 from tocsin.web.page import Page
@@ -188,6 +189,11 @@ class View:
     def harmed(self) -> list[HarmedTenant]:
         """The tenants hurt within the chosen environment, whatever tenant is chosen: the navigation counts them."""
         return tenants_query.harmed(self.store, self.scope, replace(self.filter, tenant=None))
+
+    @cached_property
+    def firing(self) -> int:
+        """Alerts that nobody took yet: the navigation counts them."""
+        return firing_count(self.request, self.scope)
 
     @cached_property
     def has_data(self) -> bool:
