@@ -19,6 +19,8 @@ from tocsin.model.severity import Severity
 SERVICE_LABELS = ("service", "service_name", "service.name", "tocsin_service")
 INSTANCE_LABELS = ("instance", "host", "node")
 WINDOW = timedelta(minutes=5)
+CLEARLY = timedelta(seconds=2)
+"""What began less before another did not begin first: rules are looked at one after the other."""
 
 Topology = Mapping[str, frozenset[str]]
 """The services that a service calls."""
@@ -130,7 +132,7 @@ def _cause(ordered: Sequence[Alert], callers: Mapping[str, list[str]]) -> str:
     if calling := callers.get(service):
         more = f" and {len(calling) - 2} more" if len(calling) > 2 else ""
         reasons.append(f"{' and '.join(calling[:2])}{more} {'calls' if len(calling) == 1 else 'call'} it")
-    if all(root.starts_at < other.starts_at for other in ordered[1:]):
+    if all(root.starts_at + CLEARLY < other.starts_at for other in ordered[1:]):
         reasons.append("it began first")
     if not reasons:
         return ""

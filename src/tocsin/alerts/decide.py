@@ -47,9 +47,14 @@ def holds_on_alert(known: KnownAlert, around: Circumstances, now: datetime) -> l
     """What holds the alert back wherever it goes."""
     labels, found = known.alert.labels, []
     if sources := around.inhibitor.inhibited_by(labels, now):
-        found.append(Hold("inhibition", f"inhibited by alert {sources[0]}", tuple(sources)))
+        found.append(
+            Hold("inhibition", f"inhibited by {sources[0].name}", tuple(source.fingerprint for source in sources))
+        )
     if silences := around.silencer.silenced_by(labels, now):
-        found.append(Hold("silence", f"silenced by {silences[0]}", tuple(silences)))
+        first = silences[0]
+        why = f"silenced by {first.created_by} until {first.ends_at:%Y-%m-%d %H:%M} UTC"
+        reason = f"{why}: {first.comment}" if first.comment else why
+        found.append(Hold("silence", reason, tuple(silence.id for silence in silences)))
     if maintenance := maintenance_over(around.maintenances, labels, now):
         found.append(Hold("maintenance", "maintenance is on", (maintenance,)))
     if known.handling.is_snoozed(now):

@@ -441,7 +441,7 @@ class Pipeline:
         if by == known.suppressed_by:
             return
         change = Change.SUPPRESSED if by else Change.UNSUPPRESSED
-        reasons = "; ".join(hold.reason for hold in holds) or known.suppressed_by
+        reasons = "; ".join(hold.reason for hold in holds) or f"{known.suppressed_by.partition(':')[0]} is over"
         changes.append(change_of(known.alert, now, change, fingerprint=known.fingerprint, by=by, reason=reasons))
         changed = replace(known, suppressed_by=by)
         self._alerts[known.fingerprint] = touched[known.fingerprint] = changed

@@ -48,8 +48,8 @@ class Inhibitor:
                 is_target = all_match(rule.target, alert.labels)
                 found.setdefault(_equals(rule, alert.labels), []).append((alert, is_target))
 
-    def inhibited_by(self, labels: Mapping[str, str], now: datetime) -> list[str]:
-        """Fingerprints of the alerts that hold back one with these labels: the first of each rule."""
+    def inhibited_by(self, labels: Mapping[str, str], now: datetime) -> list[Alert]:
+        """The alerts that hold back one with these labels: the first of each rule."""
         found = []
         for rule, sources in zip(self.rules, self._sources, strict=True):
             candidates = sources.get(_equals(rule, labels))
@@ -58,14 +58,18 @@ class Inhibitor:
             is_source = all_match(rule.source, labels)
             for alert, is_target in candidates:
                 if not alert.is_resolved(now) and not (is_source and is_target):
-                    found.append(alert.fingerprint)
+                    found.append(alert)
                     break
         return found
 
 
 def cycles(alerts: Mapping[str, Alert], inhibitor: Inhibitor, now: datetime) -> list[tuple[str, str]]:
     """Pairs of alerts that hold back each other, so that nobody is told of either: a fault of the rules."""
-    by = {key: inhibitor.inhibited_by(alert.labels, now) for key, alert in alerts.items() if not alert.is_resolved(now)}
+    by = {
+        key: {source.fingerprint for source in inhibitor.inhibited_by(alert.labels, now)}
+        for key, alert in alerts.items()
+        if not alert.is_resolved(now)
+    }
     return sorted({(min(one, other), max(one, other)) for one in by for other in by[one] if one in by.get(other, ())})
 
 

@@ -22,10 +22,10 @@ class Silencer:
     def over(cls, silences: Iterable[Silence]) -> Silencer:
         return cls(tuple((silence, compiled(silence.matchers)) for silence in silences))
 
-    def silenced_by(self, labels: Mapping[str, str], now: datetime) -> list[str]:
-        """Ids of the active silences that match."""
+    def silenced_by(self, labels: Mapping[str, str], now: datetime) -> list[Silence]:
+        """The active silences that match."""
         return [
-            silence.id
+            silence
             for silence, matchers in self.silences
             if silence.state(now) == "active" and all_match(matchers, labels)
         ]

@@ -14,6 +14,7 @@ from tocsin.alerts.decide import Circumstances, Hold, holds_on_alert
 from tocsin.alerts.dispatch import Pipeline
 from tocsin.alerts.inhibit import cycles
 from tocsin.alerts.route import route_alert
+from tocsin.model.access import Principal, Role
 from tocsin.model.alert import Alert
 from tocsin.model.alert_state import AlertChange, Change, KnownAlert
 from tocsin.model.notification import Notification
@@ -31,6 +32,7 @@ class AlertBoard:
 
     pipeline: Pipeline
     scope: Scope
+    may_act: bool  # whether the reader may acknowledge and silence
     now: datetime
     alerts: Sequence[KnownAlert]
     clusters: Sequence[Cluster]
@@ -119,8 +121,10 @@ def alert_board(request: HTTPConnection, scope: Scope, *, tenant: str = "", with
     now = pipeline.clock()
     seen = [each for each in known.values() if may_see(narrowed, each) and (with_resolved or each.is_firing(now))]
     seen.sort(key=lambda each: (not each.is_firing(now), each.alert.severity, each.alert.starts_at, each.fingerprint))
+    principal: Principal | None = getattr(request.state, "principal", None)
+    may_act = principal is not None and principal.has(Role.OPERATOR)
     clusters = correlate([each.alert for each in seen if each.is_firing(now)], topology_of(request, scope))
-    return AlertBoard(pipeline, narrowed, now, seen, clusters, pipeline.circumstances())
+    return AlertBoard(pipeline, narrowed, may_act, now, seen, clusters, pipeline.circumstances())
 
 
 def topology_of(request: HTTPConnection, scope: Scope) -> Topology:

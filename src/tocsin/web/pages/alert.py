@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from tocsin.alerts.correlate import service_of
 from tocsin.alerts.explain import explain
-from tocsin.model.access import Role
 from tocsin.storage.control import NotFound
 from tocsin.web import alert_headline
 from tocsin.web.alert_board import alert_board
@@ -41,6 +40,6 @@ def alert(view: Annotated[View, Depends(view_of(page))], fingerprint: str) -> Re
         related=[one for one in board.of(cluster) if one is not known][:12] if cluster else [],
         changes=control_of(view.request).alerts.history(view.scope, fingerprint=fingerprint, limit=100),
         service_of=service_of,
-        may_act=view.principal.has(Role.OPERATOR),
+        may_act=board.may_act,
         sees_routes=view.scope.is_platform,
     )

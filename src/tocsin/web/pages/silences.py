@@ -37,7 +37,9 @@ def silences(view: Annotated[View, Depends(view_of(page))], matcher: str = "") -
         until = format.clock(int(running[0].ends_at.timestamp() * 1e9), view.zone, view.now_ns)
         count = len({change.fingerprint for one in running for change in held.get(one.id, ())})
     else:
-        until, count = "", sum(hidden.values())
+        silencer = Silencer.over(active)
+        until = ""
+        count = sum(1 for known in board.firing if silencer.silenced_by(known.alert.labels, board.now))
     return view.render(
         headline=alert_headline.silences(until, active, running, count),
         board=board,
