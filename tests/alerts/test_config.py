@@ -83,19 +83,21 @@ def test_group_key_is_that_of_alertmanager() -> None:
 FAULTS = {
     "no root": ("receivers: []", "there is no root route"),
     "no receiver": ("route: {}\nreceivers: [{name: a}]", "line 1, route.receiver: it names no receiver"),
-    "unknown receiver": ("route: {receiver: b}\nreceivers: [{name: a}]", "line 1, route.receiver: there is no receiver 'b'"),
+    "unknown receiver": ("route: {receiver: b}\nreceivers: [{name: a}]", "line 1, route.receiver: there is no"),
     "two receivers": ("route: {receiver: a}\nreceivers:\n- name: a\n- name: a", "line 4, receivers[1]: there are two"),
-    "unknown key": ("route:\n  receiver: a\n  group_bye: [x]\nreceivers: [{name: a}]", "line 3, route.group_bye: there is"),
+    "unknown key": ("route:\n  receiver: a\n  group_bye: [x]\nreceivers: [{name: a}]", "line 3, route.group_bye"),
     "matchers at the root": ("route: {receiver: a, match: {x: y}}\nreceivers: [{name: a}]", "takes every alert"),
     "bad duration": ("route: {receiver: a, group_wait: soon}\nreceivers: [{name: a}]", "'soon' is no duration"),
     "zero interval": ("route: {receiver: a, group_interval: 0s}\nreceivers: [{name: a}]", "it cannot be zero"),
     "bad matcher": ("route: {receiver: a, routes: [{matchers: ['x=~\"(\"']}]}\nreceivers: [{name: a}]", "missing )"),
     "every label and one": ("route: {receiver: a, group_by: ['...', x]}\nreceivers: [{name: a}]", "stands alone"),
     "unknown interval": (
-        "route: {receiver: a, routes: [{mute_time_intervals: [night]}]}\nreceivers: [{name: a}]", "no time interval 'night'",
+        "route: {receiver: a, routes: [{mute_time_intervals: [night]}]}\nreceivers: [{name: a}]",
+        "no time interval 'night'",
     ),
     "bad interval": (
-        "route: {receiver: a}\nreceivers: [{name: a}]\ntime_intervals:\n- name: n\n  time_intervals:\n  - weekdays: [freeday]",
+        "route: {receiver: a}\nreceivers: [{name: a}]\n"
+        "time_intervals:\n- name: n\n  time_intervals:\n  - weekdays: [freeday]",
         "line 6, time_intervals[0].time_intervals[0].weekdays[0]: 'freeday' is no value",
     ),
     "no YAML": ("route: [", "this is no YAML"),

@@ -135,7 +135,7 @@ TIMES: list[tuple[dict[str, Any], str, bool]] = [
     ({"months": ["january:march", "12"]}, "2026-12-01T00:00:00Z", True),
     ({"months": ["january:march"]}, "2026-04-01T00:00:00Z", False),
     ({"years": ["2020:2026"]}, "2026-04-01T00:00:00Z", True),
-    ({"times": [{"start_time": "00:00", "end_time": "01:00"}], "location": "Europe/Berlin"}, "2026-03-02T23:30:00Z", True),
+    ({"weekdays": ["tuesday"], "location": "Europe/Berlin"}, "2026-03-02T22:30:00Z", False),
     ({"weekdays": ["tuesday"], "location": "Europe/Berlin"}, "2026-03-02T23:30:00Z", True),
     ({}, "2026-03-02T23:30:00Z", True),
 ]  # fmt: skip

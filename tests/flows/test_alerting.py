@@ -1,4 +1,4 @@
-"""Alerts over a running server: Prometheus sends them, amtool and the command line work with them, a kill loses none."""
+"""Alerts over a running server: Prometheus sends them, amtool and commands work with them, a kill loses none."""
 
 from __future__ import annotations
 
@@ -84,6 +84,7 @@ def test_prometheus_sends_its_alerts_here(server: ServerProcess, tmp_path: Path)
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [prometheus, f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/prometheus"]
+    command += ["--rules.alert.resend-delay=1s"]  # its first look finds no Alertmanager yet
     with (tmp_path / "prometheus.log").open("w") as log:
         process = subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
         try:
@@ -159,7 +160,7 @@ def test_commands_hold_back_and_look_back(server: ServerProcess) -> None:
 
 def test_ingest_key_may_send_alerts_and_nothing_else(server: ServerProcess) -> None:
     with server.client() as client:
-        key = client.post("/api/v1/keys", json={"name": "prometheus"}).json()["key"]
+        key = client.post("/api/v1/keys", json={"name": "prometheus"}).json()["secret"]
     assert post(server, {"alertname": "Down"}, token=key) == 200
     assert post(server, {"alertname": "Down"}, token="tcs_key_wrong") == 401
     with server.client(key) as client:
@@ -170,7 +171,7 @@ def test_acme_sees_its_own_alerts_only(server: ServerProcess) -> None:
     post(server, {"alertname": "A", "tenant": "acme"}, {"alertname": "G", "tenant": "globex"}, {"alertname": "P"})
     with server.client() as client:
         asked = {"name": "tom", "role": "tenant_viewer", "tenants": ["acme"]}
-        token = client.post("/api/v1/tokens", json=asked).json()["token"]
+        token = client.post("/api/v1/tokens", json=asked).json()["secret"]
         globex = next(one for one in client.get("/api/v1/alerts").json()["alerts"] if one["name"] == "G")
     with server.client(token) as tom:
         assert [one["name"] for one in tom.get("/api/v1/alerts").json()["alerts"]] == ["A"]

@@ -76,8 +76,10 @@ def history(say: Speech, changes: Sequence[AlertChange], is_all: bool) -> Headli
     if not changes:
         return Headline("quiet", (Part(f"Nothing happened to any alert in {say.span}."),))
     least = "" if is_all else "at least "
-    parts = f"In {say.span} {least}{format.plural(fired, 'alert')} fired and {format.plural(told, 'notification')} went out."
-    return Headline("quiet", (Part(parts),))
+    sent = format.plural(told, "notification")
+    return Headline(
+        "quiet", (Part(f"In {say.span} {least}{format.plural(fired, 'alert')} fired and {sent} went out."),)
+    )
 
 
 def _is_in(known: KnownAlert, cluster: Cluster) -> bool:
