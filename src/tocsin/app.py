@@ -24,6 +24,12 @@ import structlog
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
+from tocsin.alerts.config import load_alert_config
+from tocsin.alerts.correlate import cause_of
+from tocsin.alerts.dispatch import Pipeline
+from tocsin.alerts.log_delivery import deliver_to_log
+from tocsin.alerts.settings import AlertSettings
+from tocsin.alerts.topology import ServiceTopology
 from tocsin.collect.local import LocalScraper, collector_settings, collectors
 from tocsin.collect.scrape import Scraper, ScrapeSettings, config_of
 from tocsin.config import Config, load
@@ -126,6 +132,7 @@ SECTIONS: dict[str, type] = {
     "writer": WriterSettings,
     "query": QuerySettings,
     "promql": PromQLSettings,
+    "alerting": AlertSettings,
     "retention": RetentionSettings,
     "engine": ChdbSettings,
     "site": SiteSettings,
@@ -223,6 +230,15 @@ class Server:
             series=config[SeriesSettings],
         )
         self.scraper = self._new_scraper()
+        alerting = config[AlertSettings]
+        self.topology = ServiceTopology(self.store)
+        self.alerts = Pipeline(
+            self.control,
+            load_alert_config(alerting.config_file),
+            alerting,
+            deliver_to_log,
+            cause=lambda alerts: cause_of(alerts, self.topology()),
+        )
         self.local_token = secrets.token_urlsafe(32)
         self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), build_site(self))
         self._pruning = threading.Event()
@@ -234,6 +250,7 @@ class Server:
         self.writer.start()
         self.downsampler.start()
         self.scraper.start()
+        self.alerts.start()
         token = self.data / "local-token"
         token.unlink(missing_ok=True)
         with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -243,6 +260,7 @@ class Server:
     def close(self) -> None:
         """Stop taking telemetry, keep what is spooled for the next start, and release the stores."""
         self._pruning.set()
+        self.alerts.close()
         self.scraper.close()
         self.downsampler.close()
         self.spool.close()

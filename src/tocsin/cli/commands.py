@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tocsin.cli.alerts import alerts_app
 from tocsin.cli.collectors import collectors_app
 from tocsin.cli.dashboards import dashboards_app
 from tocsin.cli.data import data_app
@@ -38,6 +39,7 @@ app.add_typer(collectors_app, name="collectors")
 app.add_typer(data_app, name="data")
 app.add_typer(deploy_app, name="deploy")
 app.add_typer(ops_app, name="ops")
+app.add_typer(alerts_app, name="alerts")
 
 TomlFile = Annotated[Path | None, typer.Option("--config", help="Settings file; default ./tocsin.toml if it is there.")]
 DataFolder = Annotated[str | None, typer.Option("--data", help="Folder of the server's state.")]

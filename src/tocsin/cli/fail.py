@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+from tocsin.alerts.config import AlertConfigError
 from tocsin.collect.scrape_config import ScrapeConfigError
 from tocsin.config import ConfigError
 from tocsin.storage.control import ControlError
@@ -24,5 +25,5 @@ def failing_clearly() -> Iterator[None]:
     """Turn the expected reasons not to start into one line each; anything else keeps its traceback."""
     try:
         yield
-    except (ConfigError, ScrapeConfigError, ControlError, EngineError, OSError) as error:
+    except (ConfigError, AlertConfigError, ScrapeConfigError, ControlError, EngineError, OSError) as error:
         fail(str(error))

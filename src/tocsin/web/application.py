@@ -8,8 +8,12 @@ from typing import Any
 from fastapi import FastAPI
 
 from tocsin.storage.telemetry.engine import EngineError
+from tocsin.web import alert_actions
 from tocsin.web.access import add_access
 from tocsin.web.api import (
+    alertmanager,
+    alertmanager_silences,
+    alerts,
     calls,
     collectors,
     dashboards,
@@ -22,6 +26,7 @@ from tocsin.web.api import (
     jobs,
     map,
     monitoring,
+    monitoring_alerts,
     monitoring_metrics,
     operations,
     prometheus,
@@ -76,9 +81,15 @@ def build_site(state: Any) -> FastAPI:
         monitoring,
         monitoring_metrics,
         doctor,
+        alertmanager,
+        alertmanager_silences,
+        alerts,
+        monitoring_alerts,
         *PROMETHEUS,
     ):
         app.include_router(module.router)
+    app.include_router(alertmanager.health)
+    app.include_router(alert_actions.router)
     app.add_exception_handler(EngineError, answer_engine_error)
     add_access(app)
     add_pages(app)

@@ -18,6 +18,7 @@ from tocsin.query.metric_reader import MetricReader
 from tocsin.query.promql.literals import parse_duration_ms
 from tocsin.query.promql.settings import QuerySettings
 from tocsin.query.variables import Values, substituted
+from tocsin.web.alert_board import alert_board, in_environment
 from tocsin.web.charts import HeatmapChart, Marker, spark
 from tocsin.web.metric_charts import MetricChart, MetricTable, calculated, legend_text, metric_chart, metric_table
 from tocsin.web.units import written
@@ -244,7 +245,18 @@ def _of_source(shown: Shown, drawing: Drawing) -> Shown:
         case "latency":
             heatmap = red.heatmap(view.store, view.scope, asked)
             return replace(shown, heatmap=HeatmapChart(heatmap, view.window, view.traces_in()))
+        case "alerts":
+            return _alerts(shown, view)
     return replace(shown, waits=shown.panel.waits_for or "a later version of Tocsin")
+
+
+def _alerts(shown: Shown, view: View) -> Shown:
+    """What fires, with what holds it back, for the reader's eyes."""
+    board = in_environment(
+        alert_board(view.request, view.scope, tenant=view.choice.tenant or ""), view.choice.environment
+    )
+    rest = view.rest("/alerts", range=None, environment=None)
+    return replace(shown, rows=board if board.firing else None, rest=rest, waits="" if board.firing else "alerts")
 
 
 def _markers(annotations: Sequence[Annotation], drawing: Drawing) -> list[Marker]:

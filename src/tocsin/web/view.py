@@ -25,6 +25,7 @@ from tocsin.query.timerange import RANGES, TimeRangeError
 from tocsin.storage.telemetry.store import TelemetryStore
 from tocsin.web import choice as chosen
 from tocsin.web import format
+from tocsin.web.alerting import firing_count
 from tocsin.web.auth import current_principal
 from tocsin.web.charts import Marker
 from tocsin.web.choice import Choice
@@ -207,6 +208,11 @@ class View:
         if one.kind != "deploy":
             return ""
         return self.link(f"/releases/{segment(one.service)}/{segment(one.release)}", env=one.environment or None)
+
+    @cached_property
+    def firing(self) -> int:
+        """Alerts that nobody took yet: the navigation counts them."""
+        return firing_count(self.request, self.scope)
 
     @cached_property
     def has_data(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import delete, text
 
 from tocsin.model.clock import Clock, utc_now
+from tocsin.storage.control.alerts import Alerts
 from tocsin.storage.control.attempts import Attempts
 from tocsin.storage.control.audit import Audit
 from tocsin.storage.control.dashboards import Dashboards
@@ -13,11 +14,13 @@ from tocsin.storage.control.error_decisions import ErrorDecisions
 from tocsin.storage.control.errors import StoreUnusable
 from tocsin.storage.control.keys import Keys
 from tocsin.storage.control.migrate import migrate
+from tocsin.storage.control.notifications import Notifications
 from tocsin.storage.control.passwords import Passwords
 from tocsin.storage.control.schema import SignInAttemptRow
 from tocsin.storage.control.sessions import Sessions
 from tocsin.storage.control.settings import AuthSettings, ControlSettings
 from tocsin.storage.control.setup import Setup
+from tocsin.storage.control.silences import Maintenances, Silences
 from tocsin.storage.control.tokens import Tokens
 from tocsin.storage.control.users import Users
 
@@ -35,6 +38,10 @@ class ControlStore:
         self.keys = Keys(database)
         self.sessions = Sessions(database, auth, passwords)
         self.setup = Setup(database, auth, passwords, self.sessions)
+        self.alerts = Alerts(database)
+        self.silences = Silences(database)
+        self.maintenances = Maintenances(database)
+        self.notifications = Notifications(database)
         self.attempts = Attempts(auth.attempts_per_minute, database.now)
 
     @classmethod

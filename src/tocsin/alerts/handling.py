@@ -1,0 +1,67 @@
+"""What people do about an alert: acknowledge, assign, snooze, resolve, call it false; noted with who and when."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from tocsin.alerts.dispatch import Pipeline
+from tocsin.model.access import Principal
+from tocsin.model.alert_state import Change, Handling, KnownAlert
+from tocsin.storage.control import InvalidInput
+
+LONGEST_SNOOZE = timedelta(days=30)
+
+
+class Handler:
+    """Every action gives the alert as it is afterwards, and is in the audit. Raises NotFound and InvalidInput."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    def acknowledge(self, actor: Principal, known: KnownAlert, note: str = "") -> KnownAlert:
+        """It is not repeated any more; what is new in its group is told."""
+        at = self._pipeline.clock().isoformat()
+        handling = replace(
+            known.handling, acknowledged_by=actor.name, acknowledged_at=at, note=note or known.handling.note
+        )
+        return self._done(actor, known, handling, Change.ACKNOWLEDGED, note)
+
+    def assign(self, actor: Principal, known: KnownAlert, person: str, note: str = "") -> KnownAlert:
+        person = person.strip()
+        if not person or len(person) > 320:
+            raise InvalidInput("cannot assign this alert: nobody is named; name a person, such as their e-mail address")
+        handling = replace(known.handling, assigned_to=person)
+        return self._done(actor, known, handling, Change.ASSIGNED, note, to=person)
+
+    def snooze(self, actor: Principal, known: KnownAlert, duration: timedelta, note: str = "") -> KnownAlert:
+        """Nobody is told of it for so long."""
+        if not timedelta(0) < duration <= LONGEST_SNOOZE:
+            raise InvalidInput("cannot snooze this alert: the duration is not between 0 and 30 days; write such as 1h")
+        until = (self._pipeline.clock() + duration).isoformat()
+        handling = replace(known.handling, snoozed_until=until, snoozed_by=actor.name)
+        return self._done(actor, known, handling, Change.SNOOZED, note, until=until)
+
+    def resolve(self, actor: Principal, known: KnownAlert, note: str = "") -> KnownAlert:
+        """It is over, whatever its source goes on saying of this firing; a new firing opens it again."""
+        now = self._pipeline.clock()
+        if not known.is_firing(now):
+            raise InvalidInput(f"cannot resolve alert '{known.fingerprint}': it does not fire")
+        ended = replace(known, alert=replace(known.alert, ends_at=now), is_timeout=False)
+        handling = replace(known.handling, resolved_by=actor.name)
+        return self._done(actor, ended, handling, Change.RESOLVED, note)
+
+    def mark_false_positive(self, actor: Principal, known: KnownAlert, note: str = "") -> KnownAlert:
+        """There was nothing to do; it counts in the rate of false alarms of its rule, once a firing."""
+        if known.handling.false_positive_by:
+            return known
+        handling = replace(known.handling, false_positive_by=actor.name)
+        return self._done(actor, known, handling, Change.FALSE_POSITIVE, note)
+
+    def _done(
+        self, actor: Principal, known: KnownAlert, handling: Handling, change: Change, note: str, **detail: str
+    ) -> KnownAlert:
+        said = detail | ({"note": note[:1000]} if note else {})
+        after = self._pipeline.control.alerts.handle(actor, known, handling, change, **said)
+        self._pipeline.handled(after)
+        return after

@@ -1,0 +1,179 @@
+"""The pages of alerting: what fires, one alert, its history, silences and maintenance; acme sees acme's."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import httpx2
+import pytest
+from served import Served, served
+
+pytestmark = pytest.mark.xdist_group("alert_pages")
+
+ALERTS = [
+    {"alertname": "DatabaseDown", "severity": "page", "service": "postgres", "instance": "db1"},
+    {"alertname": "HighErrors", "severity": "critical", "service": "orders", "tenant": "acme"},
+    {"alertname": "HighErrors", "severity": "critical", "service": "orders", "tenant": "globex"},
+    {"alertname": "Tidy", "severity": "info", "environment": "staging"},
+]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("alert-pages"), with_telemetry=False) as running:
+        empty = running.administrator.get("/alerts").text
+        assert "Nothing fires." in empty
+        assert "amtool" in empty
+        body = [{"labels": labels, "annotations": {"summary": f"about {labels['alertname']}"}} for labels in ALERTS]
+        assert running.administrator.post("/alertmanager/api/v2/alerts", json=body).status_code == 200
+        yield running
+
+
+def headline(client: httpx2.Client, path: str) -> str:
+    answer = client.get(path)
+    assert answer.status_code == 200, answer.text
+    found = re.search(r'<h1 class="headline"[^>]*>(.*?)</h1>', answer.text, re.DOTALL)
+    assert found, answer.text
+    return re.sub(r"<[^>]+>", "", found[1]).strip()
+
+
+def key_of(site: Served, name: str, tenant: str = "") -> str:
+    found = site.administrator.get("/api/v1/alerts", params={"name": name, "tenant": tenant}).json()["alerts"]
+    return str(found[0]["fingerprint"])
+
+
+def until(site: Served, path: str, words: str) -> None:
+    deadline = time.monotonic() + 20
+    while words not in (text := site.administrator.get(path).text):
+        assert time.monotonic() < deadline, text
+        time.sleep(0.1)
+
+
+def test_list_opens_with_the_worst_and_groups_what_belongs_together(site: Served) -> None:
+    html = site.administrator.get("/alerts").text
+
+    assert re.match(r"4 alerts fire, the worst P0: DatabaseDown since", headline(site.administrator, "/alerts"))
+    assert "2 alerts that belong together" in html
+    assert html.index("DatabaseDown</a>") < html.index("HighErrors</a>") < html.index("Tidy</a>")
+    assert 'id="alert-count"' in html
+
+
+def test_tenant_and_environment_are_obeyed(site: Served) -> None:
+    acme = site.administrator.get("/alerts", params={"tenant": "acme"}).text
+    production = site.administrator.get("/alerts", params={"env": "production"}).text
+
+    assert "HighErrors" in acme
+    assert "DatabaseDown</a>" not in acme
+    assert "Tidy" not in production
+
+
+def test_acme_sees_its_own(site: Served) -> None:
+    html = site.tom.get("/alerts").text
+
+    assert "HighErrors" in html
+    assert "globex" not in html
+    assert "DatabaseDown" not in html
+    assert "Acknowledge" not in html
+    assert site.tom.get(f"/alerts/{key_of(site, 'HighErrors', 'globex')}").status_code == 404
+    assert site.tom.get("/silences").status_code == 403
+    assert "globex" not in site.tom.get("/alerts/history").text
+
+
+def test_alert_says_who_is_told_and_what_happened(site: Served) -> None:
+    path = f"/alerts/{key_of(site, 'DatabaseDown')}"
+    until(site, path, "default was told at")
+    html = site.administrator.get(path).text
+
+    assert re.match(r"DatabaseDown fires since .* P0", headline(site.administrator, path))
+    assert "about DatabaseDown" in html
+    assert "notified" in html
+
+
+def test_buttons_act_and_return(site: Served) -> None:
+    key = key_of(site, "HighErrors", "acme")
+    answer = site.administrator.post(f"/alerts/{key}/ack", data={"back": "/alerts"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/alerts")
+    assert "acknowledged by TOCSIN_ADMIN_TOKEN" in site.administrator.get("/alerts").text
+    assert site.tom.post(f"/alerts/{key}/ack").status_code == 403
+    assert site.administrator.post(f"/alerts/{key}/explode").status_code == 422
+    assert site.administrator.post(f"/alerts/{key}/ack", data={"back": "//evil"}).headers["location"] == "/"
+
+    site.administrator.post(f"/alerts/{key_of(site, 'Tidy')}/silence", data={"duration": "1h"})
+    until(site, "/alerts", ">silenced</span>")
+    assert "1 silence hides 1 alert now." in headline(site.administrator, "/silences")
+
+
+def test_silences_and_maintenance_are_made_and_ended_on_their_page(site: Served) -> None:
+    client = site.administrator
+    client.post("/silences", data={"matchers": 'tenant=~"globex|initech"', "duration": "2h", "comment": "moving"})
+    assert "globex|initech" in client.get("/silences").text
+    for silence in client.get("/alertmanager/api/v2/silences").json():
+        client.post(f"/silences/{silence['id']}/expire")
+    assert headline(client, "/silences") == "Nothing is silenced."
+
+    client.post("/maintenance", data={"duration": "2h", "reason": "upgrade"})
+    assert headline(client, "/silences").startswith("Maintenance is on: nobody is told until")
+    assert "maintenance</span>" in client.get("/alerts").text
+    client.post("/maintenance/end")
+    assert headline(client, "/silences") == "Nothing is silenced."
+    assert client.post("/silences", data={"matchers": "a=~'('", "duration": "1h"}).status_code == 422
+
+
+def test_history_lists_filters_and_exports(site: Served) -> None:
+    html = site.administrator.get("/alerts/history").text
+    assert re.match(r"In the last hour \d+ alerts fired and", headline(site.administrator, "/alerts/history"))
+    assert "Noise" in html
+    assert (
+        "Tidy"
+        not in site.administrator.get("/alerts/history", params={"name": "DatabaseDown"}).text.partition("Changes")[2]
+    )
+
+    path = "/api/v1/monitoring/alerts/history"
+    first = site.administrator.get(path, params={"limit": 2}).json()
+    second = site.administrator.get(path, params={"limit": 2, "before_id": first["next_before_id"]}).json()
+    assert {one["id"] for one in first["changes"]}.isdisjoint({one["id"] for one in second["changes"]})
+    csv = site.administrator.get(path, params={"format": "csv", "change": "firing", "severity": "P1"}).text.splitlines()
+    assert csv[0] == "id,at,fingerprint,name,tenant,severity,change,actor,detail"
+    assert len(csv) == 4
+    later = datetime.now(UTC).isoformat()
+    assert site.administrator.get(path, params={"start": later}).json()["changes"] == []
+    assert site.administrator.get(path, params={"start": "yesterday-ish"}).status_code == 400
+
+
+def test_one_call_feeds_the_board(site: Served) -> None:
+    board = site.administrator.get("/api/v1/monitoring/dashboard", params={"range": "1h"}).json()
+
+    assert board["alerts"]["by_severity"]["P0"] == 1
+    assert board["alerts"]["worst"][0]["name"] == "DatabaseDown"
+    assert board["requests"]["requests"] == 0
+    acme = site.tom.get("/api/v1/monitoring/dashboard").json()
+    assert {one["tenant"] for one in acme["alerts"]["worst"]} == {"acme"}
+
+
+def test_board_of_the_application_shows_what_fires(site: Served) -> None:
+    html = site.administrator.get("/dashboards/application").text
+
+    assert "Active Alerts" in html
+    assert "DatabaseDown</a>" in html
+    assert "Acknowledge" in html
+
+
+def test_status_storm_and_review_answer(site: Served) -> None:
+    client = site.administrator
+
+    assert client.get("/api/v1/alerts/status").json()["firing"] == 4
+    assert client.get("/api/v1/alerts/storm").json()["compression"] == 0.25
+    assert {row["name"] for row in client.get("/api/v1/alerts/review").json()["names"]} >= {"DatabaseDown", "Tidy"}
+    assert client.get("/api/v1/alerts", params={"severity": "P9"}).status_code == 422
+
+
+def test_resolved_by_hand_is_over(site: Served) -> None:
+    key = key_of(site, "HighErrors", "globex")
+    site.administrator.post(f"/alerts/{key}/resolve")
+
+    assert "is over; it began" in headline(site.administrator, f"/alerts/{key}")
+    over = site.administrator.get("/api/v1/alerts", params={"state": "resolved"}).json()["alerts"]
+    assert [one["fingerprint"] for one in over] == [key]
