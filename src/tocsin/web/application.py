@@ -20,6 +20,7 @@ from tocsin.web.api import (
     monitoring_metrics,
     prometheus,
     prometheus_federate,
+    prometheus_rules,
     prometheus_series,
     prometheus_status,
     services,
@@ -33,7 +34,7 @@ DESCRIPTION = (
     "Everything the pages show, for programs. Send an API token as `Authorization: Bearer tcs_api_…`; a token of a "
     "tenant viewer sees the telemetry of its tenants only."
 )
-PROMETHEUS = (prometheus, prometheus_federate, prometheus_series, prometheus_status)
+PROMETHEUS = (prometheus, prometheus_federate, prometheus_rules, prometheus_series, prometheus_status)
 
 
 def build_site(state: Any) -> FastAPI:

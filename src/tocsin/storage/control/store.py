@@ -1,4 +1,4 @@
-"""The control store as one object: users, sessions, tokens, keys, setup, dashboards, attempts and audit."""
+"""The control store as one object: users, sessions, tokens, keys, setup, dashboards, rules, attempts and audit."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tocsin.storage.control.errors import StoreUnusable
 from tocsin.storage.control.keys import Keys
 from tocsin.storage.control.migrate import migrate
 from tocsin.storage.control.passwords import Passwords
+from tocsin.storage.control.rules import Rules
 from tocsin.storage.control.schema import SignInAttemptRow
 from tocsin.storage.control.sessions import Sessions
 from tocsin.storage.control.settings import AuthSettings, ControlSettings
@@ -28,6 +29,7 @@ class ControlStore:
         self._database = database
         self.audit = Audit(database)
         self.dashboards = Dashboards(database)
+        self.rules = Rules(database)
         self.users = Users(database)
         self.tokens = Tokens(database)
         self.keys = Keys(database)
