@@ -36,7 +36,7 @@ TEMPLATES = [
     '{{ $x := 3 }}{{ $x }}{{ $x = 4 }}{{ $x }}',
     "a {{- /* said */ -}} b {{- 1 }}  {{ 2 -}}  c",
     '{{ len "abc" }} {{ index $labels "job" }} {{ index (args 5 6) "arg1" }}',
-    '{{ query "up" | first | value }} {{ query "up" | len }} {{ (query "up" | first).Labels.job }}',
+    '{{ query "up" | sortByLabel "job" | first | value }} {{ query "up" | len }} {{ (query "up" | sortByLabel "job" | first).Labels.job }}',
     '{{ range query "up" | sortByLabel "job" }}{{ label "job" . }}:{{ value . }} {{ end }}',
     '{{ define "one" }}<{{ . }}>{{ end }}{{ template "one" $labels.job }}',
     '{{ graphLink "up == 0" }} {{ tableLink "up" }}',

@@ -9,10 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from tocsin.detect.rules.alerting import Active, RuleState
-from tocsin.detect.rules.engine import RuleEngine
 from tocsin.detect.rules.group_run import GroupRun
-from tocsin.model.access import Principal
-from tocsin.model.alert import Alert
 from tocsin.query.metric_reader import Selector
 from tocsin.query.promql.literals import format_number
 from tocsin.web.api.contract import BEARER
@@ -20,41 +17,24 @@ from tocsin.web.api.prometheus import PREFIX
 from tocsin.web.api.prometheus_answer import PrometheusError, PrometheusRoute, invalid, success
 from tocsin.web.api.prometheus_asked import selector_of
 from tocsin.web.auth import Anybody, Operator
+from tocsin.web.ruling import engine_of, may_see_alert, visible_groups
 
 router = APIRouter(tags=["prometheus"], dependencies=[Depends(BEARER)], route_class=PrometheusRoute)
 ZERO_TIME = "0001-01-01T00:00:00Z"
 TYPES = ("", "alert", "record")
 
 
-def engine_of(request: Request) -> RuleEngine | None:
-    """None where a site runs without rules."""
-    return getattr(request.app.state.tocsin, "rules", None)
-
-
-def may_see_group(principal: Principal, run: GroupRun) -> bool:
-    """Rules over the platform are for who sees the platform."""
-    return principal.scope.allows(run.tenant) if run.tenant else principal.scope.is_platform
-
-
-def may_see_alert(principal: Principal, one: Active) -> bool:
-    return principal.scope.is_platform or principal.scope.allows(_tenant(one))
-
-
-def _tenant(one: Active) -> str:
-    return Alert(one.labels, starts_at=datetime.now(UTC)).tenant
-
-
 @router.get(f"{PREFIX}/rules", operation_id="prometheus_rules")
 def rules(request: Request, principal: Anybody) -> Response:
     """The groups with how they are doing; filters type, rule_name[], rule_group[], file[], exclude_alerts, match[]."""
-    engine, asked = engine_of(request), request.query_params
+    asked = request.query_params
     kind = asked.get("type", "")
     if kind not in TYPES:
         raise invalid("type", f"not supported value {kind!r}".replace("'", '"'))
     without_alerts = _truth("exclude_alerts", asked.get("exclude_alerts", ""))
     selectors = [selector_of(text) for text in asked.getlist("match[]")]
     groups = []
-    for run in _runs(engine, principal):
+    for run in visible_groups(request, principal):
         if not _named(asked.getlist("rule_group[]"), run.name) or not _named(asked.getlist("file[]"), run.file):
             continue
         kept = [one for one in run.states if _is_asked(one, kind, asked.getlist("rule_name[]"), selectors)]
@@ -79,11 +59,6 @@ async def reload(request: Request, operator: Operator) -> Response:
     bad = [] if engine is None else await run_in_threadpool(engine.reload)
     text = "".join(f"{one.name}: {one.reason}\n" for one in bad)
     return Response(text, 500 if bad else 200, media_type="text/plain")
-
-
-def _runs(engine: RuleEngine | None, principal: Principal) -> list[GroupRun]:
-    found = [] if engine is None else [run for run in engine.groups if may_see_group(principal, run)]
-    return sorted(found, key=lambda run: (run.file, run.name))
 
 
 def _named(wanted: list[str], name: str) -> bool:
