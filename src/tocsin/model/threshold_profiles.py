@@ -13,11 +13,13 @@ from collections.abc import Mapping
 Figures = Mapping[str, float]
 
 _RUNBOOK = {
-    "api_p95_target_seconds": 0.2, "api_p95_warn_seconds": 0.5, "api_p95_seconds": 1.0,
-    "api_p99_target_seconds": 0.5, "api_p99_warn_seconds": 1.0, "api_p99_seconds": 2.0,
-    "api_avg_target_seconds": 0.1, "api_avg_warn_seconds": 0.3, "api_avg_seconds": 0.5,
+    "api_p95_target_seconds": 2, "api_p95_warn_seconds": 3, "api_p95_seconds": 10,
+    "api_p99_target_seconds": 5, "api_p99_warn_seconds": 7, "api_p99_seconds": 15,
+    "api_avg_target_seconds": 1, "api_avg_warn_seconds": 2, "api_avg_seconds": 5,
     "error_ratio_warn": 0.01, "error_ratio": 0.05, "error_ratio_emergency": 0.10,
     "client_error_ratio": 0.02, "server_error_ratio": 0.005,
+    "automation_success_warn": 0.95, "automation_success": 0.90,
+    "sync_success_warn": 0.98, "sync_success": 0.95, "sign_in_success_warn": 0.99, "sign_in_success": 0.95,
     "cpu_warn": 0.70, "cpu": 0.85, "memory_warn": 0.80, "memory": 0.90, "disk_warn": 0.80, "disk": 0.90,
     "pool_warn": 0.80, "pool": 0.90, "query_warn_seconds": 0.1, "query_seconds": 0.5,
     "performance_drop_low": 0.10, "performance_drop_medium": 0.20, "performance_drop_high": 0.50,

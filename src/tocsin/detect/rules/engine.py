@@ -101,7 +101,7 @@ class RuleEngine:
                 for group in loaded.file.groups:
                     run = new_run(
                         loaded, group, self.settings.evaluation_interval_seconds, self.settings.query_offset_seconds,
-                        switches, kept, self.now_ms(),
+                        switches, kept, self.now_ms(), self.settings.profile,
                     )  # fmt: skip
                     if (old := before.get(run.id)) is not None:
                         taken_over(run, old)

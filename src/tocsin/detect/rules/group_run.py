@@ -86,13 +86,14 @@ def new_run(
     switches: Mapping[str, RuleSwitch],
     kept: Mapping[str, Mapping[str, Any]],
     now_ms: int,
+    profile: str,
 ) -> GroupRun:
     """The group with what was known of its rules before the start."""
     states = []
     for key, rule in zip(keys_of(loaded.file, group), group.rules, strict=True):
         switch = switches.get(key)
         state = RuleState(
-            key, rule, labels_of(loaded, group, rule), is_on=switch.is_on if switch else not rule.is_off_by_default
+            key, rule, labels_of(loaded, group, rule), is_on=switch.is_on if switch else rule.is_on_with(profile)
         )
         if key in kept:
             state.alerts = restored(rule, kept[key], now_ms)

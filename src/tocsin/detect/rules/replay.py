@@ -26,7 +26,7 @@ MOST_STEPS = 10_000
 
 @dataclass(slots=True)
 class Period:
-    """One alert from the first breach to its end. fired_at_ms None: never more than pending; ended_at_ms None: it lasts."""
+    """One alert from the first breach to its end. fired_at_ms None: only pending; ended_at_ms None: it lasts."""
 
     labels: dict[str, str]
     pending_at_ms: int
@@ -214,7 +214,7 @@ class Verdict:
 
 
 def explain(group: Group, rule: Rule, around: Surroundings, at_ms: int, interval_seconds: float) -> list[Verdict]:
-    """One verdict a label set, worst first; looks back as far as `for` and `keep_firing_for` reach. Raises PromQLError."""
+    """One verdict a label set, worst first; looks back as far as `for` and `keep_firing_for`. Raises PromQLError."""
     reach = rule.for_seconds + rule.keep_firing_for_seconds + 20 * interval_seconds
     grid = grid_for(at_ms - round(reach * 1000), at_ms, interval_seconds)
     grid = Grid(at_ms - (grid.end_ms - grid.start_ms), at_ms, grid.step_ms)

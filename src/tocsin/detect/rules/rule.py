@@ -27,13 +27,17 @@ class EventCondition:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What stands below `tocsin:` of a rule. waits_for: the signal that does not exist yet, the rule is off then."""
+    """What stands below `tocsin:` of a rule. waits_for: the signal that does not exist yet, the rule is off then.
+
+    profiles: those with which it is on, all when there are none. rows: the requirements it fills, for whoever counts.
+    """
 
     waits_for: str = ""
     is_off: bool = False
     title: str = ""
     rows: tuple[str, ...] = ()
     audience: str = ""
+    profiles: tuple[str, ...] = ()
     events: EventCondition | None = None
 
 
@@ -63,9 +67,10 @@ class Rule:
     def severity(self) -> Severity:
         return severity_of(self.labels.get(SEVERITY_LABEL, ""))
 
-    @property
-    def is_off_by_default(self) -> bool:
-        return self.notes.is_off or bool(self.notes.waits_for)
+    def is_on_with(self, profile: str) -> bool:
+        """Whether it is evaluated unless somebody switches it."""
+        notes = self.notes
+        return not notes.is_off and not notes.waits_for and (not notes.profiles or profile in notes.profiles)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from tocsin.query.promql.parser import parse
 FILE_KEYS = ("groups", "tocsin")
 GROUP_KEYS = ("name", "interval", "query_offset", "limit", "labels", "rules")
 RULE_KEYS = ("record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations", "tocsin")
-NOTE_KEYS = ("waits_for", "off", "title", "rows", "audience", "events")
+NOTE_KEYS = ("waits_for", "off", "title", "rows", "audience", "profiles", "events")
 EVENT_KEYS = ("name", "names", "where", "by", "count", "within")
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 MOST_RULES = 20_000
@@ -136,12 +136,13 @@ class _Reader:
 
     def _notes(self, path: Path, value: Any) -> Notes:
         fields = self._mapping(path, value, NOTE_KEYS)
-        rows = fields.get("rows")
+        rows, profiles = (self._list((*path, key), fields.get(key)) for key in ("rows", "profiles"))
         return Notes(
             waits_for=self._text((*path, "waits_for"), fields.get("waits_for")),
             is_off=bool(fields.get("off")),
             title=self._text((*path, "title"), fields.get("title")),
-            rows=tuple(str(one) for one in rows) if isinstance(rows, list) else (),
+            rows=tuple(str(one) for one in rows),
+            profiles=tuple(str(one) for one in profiles),
             audience=self._text((*path, "audience"), fields.get("audience")),
             events=self._events((*path, "events"), fields["events"]) if fields.get("events") else None,
         )
@@ -285,7 +286,7 @@ def _plain_rule(rule: Rule, labels: Mapping[str, str], classic: bool) -> dict[st
 def _plain_notes(notes: Notes) -> dict[str, Any]:
     said: dict[str, Any] = {
         "title": notes.title, "waits_for": notes.waits_for, "off": notes.is_off, "rows": list(notes.rows),
-        "audience": notes.audience,
+        "audience": notes.audience, "profiles": list(notes.profiles),
     }  # fmt: skip
     if notes.events:
         said["events"] = {

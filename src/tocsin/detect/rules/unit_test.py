@@ -1,4 +1,4 @@
-"""Unit tests of rules in promtool's format: rules are evaluated over series written down, alerts and values compared."""
+"""Unit tests of rules in promtool's format: rules evaluated over series written down, alerts and values compared."""
 
 from __future__ import annotations
 
