@@ -1,8 +1,12 @@
-"""What rules have just written, readable at once: the store shows a sample a second or two after it was sent."""
+"""What rules read: the store, each selection of a group's evaluation once, and what rules have just written.
+
+The store shows a sample a second or two after it was sent; the next rule of the group needs it at once.
+"""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +15,8 @@ from tocsin.detect.rules.evaluation import Written
 from tocsin.query.promql.source import Hints, Matcher, Series, Source
 
 KEPT_MS = 30_000
+REMEMBERED_SECONDS = 5.0
+MOST_REMEMBERED = 64
 Key = tuple[tuple[str, str], ...]
 
 
@@ -21,6 +27,7 @@ class Fresh:
         self._inner = inner
         self._lock = threading.Lock()
         self._samples: dict[Key, dict[int, float]] = {}
+        self._remembered: dict[tuple[object, ...], tuple[float, list[Series]]] = {}
 
     def note(self, written: Sequence[Written]) -> None:
         with self._lock:
@@ -38,7 +45,7 @@ class Fresh:
                 del self._samples[key]
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: Hints) -> list[Series]:
-        found = self._inner.select(matchers, start_ms, end_ms, hints)
+        found = self._selected(matchers, start_ms, end_ms, hints)
         ours = self._matching(matchers, start_ms, end_ms)
         if not ours:
             return found
@@ -46,6 +53,22 @@ class Fresh:
         for key, samples in ours.items():
             by_key[key] = _merged(dict(key), by_key.get(key), samples)
         return [by_key[key] for key in sorted(by_key)]
+
+    def _selected(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: Hints) -> list[Series]:
+        """Rules of a group are asked at one time and ask much the same."""
+        key = (tuple(matchers), start_ms, end_ms, hints)
+        now = time.monotonic()
+        with self._lock:
+            held = self._remembered.get(key)
+        if held is not None and now - held[0] < REMEMBERED_SECONDS:
+            return held[1]
+        found = self._inner.select(matchers, start_ms, end_ms, hints)
+        with self._lock:
+            for old in [one for one, (at, _) in self._remembered.items() if now - at >= REMEMBERED_SECONDS]:
+                del self._remembered[old]
+            if len(self._remembered) < MOST_REMEMBERED:
+                self._remembered[key] = (now, found)
+        return found
 
     def _matching(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> dict[Key, dict[int, float]]:
         with self._lock:

@@ -239,11 +239,11 @@ def _verdict(
         if parts.threshold is None or value is None:
             reason = "the expression gave nothing for it"
         else:
-            reason = f"{value:.6g} is not {parts.operator} {parts.threshold:g}"
+            reason = f"{value:.4g} is not {parts.operator} {parts.threshold:g}"
         return Verdict(labels, value, "inactive", None, None, reason)
     said = "the condition holds"
     if parts.threshold is not None and value is not None:
-        said = f"{value:.6g} {parts.operator} {parts.threshold:g}"
+        said = f"{value:.4g} {parts.operator} {parts.threshold:g}"
     if period.fired_at_ms is not None:
         return Verdict(labels, value, "firing", period.pending_at_ms, period.fired_at_ms, said)
     held = (at_ms - period.pending_at_ms) / 1000

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
+from tocsin.detect.rules.alerting import RuleState
 from tocsin.model.access import Role
 from tocsin.web import rules_headline
 from tocsin.web.page import Page
@@ -15,7 +16,9 @@ from tocsin.web.view import View, view_of
 
 page = Page(id="rules", title="Rules", group="", path="/rules", order=3, key="u", notes_reads=False)
 router = APIRouter()
-STATES = {"": "all", "firing": "firing", "pending": "pending", "off": "off", "failing": "failing"}
+STATES = {
+    "": "watched", "firing": "firing", "pending": "pending", "failing": "failing", "off": "off", "all": "all",
+}  # fmt: skip
 
 
 @router.get(page.path)
@@ -35,5 +38,12 @@ def rules(view: Annotated[View, Depends(view_of(page))], show: str = "") -> Resp
     )
 
 
-def _is_shown(state: object, show: str) -> bool:
-    return not show or (bool(getattr(state, "error", "")) if show == "failing" else getattr(state, "state", "") == show)
+def _is_shown(state: RuleState, show: str) -> bool:
+    match show:
+        case "all":
+            return True
+        case "":
+            return state.is_on
+        case "failing":
+            return bool(state.error)
+    return state.state == show
