@@ -72,10 +72,15 @@ class RuleEngine:
         self._stop = threading.Event()
         self._events_came = False
         self._pool = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="tocsin-rules")
+        # Events do not queue behind groups.
+        self._quick = ThreadPoolExecutor(1, thread_name_prefix="tocsin-rules-events")
         self._thread = threading.Thread(target=self._run, name="tocsin-rules", daemon=True)
 
     def start(self) -> None:
+        """Each group begins at its next place in time, so that they do not all begin at once."""
         self.reload()
+        for run in self.groups:
+            run.slot_ms = run.latest_slot_ms(self.now_ms())
         self._thread.start()
 
     def close(self) -> None:
@@ -85,6 +90,7 @@ class RuleEngine:
         if self._thread.is_alive():
             self._thread.join()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._quick.shutdown(wait=True, cancel_futures=True)
 
     def now_ms(self) -> int:
         return int(self._clock() * 1000)
@@ -177,7 +183,7 @@ class RuleEngine:
             now_ms = self.now_ms()
             if self._events_came:
                 self._events_came = False
-                self._pool.submit(self._evaluate_events)
+                self._quick.submit(self._evaluate_events)
             for run in self.groups:
                 if run.is_due(now_ms):
                     run.is_running = True

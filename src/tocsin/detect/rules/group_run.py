@@ -22,7 +22,7 @@ class GroupRun:
     interval_ms: int
     states: list[RuleState]
     slot_ms: int = 0
-    """The time that was evaluated last; 0 before the first."""
+    """The time that was taken up last; 0 before the first."""
     is_running: bool = False
     iterations: int = 0
     missed: int = 0
@@ -70,6 +70,11 @@ class GroupRun:
         self.slot_ms, self.is_running = slot_ms, True
         self.iterations += 1
         return slot_ms
+
+    @property
+    def evaluated_at_ms(self) -> int:
+        """0 before the first evaluation."""
+        return self.slot_ms if self.iterations else 0
 
     @property
     def errors(self) -> list[str]:

@@ -106,7 +106,7 @@ def _group(run: GroupRun, states: list[RuleState], without_alerts: bool) -> dict
         "interval": run.interval_ms / 1000,
         "limit": run.group.limit,
         "evaluationTime": run.seconds,
-        "lastEvaluation": time_text(run.slot_ms),
+        "lastEvaluation": time_text(run.evaluated_at_ms),
     }
 
 

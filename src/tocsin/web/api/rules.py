@@ -173,7 +173,7 @@ def list_rules(request: Request, principal: Anybody) -> RuleList:
                 origin=run.loaded.origin,
                 tenant=run.tenant,
                 interval_seconds=run.interval_ms / 1000,
-                evaluated_at=moment(run.slot_ms) if run.slot_ms else None,
+                evaluated_at=moment(run.evaluated_at_ms) if run.evaluated_at_ms else None,
                 seconds=run.seconds,
                 missed=run.missed,
                 rules=[_summary(Ruled(run, state)) for state in run.states],
