@@ -33,6 +33,12 @@ from tocsin.alerts.topology import ServiceTopology
 from tocsin.collect.local import LocalScraper, collector_settings, collectors
 from tocsin.collect.scrape import Scraper, ScrapeSettings, config_of
 from tocsin.config import Config, load
+from tocsin.detect.rules.alerting import Series as RuleSeries
+from tocsin.detect.rules.engine import RuleEngine
+from tocsin.detect.rules.evaluation import CountEvents
+from tocsin.detect.rules.rule import EventCondition
+from tocsin.detect.rules.writing import writer_to
+from tocsin.detect.settings import RuleSettings
 from tocsin.ingest.gate import Gate, IngestSettings, Refused
 from tocsin.ingest.known_series import SeriesSettings
 from tocsin.ingest.otlp_grpc import OtlpGrpc
@@ -41,7 +47,9 @@ from tocsin.ingest.remote_write import PATHS as WRITE_PATHS
 from tocsin.ingest.remote_write import RemoteWrite
 from tocsin.ingest.validate import parse
 from tocsin.model.settings import Preset, setting
+from tocsin.model.tenant import PLATFORM
 from tocsin.model.tenant import Scope as TenantScope
+from tocsin.query.event_counts import event_counts
 from tocsin.query.metric_reader import MetricReader
 from tocsin.query.promql.settings import QuerySettings as PromQLSettings
 from tocsin.query.store_reader import StoreReader
@@ -135,6 +143,7 @@ SECTIONS: dict[str, type] = {
     "alerting": AlertSettings,
     "retention": RetentionSettings,
     "engine": ChdbSettings,
+    "rules": RuleSettings,
     "site": SiteSettings,
 }
 # The SDK's half of them, under the same names, is in sdk/settings.py.
@@ -219,7 +228,7 @@ class Server:
         self.store = TelemetryStore(self.engine, config[QuerySettings])
         self.spool = Spool(self.data / "spool", config[SpoolSettings])
         self.downsampler = Downsampler(self.engine, lambda: self.gate.known_series.take_late_hours())
-        self.writer = Writer(self.spool, self.engine, self.data / "rejected", config[WriterSettings])
+        self.writer = Writer(self.spool, self.engine, self.data / "rejected", config[WriterSettings], self._on_commit)
         self.vitals = Vitals(self.spool, self.writer, self.config.spool_stuck_seconds)
         self.keyring = KeyRing(self.control.keys)
         ingest = config[IngestSettings]
@@ -239,6 +248,7 @@ class Server:
             deliver_to_log,
             cause=lambda alerts: cause_of(alerts, self.topology()),
         )
+        self.rules = self._new_rules()
         self.local_token = secrets.token_urlsafe(32)
         self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), build_site(self))
         self._pruning = threading.Event()
@@ -251,6 +261,7 @@ class Server:
         self.downsampler.start()
         self.scraper.start()
         self.alerts.start()
+        self.rules.start()
         token = self.data / "local-token"
         token.unlink(missing_ok=True)
         with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -260,6 +271,7 @@ class Server:
     def close(self) -> None:
         """Stop taking telemetry, keep what is spooled for the next start, and release the stores."""
         self._pruning.set()
+        self.rules.close()
         self.alerts.close()
         self.scraper.close()
         self.downsampler.close()
@@ -273,6 +285,30 @@ class Server:
     def metrics(self, scope: TenantScope) -> MetricReader:
         """The series that whoever has this scope may read."""
         return StoreReader(self.store, scope, self.settings[PromQLSettings].max_samples)
+
+    def _new_rules(self) -> RuleEngine:
+        return RuleEngine(
+            self.settings[RuleSettings],
+            self.control.rules,
+            lambda tenant: self.metrics(_scope_of(tenant)),
+            writer_to(self.gate.admit_samples),
+            self.alerts.accept,
+            external_url=self.settings[AlertSettings].external_url,
+            query=self.settings[PromQLSettings],
+            count_events_of=self._event_counter,
+        )
+
+    def _event_counter(self, tenant: str) -> CountEvents:
+        def count(condition: EventCondition, at_ms: int) -> list[RuleSeries]:
+            start_ms = at_ms - round(condition.within_seconds * 1000)
+            asked = condition.names, condition.where, condition.by, start_ms, at_ms
+            return event_counts(self.store, _scope_of(tenant), *asked)
+
+        return count
+
+    def _on_commit(self, signal: Signal) -> None:
+        if signal is Signal.LOGS:  # events are log records with a name
+            self.rules.events_came()
 
     def restart_collectors(self) -> None:
         """Scrape and collect anew, by the scrape configuration as it is now. Raises ScrapeConfigError."""
@@ -328,6 +364,10 @@ class Server:
                 self.control.prune()
             except SQLAlchemyError as error:
                 log.warning("control.prune_failed", error=str(error))
+
+
+def _scope_of(tenant: str) -> TenantScope:
+    return TenantScope.of(tenant) if tenant else PLATFORM
 
 
 class Front:

@@ -10,6 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+
+from tocsin.detect.rules.library import packs
+from tocsin.detect.rules.rule import Rule
+from tocsin.detect.rules.rule_text import write_rules
+from tocsin.detect.rules.unit_test import loader_beside, run_tests
+from tocsin.model.severity import is_known
+from tocsin.model.threshold_profiles import DEFAULT_PROFILE, PROFILE_NAMES, PROFILES, with_figures
 
 PACKS = Path(str(files("tocsin.detect") / "packs"))
 PACK, ISOLATION = PACKS / "tocsin.yaml", PACKS / "isolation.yaml"
@@ -191,3 +199,102 @@ def test_alert_about_jobs_fires_on_its_trouble_and_alone(trouble: str, tmp_path:
     alert, series, values = JOBS_TROUBLE[trouble]
 
     assert of_jobs(JOBS_WELL | {series: values}, tmp_path) == {alert}
+
+
+PACKS = PACK.parent
+TESTS = sorted((PACKS / "tests").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packs and their tests with the default figures, as any Prometheus reads them."""
+    folder = tmp_path_factory.mktemp("packs")
+    (folder / "tests").mkdir()
+    for loaded in packs(DEFAULT_PROFILE):
+        file = loaded.file
+        (folder / f"{file.name.removeprefix('packs/')}.yaml").write_text(write_rules(file, classic=True))
+    for test in TESTS:
+        (folder / "tests" / test.name).write_text(test.read_text())
+    return folder
+
+
+def test_promtool_accepts_every_exported_pack(exported: Path) -> None:
+    said = subprocess.run(
+        ["promtool", "check", "rules", *sorted(exported.glob("*.yaml"))], capture_output=True, text=True, check=False
+    )
+
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+@pytest.mark.parametrize("test", TESTS, ids=lambda test: test.stem)
+def test_promtool_and_tocsin_pass_the_tests_of_a_pack(test: Path, exported: Path) -> None:
+    said = subprocess.run(
+        ["promtool", "test", "rules", exported / "tests" / test.name], capture_output=True, text=True, check=False
+    )
+    ours = run_tests(test.read_text(), test.name, loader_beside(test, lambda text: with_figures(text, DEFAULT_PROFILE)))
+
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert [outcome for outcome in ours if outcome.failures] == []
+
+
+def test_every_shipped_alert_has_a_test_that_fires_and_one_that_does_not() -> None:
+    fires: set[tuple[str, str]] = set()
+    stays: set[tuple[str, str]] = set()
+    for test in TESTS:
+        document = yaml.safe_load(test.read_text())
+        pack = Path(document["rule_files"][0]).stem
+        for case in document["tests"]:
+            for one in case["alert_rule_test"]:
+                severities = {alert["exp_labels"]["severity"] for alert in one["exp_alerts"]}
+                fires |= {(pack, one["alertname"] + severity) for severity in severities}
+                known = {rule.labels["severity"] for rule in _rules(pack) if rule.alert == one["alertname"]}
+                stays |= {(pack, one["alertname"] + severity) for severity in known - severities}
+    wanted = {
+        (name, rule.alert + rule.labels["severity"])
+        for name in ("application", "hosts", "security", "product", "tiers", "runbook", "platform", "slo")
+        for rule in _rules(name)
+        if rule.is_alerting
+    }
+    assert wanted - fires == set()
+    assert wanted - stays == set()
+
+
+def _rules(pack: str) -> list[Rule]:
+    return next(loaded.file.rules for loaded in packs(DEFAULT_PROFILE) if loaded.file.name == f"packs/{pack}")
+
+
+def test_every_alert_has_a_known_severity_a_summary_and_a_runbook() -> None:
+    root = Path(__file__).parents[2]
+    for loaded in packs(DEFAULT_PROFILE):
+        for rule in loaded.file.rules:
+            if rule.is_alerting:
+                assert is_known(rule.labels["severity"]), rule.name
+                assert rule.annotations["summary"], rule.name
+            if rule.is_alerting and loaded.file.name != "packs/tocsin":
+                assert (root / rule.annotations["runbook_url"]).is_file(), rule.name
+
+
+def test_profile_of_the_runbook_has_its_numbers() -> None:
+    figures = PROFILES["runbook-004"]
+    bands = {
+        "api_p95": (3, 10), "api_p99": (7, 15), "api_avg": (2, 5), "query": (0.1, 0.5),
+    }  # fmt: skip
+    for name, (warn, critical) in bands.items():
+        assert (figures[f"{name}_warn_seconds"], figures[f"{name}_seconds"]) == (warn, critical)
+    targets = [figures[f"api_{name}_target_seconds"] for name in ("p95", "p99", "avg")]
+    assert targets == [2, 5, 1]
+    ratios = {
+        "error_ratio": (0.01, 0.05), "cpu": (0.70, 0.85), "memory": (0.80, 0.90), "disk": (0.80, 0.90),
+        "pool": (0.80, 0.90), "automation_success": (0.95, 0.90), "sync_success": (0.98, 0.95),
+        "sign_in_success": (0.99, 0.95),
+    }  # fmt: skip
+    for name, (warn, critical) in ratios.items():
+        assert (figures[f"{name}_warn"], figures[name]) == (warn, critical)
+    assert (figures["client_error_ratio"], figures["server_error_ratio"]) == (0.02, 0.005)
+
+
+@pytest.mark.parametrize("profile", PROFILE_NAMES)
+def test_packs_read_with_every_profile(profile: str) -> None:
+    bands = [rule for loaded in packs(profile) for rule in loaded.file.rules if rule.name == "API p95 Band"]
+
+    assert [rule.is_on_with(profile) for rule in bands] == [profile == "runbook-004"] * 2

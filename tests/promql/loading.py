@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from promql.notation import Item
 from tocsin.query.promql.histogram import CUSTOM_SCHEMA, Hint, NativeHistogram
 from tocsin.query.promql.matrix import key
+from tocsin.query.promql.notation import Item
 from tocsin.query.promql.source import Labels, MemorySource, Series
 
 Sample = float | NativeHistogram

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from promql.loading import Database, load
-from promql.notation import Item, NotationError, almost_equal, number, parse_series, same_histogram
 from promql.pinning import pinned_query
 from tocsin.query.promql import PromQLError, QuerySettings, Result, ResultSeries, instant, range_query
 from tocsin.query.promql.engine import Point
@@ -15,6 +14,7 @@ from tocsin.query.promql.histogram import NativeHistogram
 from tocsin.query.promql.labels_text import labels_text
 from tocsin.query.promql.literals import parse_duration_ms, unquote
 from tocsin.query.promql.matrix import key
+from tocsin.query.promql.notation import Item, NotationError, almost_equal, number, parse_series, same_histogram
 from tocsin.query.promql.source import Labels, MemorySource
 
 _LOAD = re.compile(r"load(_with_nhcb)?\s+(\S+)")

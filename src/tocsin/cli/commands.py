@@ -18,6 +18,7 @@ from tocsin.cli.deploy import deploy_app
 from tocsin.cli.doctor import doctor
 from tocsin.cli.operations import ops_app
 from tocsin.cli.query import query
+from tocsin.cli.rules import rules_app
 from tocsin.cli.serve import serve
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ app.command()(serve)
 app.command()(doctor)
 app.command()(query)
 app.add_typer(dashboards_app, name="dashboards")
+app.add_typer(rules_app, name="rules")
 app.add_typer(collectors_app, name="collectors")
 app.add_typer(data_app, name="data")
 app.add_typer(deploy_app, name="deploy")

@@ -89,6 +89,20 @@ class Admission:
     checked: Checked
 
 
+URGENT_SEVERITY = 17
+"""OTLP's first number of ERROR: events from here on raise alerts, so they are not left waiting for company."""
+
+
+def has_urgent_event(request: Any) -> bool:
+    """Whether an OTLP request of logs has an event that is an error."""
+    return any(
+        record.event_name and record.severity_number >= URGENT_SEVERITY
+        for resource in request.resource_logs
+        for scope in resource.scope_logs
+        for record in scope.log_records
+    )
+
+
 class Gate:
     """Every protocol's way into the spool."""
 
@@ -148,6 +162,8 @@ class Gate:
             stored, checked = self._admit_metrics(checked, key)
         else:
             stored = self._append({signal: checked.message} if checked.items else {})
+            if signal is Signal.LOGS and has_urgent_event(request):
+                stored.add_done_callback(lambda _: self._spool.hasten(Signal.LOGS))
         counters.items.labels(signal).inc(checked.items)
         counters.rejected_items.labels(signal).inc(checked.rejected)
         return Admission(stored, checked)

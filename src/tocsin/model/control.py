@@ -127,3 +127,23 @@ class AuditEntry:
     object: str  # the object's id, or what was tried
     detail: Mapping[str, Any]
     tenant: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRules:
+    """A rule file that somebody made here, as its YAML text."""
+
+    id: str
+    text: str
+    version: int  # from 1, one more with every change
+    changed_at: datetime
+    changed_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSwitch:
+    """Whether somebody switched a rule on or off, and who."""
+
+    is_on: bool
+    changed_at: datetime
+    changed_by: str

@@ -31,9 +31,11 @@ from tocsin.web.api import (
     operations,
     prometheus,
     prometheus_federate,
+    prometheus_rules,
     prometheus_series,
     prometheus_status,
     releases,
+    rules,
     runtime,
     services,
     tenants,
@@ -46,7 +48,7 @@ DESCRIPTION = (
     "Everything the pages show, for programs. Send an API token as `Authorization: Bearer tcs_api_…`; a token of a "
     "tenant viewer sees the telemetry of its tenants only."
 )
-PROMETHEUS = (prometheus, prometheus_federate, prometheus_series, prometheus_status)
+PROMETHEUS = (prometheus, prometheus_federate, prometheus_rules, prometheus_series, prometheus_status)
 
 
 def build_site(state: Any) -> FastAPI:
@@ -73,6 +75,7 @@ def build_site(state: Any) -> FastAPI:
         traces,
         tenants,
         dashboards,
+        rules,
         data,
         deployments,
         operations,

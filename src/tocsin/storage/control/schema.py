@@ -166,3 +166,37 @@ class ErrorDecisionRow(Base):
     until: Mapped[datetime | None]
     occurrences: Mapped[int | None]
     occurrences_then: Mapped[int] = mapped_column(BigInteger)
+
+
+class RuleFileRow(Base):
+    """A rule file made here, as its YAML text."""
+
+    __tablename__ = "rule_files"
+
+    id: Mapped[str] = mapped_column(String(80), primary_key=True)
+    text: Mapped[str] = mapped_column(Text)
+    version: Mapped[int]
+    created_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+    changed_by: Mapped[str] = mapped_column(String(320))
+
+
+class RuleSwitchRow(Base):
+    """A rule that somebody switched on or off."""
+
+    __tablename__ = "rule_switches"
+
+    key: Mapped[str] = mapped_column(String(40), primary_key=True)
+    is_on: Mapped[bool]
+    changed_at: Mapped[datetime]
+    changed_by: Mapped[str] = mapped_column(String(320))
+
+
+class RuleStateRow(Base):
+    """What is pending and firing of a rule, so that it goes on after a restart."""
+
+    __tablename__ = "rule_states"
+
+    key: Mapped[str] = mapped_column(String(40), primary_key=True)
+    state: Mapped[dict[str, Any]]
+    changed_at: Mapped[datetime]

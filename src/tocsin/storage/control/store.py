@@ -1,4 +1,4 @@
-"""The control store as one object: users, sessions, tokens, keys, dashboards, decisions about errors and audit."""
+"""The control store as one object: people and their access, dashboards, rules, alerts, decisions and audit."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tocsin.storage.control.keys import Keys
 from tocsin.storage.control.migrate import migrate
 from tocsin.storage.control.notifications import Notifications
 from tocsin.storage.control.passwords import Passwords
+from tocsin.storage.control.rules import Rules
 from tocsin.storage.control.schema import SignInAttemptRow
 from tocsin.storage.control.sessions import Sessions
 from tocsin.storage.control.settings import AuthSettings, ControlSettings
@@ -33,6 +34,7 @@ class ControlStore:
         self.audit = Audit(database)
         self.dashboards = Dashboards(database)
         self.errors = ErrorDecisions(database)
+        self.rules = Rules(database)
         self.users = Users(database)
         self.tokens = Tokens(database)
         self.keys = Keys(database)

@@ -10,6 +10,7 @@ A sender that did not hear our answer sends the same bytes again. The spool reco
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import threading
@@ -151,6 +152,12 @@ class Spool:
         with self._files:
             if signal in self._open:
                 self._finish(signal)
+
+    def hasten(self, signal: Signal) -> None:
+        """Let the writer take what is there of `signal` at once: somebody waits for it."""
+        with self._files:
+            if (segment := self._open.get(signal)) is not None:
+                segment.opened = -math.inf
 
     def roll_due(self, signal: Signal, busy_seconds: float, idle_seconds: float, busy_bytes: int) -> None:
         """Finish the open segment of `signal` once it is old enough for its size."""

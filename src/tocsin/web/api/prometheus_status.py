@@ -1,4 +1,4 @@
-"""Prometheus' look at itself: status, targets, rules and alerts, as far as Tocsin has what they ask for."""
+"""Prometheus' look at itself: status and targets, as far as Tocsin has what they ask for."""
 
 from __future__ import annotations
 
@@ -134,18 +134,6 @@ def _target(found: TargetState) -> dict[str, Any]:
         "scrapeInterval": format_duration(round(target.interval_seconds * 1000)),
         "scrapeTimeout": format_duration(round(target.timeout_seconds * 1000)),
     }
-
-
-@router.get("/rules", operation_id="prometheus_rules")
-async def rules(principal: Anybody) -> Response:
-    """No rules are evaluated yet."""
-    return success({"groups": []})
-
-
-@router.get("/alerts", operation_id="prometheus_alerts")
-async def alerts(principal: Anybody) -> Response:
-    """No rules are evaluated yet, so nothing fires."""
-    return success({"alerts": []})
 
 
 def _retention(request: Request) -> str:

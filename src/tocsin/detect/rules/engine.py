@@ -1,0 +1,328 @@
+"""Evaluates all groups of rules by the clock, keeps what is pending over a restart, and tells what fires.
+
+Enters: rule files, a source of series per tenant, a control store. Leaves: samples for `write`, alerts for `sink`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from tocsin.detect.rules import counters
+from tocsin.detect.rules.alerting import due, plain, sent, told
+from tocsin.detect.rules.evaluation import CountEvents, Surroundings, Written, evaluate_group, no_events, switched_off
+from tocsin.detect.rules.fresh import Fresh
+from tocsin.detect.rules.group_run import GroupRun, new_run, taken_over
+from tocsin.detect.rules.library import Loaded, Unreadable, custom_files, folder_files, packs, stamp_of
+from tocsin.detect.rules.rule import keys_of
+from tocsin.detect.settings import RuleSettings
+from tocsin.model.access import Principal
+from tocsin.model.alert import Alert
+from tocsin.query.promql.settings import QuerySettings
+from tocsin.query.promql.source import Source
+from tocsin.storage.control.rules import Rules
+
+log = structlog.get_logger("tocsin.rules")
+
+AlertSink = Callable[[Sequence[Alert]], None]
+"""Takes alerts: those that fire, again and again, and those that are resolved, with their end."""
+
+Write = Callable[[Sequence[Written]], None]
+"""Stores samples; raises OSError when it cannot now."""
+
+LOOK_SECONDS = 5.0
+
+
+class RuleEngine:
+    """All groups. `groups` may be read at any time; nothing of it may be changed from outside."""
+
+    def __init__(
+        self,
+        settings: RuleSettings,
+        rules: Rules,
+        source_of: Callable[[str], Source],
+        write: Write,
+        sink: AlertSink,
+        *,
+        external_url: str = "",
+        query: QuerySettings | None = None,
+        count_events_of: Callable[[str], CountEvents] = lambda tenant: no_events,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings
+        self.groups: list[GroupRun] = []
+        self.unreadable: list[Unreadable] = []
+        self._rules = rules
+        self._source_of = source_of
+        self._write = write
+        self.sink = sink
+        self._external_url = external_url
+        self._query = query or QuerySettings()
+        self._count_events_of = count_events_of
+        self._clock = clock
+        self._around: dict[str, tuple[Surroundings, Fresh]] = {}
+        self._last_good: dict[str, Loaded] = {}
+        self._stamp: object = None
+        self._lock = threading.RLock()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._events_came = False
+        self._pool = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="tocsin-rules")
+        # Events do not queue behind groups.
+        self._quick = ThreadPoolExecutor(1, thread_name_prefix="tocsin-rules-events")
+        self._thread = threading.Thread(target=self._run, name="tocsin-rules", daemon=True)
+
+    def start(self) -> None:
+        """Each group begins at its next place in time, so that they do not all begin at once."""
+        self.reload()
+        for run in self.groups:
+            run.slot_ms = run.latest_slot_ms(self.now_ms())
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop after the evaluations in hand; alerts go on after the next start."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._quick.shutdown(wait=True, cancel_futures=True)
+
+    def now_ms(self) -> int:
+        return int(self._clock() * 1000)
+
+    def reload(self) -> list[Unreadable]:
+        """Reads all files anew and gives those that cannot be used, whose former rules go on."""
+        with self._lock:
+            self._stamp = stamp_of(self.settings.folder)
+            found, self.unreadable = self._files()
+            switches, kept = self._rules.switches(), self._rules.states()
+            before = {run.id: run for run in self.groups}
+            runs = []
+            for loaded in found:
+                for group in loaded.file.groups:
+                    run = new_run(
+                        loaded, group, self.settings.evaluation_interval_seconds, self.settings.query_offset_seconds,
+                        switches, kept, self.now_ms(), self.settings.profile,
+                    )  # fmt: skip
+                    if (old := before.get(run.id)) is not None:
+                        taken_over(run, old)
+                    runs.append(run)
+            self.groups = runs
+            self._end_what_is_gone(list(before.values()))
+            self._count()
+        self._wake.set()
+        return self.unreadable
+
+    def _files(self) -> tuple[list[Loaded], list[Unreadable]]:
+        found = list(packs(self.settings.profile)) if self.settings.is_packs_on else []
+        folder, bad = folder_files(self.settings.folder)
+        custom, more = custom_files(self._rules.files())
+        found += [*folder, *custom]
+        bad += more
+        for one in bad:
+            log.warning("rules.unreadable", file=one.name, reason=one.reason)
+            if one.name in self._last_good:
+                found.append(self._last_good[one.name])
+        self._last_good = {one.file.name: one for one in found}
+        return found, bad
+
+    def _end_what_is_gone(self, before: list[GroupRun]) -> None:
+        now_ms = self.now_ms()
+        there = {state.key for run in self.groups for state in run.states}
+        for run in before:
+            gone = [state for state in run.states if state.key not in there]
+            for state in gone:
+                self._store(run, switched_off(state, now_ms))
+            self._tell(replace(run, states=gone), now_ms)
+            self._keep_forgotten([state.key for state in gone if state.key in run.kept])
+            if run.id not in {one.id for one in self.groups}:
+                counters.forget(run.id)
+
+    def switch(self, actor: Principal, key: str, is_on: bool) -> bool:
+        """Switches a rule; False when there is none of this key."""
+        with self._lock:
+            found = self.find(key)
+            if found is None:
+                return False
+            run, place = found
+            state = run.states[place]
+            self._rules.switch(actor, key, state.rule.name, is_on)
+            state.is_on = is_on
+            if not is_on:
+                now_ms = self.now_ms()
+                self._store(run, switched_off(state, now_ms))
+                self._tell(run, now_ms)
+                self._keep(run, now_ms)
+        return True
+
+    def find(self, key: str) -> tuple[GroupRun, int] | None:
+        """A rule by its key: its group, and its place in it."""
+        for run in self.groups:
+            for place, state in enumerate(run.states):
+                if state.key == key:
+                    return run, place
+        return None
+
+    def key_of(self, run: GroupRun, place: int) -> str:
+        return keys_of(run.loaded.file, run.group)[place]
+
+    def events_came(self) -> None:
+        """Evaluates the rules over events now; called after a commit, returns at once."""
+        self._events_came = True
+        self._wake.set()
+
+    def _run(self) -> None:
+        looked = time.monotonic()
+        while not self._stop.is_set():
+            self._wake.clear()
+            now_ms = self.now_ms()
+            if self._events_came:
+                self._events_came = False
+                self._quick.submit(self._evaluate_events)
+            for run in self.groups:
+                if run.is_due(now_ms):
+                    run.is_running = True
+                    self._pool.submit(self._evaluate, run)
+            if time.monotonic() - looked > LOOK_SECONDS:
+                looked = time.monotonic()
+                self._look_for_changes()
+            self._wake.wait(self._until_next_seconds(self.now_ms()))
+
+    def _until_next_seconds(self, now_ms: int) -> float:
+        waits = [run.latest_slot_ms(now_ms) + run.interval_ms - now_ms for run in self.groups]
+        return max(0.01, min([*(wait / 1000 for wait in waits), 1.0]))
+
+    def _look_for_changes(self) -> None:
+        try:
+            if stamp_of(self.settings.folder) != self._stamp:
+                self.reload()
+        except SQLAlchemyError as error:
+            log.warning("rules.not_reloaded", error=str(error))
+
+    def evaluate_due(self) -> None:
+        """Evaluates, in this thread, every group that is due now; for tests and for who turns the clock."""
+        for run in list(self.groups):
+            if run.is_due(self.now_ms()):
+                self._evaluate(run)
+
+    def _evaluate(self, run: GroupRun) -> None:
+        before_missed = run.missed
+        at_ms = run.begin(self.now_ms())
+        started = time.perf_counter()
+        try:
+            self._evaluate_at(run, at_ms)
+            run.failure = ""
+        except Exception as error:
+            run.failure = f"cannot evaluate group '{run.name}': {error}; this is a fault of the server, see its log"
+            log.exception("rules.group_failed", group=run.id)
+        finally:
+            run.is_running = False
+            run.seconds = time.perf_counter() - started
+        counters.iterations.labels(run.id).inc(1 + run.missed - before_missed)
+        counters.missed.labels(run.id).inc(run.missed - before_missed)
+        counters.last_duration.labels(run.id).set(run.seconds)
+        counters.last_evaluation.labels(run.id).set(at_ms / 1000)
+        self._wake.set()
+
+    def _evaluate_at(self, run: GroupRun, at_ms: int) -> None:
+        around, _ = self._surroundings(run.tenant)
+        errors_before = sum(state.template_errors for state in run.states)
+        evaluate_group(run.group, run.states, around, at_ms, lambda written: self._store(run, written))
+        counters.template_errors.inc(sum(state.template_errors for state in run.states) - errors_before)
+        self._count_rules(run)
+        self._tell(run, at_ms)
+        self._keep(run, at_ms)
+
+    def _evaluate_events(self) -> None:
+        """The rules over events alone, between the times of their groups."""
+        now_ms = self.now_ms()
+        for run in list(self.groups):
+            states = [state for state in run.states if state.rule.notes.events is not None and state.is_on]
+            if states and not run.is_running:
+                self._evaluate_at(replace(run, states=states), now_ms)
+
+    def _surroundings(self, tenant: str) -> tuple[Surroundings, Fresh]:
+        if tenant not in self._around:
+            fresh = Fresh(self._source_of(tenant))
+            events = self._count_events_of(tenant)
+            around = Surroundings(fresh, self._query, external_url=self._external_url, count_events=events)
+            self._around[tenant] = around, fresh
+        return self._around[tenant]
+
+    def surroundings(self, tenant: str = "") -> Surroundings:
+        """What rules of a tenant see, '' for those of the platform; for previews and explanations."""
+        return self._surroundings(tenant)[0]
+
+    def _store(self, run: GroupRun, written: Sequence[Written]) -> None:
+        if not written:
+            return
+        self._surroundings(run.tenant)[1].note(written)
+        try:
+            self._write(written)
+        except OSError as error:
+            counters.not_written.inc(len(written))
+            log.warning("rules.not_written", group=run.id, error=str(error))
+
+    def _tell(self, run: GroupRun, at_ms: int) -> None:
+        """Hands over what is due. What the sink does not take is told at the next evaluation."""
+        news: list[Alert] = []
+        keys: list[list[str]] = []
+        resend_ms = round(self.settings.resend_seconds * 1000)
+        for state in run.states:
+            mine = due(state.alerts, at_ms, resend_ms)
+            url = f"{self._external_url}/rules/{state.key}"
+            news += [told(state.alerts[key], url) for key in mine]
+            keys.append(mine)
+        if not news:
+            return
+        try:
+            self.sink(news)
+        except (OSError, SQLAlchemyError) as error:
+            counters.not_told.inc()
+            log.warning("rules.not_told", group=run.id, alerts=len(news), error=str(error))
+            return
+        counters.alerts_told.inc(len(news))
+        for state, mine in zip(run.states, keys, strict=True):
+            state.alerts = sent(state.alerts, mine, at_ms)
+
+    def _keep(self, run: GroupRun, at_ms: int) -> None:
+        """Writes down what is pending and firing, and forgets what no longer is."""
+        changes = {state.key: plain(state.alerts, at_ms) if state.alerts else None for state in run.states}
+        changes = {key: state for key, state in changes.items() if state is not None or key in run.kept}
+        if not changes:
+            return
+        try:
+            self._rules.keep_states(changes)
+        except SQLAlchemyError as error:
+            log.warning("rules.state_not_kept", group=run.id, error=str(error))
+            return
+        for key, state in changes.items():
+            if state is None:
+                run.kept.discard(key)
+            else:
+                run.kept.add(key)
+
+    def _keep_forgotten(self, keys: list[str]) -> None:
+        if keys:
+            self._rules.keep_states(dict.fromkeys(keys))
+
+    def _count_rules(self, run: GroupRun) -> None:
+        for state in run.states:
+            if state.is_on:
+                counters.evaluation_seconds.observe(state.seconds)
+                counters.evaluations.labels(run.id).inc()
+                counters.failures.labels(run.id).inc(1 if state.error else 0)
+        counters.samples.labels(run.id).set(sum(state.samples for state in run.states))
+
+    def _count(self) -> None:
+        counters.unreadable_files.set(len(self.unreadable))
+        for run in self.groups:
+            counters.interval.labels(run.id).set(run.interval_ms / 1000)
+            counters.rules.labels(run.id).set(len(run.group.rules))

@@ -1,0 +1,300 @@
+"""Rule files as text: read strictly, every fault with its line and remedy; written so that promtool accepts them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tocsin.detect.rules.rule import EventCondition, Group, Notes, Rule, RuleFile
+from tocsin.detect.rules.template import TemplateError, check_template
+from tocsin.model.labels import METRIC_NAME
+from tocsin.model.yaml_text import Path, Plain, Problem, TextError, read_yaml, write_yaml
+from tocsin.query.promql.errors import PromQLError
+from tocsin.query.promql.literals import format_duration, parse_duration_ms
+from tocsin.query.promql.parser import parse
+
+FILE_KEYS = ("groups", "tocsin")
+GROUP_KEYS = ("name", "interval", "query_offset", "limit", "labels", "rules")
+RULE_KEYS = ("record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations", "tocsin")
+NOTE_KEYS = ("waits_for", "off", "title", "rows", "audience", "profiles", "events")
+EVENT_KEYS = ("name", "names", "where", "by", "count", "within")
+_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+MOST_RULES = 20_000
+
+
+def read_rules(text: str, name: str, what: str = "") -> RuleFile:
+    """The file of this name. Raises TextError with everything that is wrong."""
+    what = what or f"rule file '{name}'"
+    reader = _Reader(read_yaml(text, what))
+    file = reader.file(name)
+    if reader.problems:
+        raise TextError(what, reader.problems)
+    return file
+
+
+class _Reader:
+    """Goes on after a fault, so that all are told at once."""
+
+    def __init__(self, plain: Plain) -> None:
+        self._plain = plain
+        self.problems: list[Problem] = []
+
+    def file(self, name: str) -> RuleFile:
+        value = self._plain.value
+        if value is None:
+            return RuleFile(name, ())
+        fields = self._mapping((), value, FILE_KEYS)
+        tenant = self._text(
+            ("tocsin", "tenant"), self._mapping(("tocsin",), fields.get("tocsin"), ("tenant",)).get("tenant")
+        )
+        groups = [
+            self._group(("groups", at), one) for at, one in enumerate(self._list(("groups",), fields.get("groups")))
+        ]
+        seen: dict[str, int] = {}
+        for at, group in enumerate(groups):
+            if group.name in seen:
+                self._refuse(
+                    ("groups", at, "name"), f'groupname: "{group.name}" is repeated; give each group its own name'
+                )
+            seen[group.name] = at
+        if sum(len(group.rules) for group in groups) > MOST_RULES:
+            self._refuse(("groups",), f"it has more than {MOST_RULES} rules; split the file")
+        return RuleFile(name, tuple(groups), tenant)
+
+    def _group(self, path: Path, value: Any) -> Group:
+        fields = self._mapping(path, value, GROUP_KEYS)
+        name = self._text((*path, "name"), fields.get("name"))
+        if isinstance(value, dict) and not name:
+            self._refuse(path, "this group has no name; add name: …")
+        labels = self._labels((*path, "labels"), fields.get("labels"))
+        rules = self._list((*path, "rules"), fields.get("rules"))
+        return Group(
+            name,
+            tuple(self._rule((*path, "rules", at), one) for at, one in enumerate(rules)),
+            self._seconds((*path, "interval"), fields.get("interval")) or None,
+            self._count((*path, "limit"), fields.get("limit")),
+            self._seconds((*path, "query_offset"), fields.get("query_offset")),
+            labels,
+            self._plain.lines.get(path, 0),
+        )
+
+    def _rule(self, path: Path, value: Any) -> Rule:
+        fields = self._mapping(path, value, RULE_KEYS)
+        text = {key: self._text((*path, key), fields.get(key)) for key in ("record", "alert", "expr")}
+        rule = Rule(
+            record=text["record"],
+            alert=text["alert"],
+            expr=text["expr"].strip(),
+            for_seconds=self._seconds((*path, "for"), fields.get("for")) or 0.0,
+            keep_firing_for_seconds=self._seconds((*path, "keep_firing_for"), fields.get("keep_firing_for")) or 0.0,
+            labels=self._labels((*path, "labels"), fields.get("labels")),
+            annotations=self._labels((*path, "annotations"), fields.get("annotations"), are_annotations=True),
+            notes=self._notes((*path, "tocsin"), fields.get("tocsin")),
+            line=self._plain.lines.get(path, 0),
+        )
+        if isinstance(value, dict):
+            self._check(path, rule, fields)
+        return rule
+
+    def _check(self, path: Path, rule: Rule, fields: Mapping[str, Any]) -> None:
+        if rule.record and rule.alert:
+            self._refuse(path, "only one of 'record' and 'alert' may be set; make two rules of it")
+        elif not rule.name:
+            self._refuse(path, "one of 'record' or 'alert' must be set; add the one that is meant")
+        self._check_expression(path, rule)
+        if not rule.is_alerting:
+            for key in ("for", "keep_firing_for", "annotations"):
+                if fields.get(key):
+                    self._refuse((*path, key), f"a recording rule has no '{key}'; remove it")
+            if rule.record and ("{" in rule.record or "}" in rule.record or not rule.record.isprintable()):
+                self._refuse((*path, "record"), f"invalid recording rule name: {rule.record}; write a metric name")
+            return
+        for kind, texts in (("labels", rule.labels), ("annotations", rule.annotations)):
+            for key, text in texts.items():
+                try:
+                    check_template(text)
+                except TemplateError as error:
+                    self._refuse((*path, kind, key), f"{error}; correct the template")
+
+    def _check_expression(self, path: Path, rule: Rule) -> None:
+        if rule.notes.events is not None:
+            if rule.expr or not rule.alert:
+                self._refuse((*path, "tocsin", "events"), "a rule over events is an 'alert' without 'expr'; remove one")
+            return
+        if not rule.expr:
+            self._refuse((*path, "expr"), "field 'expr' must be set in rule; add the PromQL expression")
+            return
+        try:
+            kind = parse(rule.expr).type
+        except PromQLError as error:
+            self._refuse((*path, "expr"), f"could not parse expression: {error}; correct the PromQL")
+            return
+        if kind not in ("vector", "scalar"):
+            self._refuse((*path, "expr"), f"a rule needs a vector or a number, this is a {kind}; aggregate it")
+
+    def _notes(self, path: Path, value: Any) -> Notes:
+        fields = self._mapping(path, value, NOTE_KEYS)
+        rows, profiles = (self._list((*path, key), fields.get(key)) for key in ("rows", "profiles"))
+        return Notes(
+            waits_for=self._text((*path, "waits_for"), fields.get("waits_for")),
+            is_off=bool(fields.get("off")),
+            title=self._text((*path, "title"), fields.get("title")),
+            rows=tuple(str(one) for one in rows),
+            profiles=tuple(str(one) for one in profiles),
+            audience=self._text((*path, "audience"), fields.get("audience")),
+            events=self._events((*path, "events"), fields["events"]) if fields.get("events") else None,
+        )
+
+    def _events(self, path: Path, value: Any) -> EventCondition:
+        fields = self._mapping(path, value, EVENT_KEYS)
+        names = [self._text((*path, "name"), fields.get("name"))]
+        names += [self._text((*path, "names"), one) for one in self._list((*path, "names"), fields.get("names"))]
+        names = [name for name in names if name]
+        if not names:
+            self._refuse(path, "it names no event; add name: …")
+        by = [str(one) for one in self._list((*path, "by"), fields.get("by", ["tenant", "service"]))]
+        count = fields.get("count", 1)
+        if isinstance(count, bool) or not isinstance(count, int | float) or count < 1:
+            self._refuse((*path, "count"), f"expected a number from 1 on, found '{count}'")
+            count = 1
+        return EventCondition(
+            tuple(names),
+            {key: str(one) for key, one in self._mapping((*path, "where"), fields.get("where"), None).items()},
+            tuple(by),
+            float(count),
+            self._seconds((*path, "within"), fields.get("within")) or 300.0,
+        )
+
+    def _labels(self, path: Path, value: Any, are_annotations: bool = False) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for key, one in self._mapping(path, value, None).items():
+            if not _LABEL_NAME.fullmatch(key) or (key == METRIC_NAME and not are_annotations):
+                kind = "annotation" if are_annotations else "label"
+                self._refuse((*path, key), f"invalid {kind} name: {key}; use letters, digits and _")
+            found[key] = self._text((*path, key), one)
+        return found
+
+    def _mapping(self, path: Path, value: Any, known: tuple[str, ...] | None) -> dict[str, Any]:
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self._refuse(path, f"expected a mapping, found {_described(value)}")
+            return {}
+        for key in value:
+            if known is not None and key not in known:
+                near = difflib.get_close_matches(str(key), known, 1)
+                remedy = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
+                self._refuse((*path, key), f"there is no field '{key}'; {remedy}")
+        return value
+
+    def _list(self, path: Path, value: Any) -> list[Any]:
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            self._refuse(path, f"expected a list, found {_described(value)}")
+            return []
+        return value
+
+    def _text(self, path: Path, value: Any) -> str:
+        if isinstance(value, dict | list):
+            self._refuse(path, f"expected a text, found {_described(value)}")
+            return ""
+        if isinstance(value, bool):
+            return str(value).lower()
+        return "" if value is None else str(value)
+
+    def _seconds(self, path: Path, value: Any) -> float | None:
+        if value is None:
+            return None
+        try:
+            return parse_duration_ms(str(value)) / 1000
+        except ValueError as error:
+            self._refuse(path, f"{error}; write such as 30s, 5m or 1h")
+            return None
+
+    def _count(self, path: Path, value: Any) -> int:
+        if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+            return value or 0
+        self._refuse(path, f"expected a whole number, found {_described(value)}")
+        return 0
+
+    def _refuse(self, path: Path, message: str) -> None:
+        self.problems.append(self._plain.problem(path, message))
+
+
+def _described(value: Any) -> str:
+    kinds = {dict: "a mapping", list: "a list", bool: "true or false", type(None): "nothing"}
+    return kinds.get(type(value), f"'{str(value)[:40]}'")
+
+
+def write_rules(file: RuleFile, *, classic: bool = False) -> str:
+    """The file as YAML. classic: what promtool reads; `unexportable` tells what that leaves out."""
+    groups = [_plain_group(group, classic) for group in file.groups]
+    made: dict[str, Any] = {} if classic or not file.tenant else {"tocsin": {"tenant": file.tenant}}
+    return write_yaml(made | {"groups": [group for group in groups if group["rules"] or not classic]})
+
+
+def unexportable(file: RuleFile) -> list[str]:
+    """What a classic Prometheus has no words for, one sentence each."""
+    lost = [
+        f"rule '{rule.name}' is over events, which Prometheus does not have" for rule in file.rules if rule.notes.events
+    ]
+    lost += [
+        f"rule '{rule.name}' is switched off here and would run there: it waits for {rule.notes.waits_for}"
+        for rule in file.rules
+        if rule.notes.waits_for and not rule.notes.events
+    ]
+    if file.tenant:
+        lost.append(f"the file is for tenant '{file.tenant}'; there it would read everybody's series")
+    return lost
+
+
+def _plain_group(group: Group, classic: bool) -> dict[str, Any]:
+    made: dict[str, Any] = {"name": group.name}
+    if group.interval_seconds:
+        made["interval"] = _duration(group.interval_seconds)
+    if group.limit:
+        made["limit"] = group.limit
+    if not classic and group.query_offset_seconds is not None:
+        made["query_offset"] = _duration(group.query_offset_seconds)
+    if not classic and group.labels:
+        made["labels"] = dict(group.labels)
+    rules = [rule for rule in group.rules if not (classic and rule.notes.events)]
+    made["rules"] = [_plain_rule(rule, group.labels_of(rule) if classic else rule.labels, classic) for rule in rules]
+    return made
+
+
+def _plain_rule(rule: Rule, labels: Mapping[str, str], classic: bool) -> dict[str, Any]:
+    made: dict[str, Any] = {"alert": rule.alert} if rule.is_alerting else {"record": rule.record}
+    if rule.expr:
+        made["expr"] = rule.expr
+    if rule.for_seconds:
+        made["for"] = _duration(rule.for_seconds)
+    if rule.keep_firing_for_seconds:
+        made["keep_firing_for"] = _duration(rule.keep_firing_for_seconds)
+    if labels:
+        made["labels"] = dict(labels)
+    if rule.annotations:
+        made["annotations"] = dict(rule.annotations)
+    if not classic and (notes := _plain_notes(rule.notes)):
+        made["tocsin"] = notes
+    return made
+
+
+def _plain_notes(notes: Notes) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "title": notes.title, "waits_for": notes.waits_for, "off": notes.is_off, "rows": list(notes.rows),
+        "audience": notes.audience, "profiles": list(notes.profiles),
+    }  # fmt: skip
+    if notes.events:
+        said["events"] = {
+            "names": list(notes.events.names), "where": dict(notes.events.where), "by": list(notes.events.by),
+            "count": notes.events.count, "within": _duration(notes.events.within_seconds),
+        }  # fmt: skip
+    return {key: value for key, value in said.items() if value}
+
+
+def _duration(seconds: float) -> str:
+    return format_duration(round(seconds * 1000))

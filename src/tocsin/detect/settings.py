@@ -1,0 +1,42 @@
+"""How rules are found and evaluated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tocsin.model.settings import setting
+from tocsin.model.threshold_profiles import DEFAULT_PROFILE, PROFILE_NAMES
+
+
+@dataclass(frozen=True)
+class RuleSettings:
+    """Rules: where they are, how often they are evaluated, and by which thresholds the shipped ones judge."""
+
+    folder: str = setting(
+        "", help="Folder of Prometheus rule files (*.yml, *.yaml), read again when they change; '' for none."
+    )
+    is_packs_on: bool = setting(True, help="Evaluate the rules that come with Tocsin; turn off to use only your own.")
+    profile: str = setting(
+        DEFAULT_PROFILE,
+        help=f"Thresholds of the shipped rules: {', '.join(PROFILE_NAMES)}; choose the one your team has agreed on.",
+    )
+    evaluation_interval_seconds: float = setting(
+        15.0, unit="seconds", help="Time between two evaluations of a group that names no interval."
+    )
+    query_offset_seconds: float = setting(
+        0.0,
+        unit="seconds",
+        help="How far back rules look; raise it when senders deliver late and rates dip at the end.",
+    )
+    resend_seconds: float = setting(
+        60.0, unit="seconds", help="Time after which an alert that still fires is told to the pipeline again."
+    )
+    concurrency: int = setting(
+        2, help="Groups evaluated at a time; raise it when evaluations are missed and cores idle."
+    )
+
+    def __post_init__(self) -> None:
+        if self.profile not in PROFILE_NAMES:
+            raise ValueError(f"profile is '{self.profile}': there is no such; write one of {', '.join(PROFILE_NAMES)}")
+        if self.evaluation_interval_seconds < 1 or self.concurrency < 1:
+            raise ValueError("evaluation_interval_seconds and concurrency must be at least 1; raise them")

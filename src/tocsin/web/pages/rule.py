@@ -1,0 +1,116 @@
+"""One rule: what it measures against its threshold, why it fires or does not at an instant, and how it is tested."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Form, HTTPException
+from starlette.responses import RedirectResponse, Response
+
+from tocsin.detect.rules.library import CUSTOM
+from tocsin.detect.rules.replay import Period, replay
+from tocsin.detect.rules.rule import Rule
+from tocsin.detect.rules.rule_text import write_rules
+from tocsin.detect.rules.tested import cases_of
+from tocsin.model.access import Role
+from tocsin.query import evaluate
+from tocsin.query.evaluate import Evaluated
+from tocsin.query.promql.settings import QuerySettings
+from tocsin.web import rules_headline
+from tocsin.web.api.rules import FAULTS, Explanation, explanation
+from tocsin.web.charts import Marker
+from tocsin.web.metric_charts import MetricChart, metric_chart
+from tocsin.web.page import Page
+from tocsin.web.ruling import Ruled, engine_of, rule_of, surroundings_for
+from tocsin.web.units import guessed
+from tocsin.web.view import View, view_of
+
+page = Page(id="rule", title="Rule", group="", path="/rules/{key}", order=4, parent="rules", notes_reads=False)
+router = APIRouter()
+PAGE_SECONDS = 20.0
+MOST_MARKERS = 60
+
+
+@router.get(page.path)
+def rule(view: Annotated[View, Depends(view_of(page))], key: str, at: str = "") -> Response:
+    ruled = rule_of(view.request, view.principal, key)
+    at_ms = _instant(at) or view.window.end_ns // 1_000_000
+    why = explanation(view.request, view.principal, ruled, at_ms)
+    periods = _periods(view, ruled)
+    group = replace(ruled.run.group, rules=(ruled.state.rule,))
+    return view.render(
+        page_title=ruled.state.rule.name,
+        headline=rules_headline.rule(view.speech, ruled, why),
+        ruled=ruled,
+        rule=ruled.state.rule,
+        why=why,
+        at_ns=at_ms * 1_000_000,
+        drawn=_chart(view, ruled, why, periods),
+        periods=[period for period in reversed(periods) if period.fired_at_ms is not None][:50],
+        cases=cases_of(ruled.run.file, ruled.state.rule.name),
+        custom=ruled.run.file.removeprefix(CUSTOM) if ruled.run.loaded.origin == "custom" else "",
+        text=write_rules(replace(ruled.run.loaded.file, groups=(group,))),
+        may_edit=view.principal.has(Role.OPERATOR),
+    )
+
+
+@router.post("/rules/{key}/switch")
+def switch(view: Annotated[View, Depends(view_of(page))], key: str, is_on: Annotated[bool, Form()]) -> Response:
+    """Audited. Switched off, its alerts are resolved."""
+    if not view.principal.has(Role.OPERATOR):
+        raise HTTPException(403, "Switching a rule takes the role operator.")
+    rule_of(view.request, view.principal, key)
+    engine = engine_of(view.request)
+    assert engine is not None
+    engine.switch(view.principal, key, is_on)
+    return RedirectResponse(view.link(f"/rules/{key}"), 303)
+
+
+def _instant(text: str) -> int | None:
+    """Milliseconds of Unix seconds."""
+    try:
+        return round(float(text) * 1000) if text else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _settings(view: View) -> QuerySettings:
+    settings = surroundings_for(view.request, view.principal).settings
+    return replace(settings, timeout_seconds=min(PAGE_SECONDS, settings.timeout_seconds))
+
+
+def _periods(view: View, ruled: Ruled) -> list[Period]:
+    found: Rule = ruled.state.rule
+    if not found.is_alerting or not found.expr:
+        return []
+    around = replace(surroundings_for(view.request, view.principal, ruled.run.tenant), settings=_settings(view))
+    step = max(evaluate.step_ms(view.window, points=480), ruled.run.interval_ms)
+    try:
+        return replay(ruled.run.group, found, around, evaluate.grid_of(view.window, step)).periods
+    except FAULTS:
+        return []  # the explanation says what is wrong
+
+
+def _chart(view: View, ruled: Ruled, why: Explanation, periods: list[Period]) -> MetricChart | None:
+    if not ruled.state.rule.expr:
+        return None
+    around = surroundings_for(view.request, view.principal, ruled.run.tenant)
+    grid = evaluate.grid_of(view.window, evaluate.step_ms(view.window))
+    done: Evaluated = evaluate.over(around.source, why.measured, grid, _settings(view))  # type: ignore[arg-type]  # it is the MetricReader of this request
+    if not done.is_over_time:
+        return None
+    limits: list[tuple[float, str]] = [] if why.threshold is None else [(why.threshold, "bad")]
+    return metric_chart(
+        "rule", why.measured, [(done, "")], view.window, guessed(why.measured), markers=_markers(periods), limits=limits
+    )
+
+
+def _markers(periods: list[Period]) -> list[Marker]:
+    found: list[Any] = []
+    for period in periods[-MOST_MARKERS:]:
+        if period.fired_at_ms is None:
+            found.append(Marker(period.pending_at_ms / 1000, "pending"))
+        else:
+            found.append(Marker(period.fired_at_ms / 1000, "fires"))
+    return found

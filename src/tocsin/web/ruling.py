@@ -1,0 +1,102 @@
+"""Rules for the pages and routes: which ones somebody may see, previews and back-tests within what they may read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from fastapi import HTTPException
+from starlette.requests import HTTPConnection
+
+from tocsin.detect.rules.alerting import Active, RuleState
+from tocsin.detect.rules.engine import RuleEngine
+from tocsin.detect.rules.evaluation import Surroundings
+from tocsin.detect.rules.group_run import GroupRun
+from tocsin.detect.rules.replay import Period, Replayed
+from tocsin.model.access import Principal
+from tocsin.model.labels import tenant_of
+from tocsin.model.severity import Severity
+from tocsin.web.metrics import promql_settings_of, reader_for
+
+NIGHT = (22, 7)
+"""From ten in the evening to seven in the morning a page wakes somebody, in the server's UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruled:
+    """A rule with its group and how it is doing."""
+
+    run: GroupRun
+    state: RuleState
+
+
+def engine_of(request: HTTPConnection) -> RuleEngine | None:
+    """None where a site runs without rules."""
+    return getattr(request.app.state.tocsin, "rules", None)
+
+
+def may_see(principal: Principal, run: GroupRun) -> bool:
+    """Rules over the platform are for who sees the platform."""
+    return principal.scope.allows(run.tenant) if run.tenant else principal.scope.is_platform
+
+
+def may_see_alert(principal: Principal, one: Active) -> bool:
+    return principal.scope.is_platform or principal.scope.allows(tenant_of(one.labels))
+
+
+def visible_groups(request: HTTPConnection, principal: Principal) -> list[GroupRun]:
+    """By file and name."""
+    engine = engine_of(request)
+    found = [] if engine is None else [run for run in engine.groups if may_see(principal, run)]
+    return sorted(found, key=lambda run: (run.file, run.name))
+
+
+def rule_of(request: HTTPConnection, principal: Principal, key: str) -> Ruled:
+    """Raises HTTPException 404."""
+    engine = engine_of(request)
+    found = engine.find(key) if engine else None
+    if found is None or not may_see(principal, found[0]):
+        raise HTTPException(404, f"cannot find rule '{key[:40]}': there is none, or it is not yours to see")
+    return Ruled(found[0], found[0].states[found[1]])
+
+
+def surroundings_for(request: HTTPConnection, principal: Principal, tenant: str = "") -> Surroundings:
+    """What a rule of a tenant would see, as far as this person may."""
+    scope = principal.scope.narrowed_to(tenant or None)
+    return Surroundings(reader_for(request, scope), promql_settings_of(request))
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a rule would have done over a span of time."""
+
+    fires: int
+    night_pages: int
+    firing_seconds: float
+    longest_seconds: float
+
+
+def tally(replayed: Replayed, severity: Severity) -> Tally:
+    """night_pages: fires at night of what is severe enough to wake somebody (P0 to P2)."""
+    until = replayed.grid.end_ms
+    seconds = [period.firing_seconds(until) for period in replayed.fires]
+    pages = [period for period in replayed.fires if is_night(period)] if severity <= Severity.P2 else []
+    return Tally(len(seconds), len(pages), sum(seconds), max(seconds, default=0.0))
+
+
+def is_night(period: Period) -> bool:
+    hour = datetime.fromtimestamp((period.fired_at_ms or 0) / 1000, UTC).hour
+    return hour >= NIGHT[0] or hour < NIGHT[1]
+
+
+def counts(runs: Sequence[GroupRun]) -> dict[str, int]:
+    """Rules by their state; `all` without recording rules."""
+    found = {"all": 0, "firing": 0, "pending": 0, "off": 0, "inactive": 0, "failing": 0}
+    for run in runs:
+        for state in run.states:
+            found["failing"] += bool(state.error)
+            if state.rule.is_alerting:
+                found["all"] += 1
+                found[state.state] += 1
+    return found

@@ -1,0 +1,39 @@
+"""An event raises its alert as soon as it is stored, not when its group is due."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from engine_slot import EngineSlot
+from otlp import log_record, log_request
+from tocsin.app import SECTIONS, Server
+from tocsin.config import load
+from tocsin.ingest.validate import parse
+from tocsin.model.alert import Alert
+from tocsin.storage.telemetry.decode import Signal
+
+
+def test_isolation_crossing_is_told_within_seconds(tmp_path: Path, no_engine: EngineSlot) -> None:
+    server = Server(load(SECTIONS, None, {}, {"server.data": str(tmp_path)}))
+    told: list[Alert] = []
+    server.rules.sink = told.extend
+    server.start()
+    try:
+        time_ns = time.time_ns()
+        attributes = {"tocsin.tenant": "acme"}
+        request = log_request(
+            [log_record("x", time_ns=time_ns, event_name="tocsin.isolation.crossing", attrs=attributes)]
+        )
+        body = request.SerializeToString()
+        started = time.monotonic()
+        server.gate.admit(Signal.LOGS, body, parse(Signal.LOGS, body), None).stored.result()
+        while not (found := [one for one in told if one.name == "Isolation Crossing"]):
+            assert time.monotonic() - started < 20, "the alert was not told"
+            time.sleep(0.01)
+        [alert] = found
+        assert alert.labels["tenant"] == "acme"
+        assert alert.severity.name == "P0"
+        print(f"event to alert: {time.monotonic() - started:.2f} s")  # noqa: T201 - seen with pytest -s
+    finally:
+        server.close()

@@ -1,0 +1,220 @@
+"""Rules over a running server: Prometheus' API, REST, the pages, and who sees what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from served import Served
+
+PROMETHEUS = "/prometheus/api/v1"
+API = "/api/v1/rules"
+MINE = """groups:
+  - name: mine
+    interval: 1s
+    rules:
+      - record: tenant:requests:rate5m
+        expr: sum by (tenant) (rate(http_requests_total[5m]))
+      - alert: Busy
+        expr: tenant:requests:rate5m > 1.5
+        labels: {severity: warning}
+        annotations: {summary: "{{ $labels.tenant }} makes {{ $value | humanize }} a second"}
+      - alert: Calm
+        expr: tenant:requests:rate5m > 1000
+        for: 5m
+      - alert: Broken
+        expr: fleet_up * on (job) group_left () queue_depth
+"""
+
+
+@pytest.fixture(scope="module")
+def ruled(metered: Served) -> Iterator[Served]:
+    answer = metered.administrator.put(f"{API}/files/mine", content=MINE)
+    assert answer.status_code == 200, answer.text
+    deadline = time.monotonic() + 30
+    while mine(metered.administrator)["Broken"]["health"] == "unknown" or not alerts(metered.administrator):
+        assert time.monotonic() < deadline, "the rules were not evaluated"
+        time.sleep(0.1)
+    yield metered
+    metered.administrator.delete(f"{API}/files/mine")
+
+
+def alerts(client: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.get(f"{PROMETHEUS}/alerts").json()["data"]["alerts"]
+    return found
+
+
+def groups(client: Any, **parameters: Any) -> list[dict[str, Any]]:
+    answer = client.get(f"{PROMETHEUS}/rules", params=parameters)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["data"]["groups"]
+    return found
+
+
+def mine(client: Any, **parameters: Any) -> dict[str, dict[str, Any]]:
+    return {
+        rule["name"]: rule
+        for group in groups(client, **{"rule_group[]": "mine", **parameters})
+        for rule in group["rules"]
+    }
+
+
+def key_of(client: Any, name: str) -> str:
+    found = client.get(API).json()["groups"]
+    return next(str(rule["key"]) for group in found for rule in group["rules"] if rule["name"] == name)
+
+
+def test_alert_of_a_rule_made_here_is_told_as_prometheus_tells_it(ruled: Served) -> None:
+    [alert] = [one for one in alerts(ruled.administrator) if one["labels"]["alertname"] == "Busy"]
+
+    assert alert["labels"] == {"alertname": "Busy", "severity": "warning", "tenant": "acme"}
+    assert alert["annotations"] == {"summary": "acme makes 2 a second"}
+    assert (alert["state"], alert["value"]) == ("firing", "2e+00")
+
+
+def test_rules_say_health_state_and_error(ruled: Served) -> None:
+    rules = mine(ruled.administrator)
+
+    assert [rules[name]["health"] for name in ("tenant:requests:rate5m", "Busy", "Calm", "Broken")] == [
+        "ok", "ok", "ok", "err",
+    ]  # fmt: skip
+    assert (rules["Busy"]["state"], rules["Calm"]["state"], rules["Calm"]["duration"]) == ("firing", "inactive", 300)
+    assert "many-to-many" in rules["Broken"]["lastError"] or "duplicate" in rules["Broken"]["lastError"]
+    assert rules["Busy"]["alerts"][0]["labels"]["tenant"] == "acme"
+
+
+def test_rules_are_filtered_and_paged(ruled: Served) -> None:
+    client = ruled.administrator
+    assert set(mine(client, type="record")) == {"tenant:requests:rate5m"}
+    assert set(mine(client, **{"rule_name[]": "Calm"})) == {"Calm"}
+    assert set(mine(client, **{"match[]": '{severity="warning"}'})) == {"Busy"}
+    assert mine(client, exclude_alerts="true")["Busy"]["alerts"] == []
+    assert {group["file"] for group in groups(client, **{"file[]": "custom/mine"})} == {"custom/mine"}
+    first = client.get(f"{PROMETHEUS}/rules", params={"group_limit": 2}).json()["data"]
+    assert len(first["groups"]) == 2
+    more = {"group_limit": 100, "group_next_token": first["groupNextToken"]}
+    rest = client.get(f"{PROMETHEUS}/rules", params=more).json()["data"]
+    assert len(first["groups"]) + len(rest["groups"]) == len(groups(client))
+    assert "groupNextToken" not in rest
+    assert client.get(f"{PROMETHEUS}/rules", params={"type": "x"}).status_code == 400
+    assert client.get(f"{PROMETHEUS}/rules", params={"group_next_token": "x"}).status_code == 400
+
+
+def test_who_sees_one_tenant_sees_its_alerts_and_no_rules_of_the_platform(ruled: Served) -> None:
+    assert [alert["labels"]["tenant"] for alert in alerts(ruled.tom)] == ["acme"]
+    assert groups(ruled.tom) == []
+    assert ruled.tom.get(f"{API}/{key_of(ruled.administrator, 'Busy')}").status_code == 404
+    assert ruled.tom.put(f"{API}/files/x", content=MINE).status_code == 403
+    assert ruled.tom.post("/-/reload").status_code == 403
+
+
+def test_rules_of_a_tenant_read_its_series_alone_and_are_seen_by_it(ruled: Served) -> None:
+    text = "tocsin: {tenant: acme}\ngroups: [{name: own, interval: 1s, rules: [{alert: Own, expr: queue_depth > 0}]}]"
+    assert ruled.administrator.put(f"{API}/files/own", content=text).status_code == 200
+    try:
+        deadline = time.monotonic() + 30
+        while not (found := [one for one in alerts(ruled.tom) if one["labels"]["alertname"] == "Own"]):
+            assert time.monotonic() < deadline, "the rule did not fire"
+            time.sleep(0.1)
+        assert {one["labels"]["tenant"] for one in found} == {"acme"}
+        assert [group["name"] for group in groups(ruled.tom)] == ["own"]
+    finally:
+        ruled.administrator.delete(f"{API}/files/own")
+
+
+def test_why_a_rule_fires_and_why_not(ruled: Served) -> None:
+    busy = ruled.administrator.get(f"{API}/{key_of(ruled.administrator, 'Busy')}").json()
+    verdicts = {one["labels"]["tenant"]: one for one in busy["verdicts"]}
+    assert (busy["measured"], busy["operator"], busy["threshold"]) == ("tenant:requests:rate5m", ">", 1.5)
+    assert verdicts["acme"]["state"] == "firing"
+    assert (verdicts["globex"]["state"], verdicts["globex"]["reason"]) == ("inactive", "1 is not > 1.5")
+
+
+def test_preview_tells_when_it_would_have_fired(ruled: Served) -> None:
+    asked = {"for": "5m", "since": "30m"}
+    found = ruled.administrator.post(
+        f"{API}/preview", params=asked, content="sum by (tenant) (rate(http_requests_total[5m])) > 1.5"
+    ).json()
+
+    assert (found["threshold"], len(found["series"])) == (1.5, 2)
+    [period] = found["periods"]
+    assert period["labels"]["tenant"] == "acme"
+    assert period["fired_at"] is not None
+    assert period["ended_at"] is None
+    bad = ruled.administrator.post(f"{API}/preview", content="sum(")
+    assert bad.status_code == 422
+
+
+def test_backtest_counts_fires_over_history(ruled: Served) -> None:
+    found = ruled.administrator.post(f"{API}/backtest", params={"since": "40m"}, content=MINE).json()
+
+    fires = {rule["rule"]: rule["fires"] for rule in found["rules"]}
+    assert (fires["Busy"], fires["Calm"]) == (1, 0)
+    assert next(rule["error"] for rule in found["rules"] if rule["rule"] == "Broken")
+
+
+def test_bad_rules_are_refused_with_the_line(ruled: Served) -> None:
+    text = MINE.replace("expr: tenant", "exrp: tenant", 1)
+    answer = ruled.administrator.put(f"{API}/files/mine", content=text)
+    assert answer.status_code == 422
+    assert "line 8" in answer.json()["detail"]
+    assert "did you mean 'expr'" in answer.json()["detail"]
+    checked = ruled.administrator.post(f"{API}/validate", content=text).json()
+    assert len(checked["problems"]) == 2
+    assert ruled.administrator.put(f"{API}/files/NO", content=MINE).status_code == 422
+
+
+def test_switching_a_rule_off_resolves_it_and_is_audited(ruled: Served) -> None:
+    key = key_of(ruled.administrator, "Busy")
+    try:
+        assert ruled.administrator.post(f"{API}/{key}/switch", json={"is_on": False}).status_code == 204
+        assert [one for one in alerts(ruled.administrator) if one["labels"]["alertname"] == "Busy"] == []
+        assert "rule.switch_off" in ruled.administrator.get("/settings/audit").text
+        assert "switched off" in ruled.administrator.get(f"/rules/{key}").text
+    finally:
+        ruled.administrator.post(f"{API}/{key}/switch", json={"is_on": True})
+
+
+def test_shipped_rules_wait_for_what_is_not_there(ruled: Served) -> None:
+    found = ruled.administrator.get(API).json()["groups"]
+    backup = next(rule for group in found for rule in group["rules"] if rule["name"] == "Backup Failed")
+    assert (backup["state"], backup["waits_for"]) == ("off", "checks of backups")
+    text = ruled.administrator.get(f"/rules/{backup['key']}").text
+    assert "waits for checks of backups" in text
+
+
+def test_pages_say_what_fires_and_why(ruled: Served) -> None:
+    list_page = ruled.administrator.get("/rules").text
+    assert "rules fire" in list_page or "fires" in list_page
+    assert "Broken" in list_page
+    assert "cannot be evaluated" in list_page
+    key = key_of(ruled.administrator, "Calm")
+    text = ruled.administrator.get(f"/rules/{key}").text
+    assert "does not fire" in text
+    assert "is not &gt; 1000" in text
+    assert "Switch off" in text
+    assert ruled.administrator.get("/rules", params={"show": "failing"}).text.count('id="r-') == 1
+
+
+def test_rules_are_edited_with_a_preview_and_two_people_do_not_overwrite_each_other(ruled: Served) -> None:
+    client = ruled.administrator
+    text = client.get("/rules-edit/mine").text
+    assert "tenant:requests:rate5m" in text
+    form = {"text": MINE, "version": "1", "action": "check"}
+    checked = client.post("/rules-edit/mine", data=form).text
+    assert "would have fired" in checked
+    assert 'data-chart="p' in checked
+    broken = client.post("/rules-edit/mine", data={**form, "text": "groups: ["}).text
+    assert "this is no YAML" in broken
+    stale = client.post("/rules-edit/mine", data={**form, "version": "0", "action": "save"}).text
+    assert "changed them meanwhile" in stale
+
+
+def test_export_is_plain_prometheus(ruled: Served) -> None:
+    text = ruled.administrator.get(f"{API}/export", params={"file": "packs/hosts"}).text
+    assert "alert: High CPU" in text
+    assert "tocsin:" not in text
+    assert "${" not in text
+    assert ruled.administrator.get(f"{API}/export", params={"file": "none"}).status_code == 404
