@@ -1,4 +1,4 @@
-"""The control store as one object: users, sessions, tokens, keys, setup, dashboards, attempts and audit."""
+"""The control store as one object: users, sessions, tokens, keys, setup, dashboards, deliveries, attempts and audit."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tocsin.storage.control.attempts import Attempts
 from tocsin.storage.control.audit import Audit
 from tocsin.storage.control.dashboards import Dashboards
 from tocsin.storage.control.database import Database, connect
+from tocsin.storage.control.deliveries import Deliveries
 from tocsin.storage.control.errors import StoreUnusable
 from tocsin.storage.control.keys import Keys
 from tocsin.storage.control.migrate import migrate
@@ -28,6 +29,7 @@ class ControlStore:
         self._database = database
         self.audit = Audit(database)
         self.dashboards = Dashboards(database)
+        self.deliveries = Deliveries(database)
         self.users = Users(database)
         self.tokens = Tokens(database)
         self.keys = Keys(database)
@@ -65,9 +67,10 @@ class ControlStore:
             session.execute(text("SELECT 1"))
 
     def prune(self) -> None:
-        """Deletes what is over: sessions, old links, forgotten sign-in attempts. Safe to run at any time."""
+        """Deletes what is over: sessions, links, sign-in attempts, old deliveries. Safe to run at any time."""
         self.sessions.prune()
         self.setup.prune()
+        self.deliveries.prune()
         with self._database.write() as session:
             session.execute(delete(SignInAttemptRow).where(SignInAttemptRow.forget_at <= self._database.now()))
 
