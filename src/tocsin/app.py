@@ -34,8 +34,13 @@ from tocsin.ingest.otlp_http import OtlpHttp
 from tocsin.ingest.remote_write import PATHS as WRITE_PATHS
 from tocsin.ingest.remote_write import RemoteWrite
 from tocsin.ingest.validate import parse
+from tocsin.model.notification import Notification, Receipt
 from tocsin.model.settings import Preset, setting
 from tocsin.model.tenant import Scope as TenantScope
+from tocsin.notify.contract import channel_settings
+from tocsin.notify.deliver import Deliverer
+from tocsin.notify.receivers import own_receivers
+from tocsin.notify.settings import NotifySettings
 from tocsin.query.metric_reader import MetricReader
 from tocsin.query.promql.settings import QuerySettings as PromQLSettings
 from tocsin.query.store_reader import StoreReader
@@ -122,6 +127,8 @@ SECTIONS: dict[str, type] = {
     "series": SeriesSettings,
     "scrape": ScrapeSettings,
     **collector_settings(),
+    "notify": NotifySettings,
+    **channel_settings(),
     "spool": SpoolSettings,
     "writer": WriterSettings,
     "query": QuerySettings,
@@ -223,6 +230,7 @@ class Server:
             series=config[SeriesSettings],
         )
         self.scraper = self._new_scraper()
+        self.deliverer = open_deliverer(config, self.control)
         self.local_token = secrets.token_urlsafe(32)
         self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), build_site(self))
         self._pruning = threading.Event()
@@ -234,6 +242,7 @@ class Server:
         self.writer.start()
         self.downsampler.start()
         self.scraper.start()
+        self.deliverer.start()
         token = self.data / "local-token"
         token.unlink(missing_ok=True)
         with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -243,6 +252,7 @@ class Server:
     def close(self) -> None:
         """Stop taking telemetry, keep what is spooled for the next start, and release the stores."""
         self._pruning.set()
+        self.deliverer.close()
         self.scraper.close()
         self.downsampler.close()
         self.spool.close()
@@ -255,6 +265,10 @@ class Server:
     def metrics(self, scope: TenantScope) -> MetricReader:
         """The series that whoever has this scope may read."""
         return StoreReader(self.store, scope, self.settings[PromQLSettings].max_samples)
+
+    def deliver(self, notification: Notification) -> Receipt:
+        """Tell the notification's receiver; returns at once, and the delivery log says what became of it."""
+        return self.deliverer.submit(notification)
 
     def restart_collectors(self) -> None:
         """Scrape and collect anew, by the scrape configuration as it is now. Raises ScrapeConfigError."""
@@ -398,6 +412,12 @@ def open_control(config: Config) -> ControlStore:
     make_private(data)
     control = config[ControlSettings]
     return ControlStore.open(control.url_with(data), control=control, auth=config[AuthSettings])
+
+
+def open_deliverer(config: Config, control: ControlStore) -> Deliverer:
+    """Delivery to the receivers of these settings. It tells nobody before `start`, apart from what it is given."""
+    notify = config[NotifySettings]
+    return Deliverer(control.deliveries, own_receivers(notify, config.__getitem__), notify)
 
 
 def configuration(overrides: dict[str, Any] | None = None, toml: Path | None = None) -> Config:

@@ -14,6 +14,7 @@ from tocsin.cli.collectors import collectors_app
 from tocsin.cli.dashboards import dashboards_app
 from tocsin.cli.data import data_app
 from tocsin.cli.doctor import doctor
+from tocsin.cli.notify import notify_app
 from tocsin.cli.query import query
 from tocsin.cli.serve import serve
 
@@ -34,6 +35,7 @@ app.command()(query)
 app.add_typer(dashboards_app, name="dashboards")
 app.add_typer(collectors_app, name="collectors")
 app.add_typer(data_app, name="data")
+app.add_typer(notify_app, name="notify")
 
 TomlFile = Annotated[Path | None, typer.Option("--config", help="Settings file; default ./tocsin.toml if it is there.")]
 DataFolder = Annotated[str | None, typer.Option("--data", help="Folder of the server's state.")]

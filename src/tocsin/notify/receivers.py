@@ -58,7 +58,7 @@ def own_receivers(notify: NotifySettings, settings_of: Callable[[type], Any]) ->
     """`default` and one receiver a channel, out of the sections [notify] and [notify_<channel>]."""
     every = {name: _own(name, channel, settings_of) for name, channel in channels().items()}
     wanted, notes = _wanted(notify, every)
-    named = {name: Receiver(name, (one,)) for name, one in every.items() if not one.problem or name in wanted}
+    named = {name: Receiver(name, (one,)) for name, one in every.items()}
     named[DEFAULT] = Receiver(DEFAULT, tuple(every[name] for name in wanted))
     return Receivers(named, tuple(notes))
 

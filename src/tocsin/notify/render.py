@@ -13,10 +13,11 @@ from urllib.parse import quote, urlencode
 
 from tocsin.model.alert import ALERT_NAME, Alert
 from tocsin.model.notification import Notification
-from tocsin.model.severity import SEVERITY_LABEL, Severity
+from tocsin.model.severity import Severity
 
 SHOWN_ALERTS = 20
 SHOWN_TENANTS = 5
+TITLE_CHARS = 100
 COLORS = {  # for a bar beside the message; the states' colours of the pages
     Severity.P0: "#b3261e",
     Severity.P1: "#b3261e",
@@ -102,10 +103,12 @@ def text_of(notification: Notification) -> Text:
 
 
 def title_of(notification: Notification) -> str:
-    """One line: "P1 High error rate: checkout, acme" or "Resolved: High error rate"."""
+    """One line: "P1 HighErrorRate: checkout, acme"; where no label says where, what: "P4 BackupLate: No backup…"."""
     state = notification.severity.named("priority") if notification.firing else "Resolved:"
     name = notification.common_labels.get(ALERT_NAME) or _joined(sorted({one.name for one in notification.alerts}), 3)
     where = _where(notification.common_labels)
+    if not where and notification.alerts:
+        where = cut(_said(notification.alerts[0]), TITLE_CHARS)
     count = f" ({len(notification.alerts)})" if len(notification.alerts) > 1 else ""
     return f"{state} {name or 'alert'}{count}{': ' + where if where else ''}"
 
@@ -229,9 +232,7 @@ def _alert_text(alert: Alert, notification: Notification, is_firing: bool) -> Al
 
 def _where(labels: Mapping[str, str]) -> str:
     named = [labels.get(name, "") for name in ("service", "job", "tenant", "instance")]
-    return ", ".join(dict.fromkeys(value for value in named if value)) or ", ".join(
-        value for name, value in sorted(labels.items()) if name not in (ALERT_NAME, SEVERITY_LABEL)
-    )
+    return ", ".join(dict.fromkeys(value for value in named if value))
 
 
 def _joined(names: Sequence[str], limit: int) -> str:

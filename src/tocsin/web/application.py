@@ -18,6 +18,7 @@ from tocsin.web.api import (
     map,
     monitoring,
     monitoring_metrics,
+    notify,
     prometheus,
     prometheus_federate,
     prometheus_series,
@@ -59,6 +60,7 @@ def build_site(state: Any) -> FastAPI:
         data,
         monitoring,
         monitoring_metrics,
+        notify,
         doctor,
         *PROMETHEUS,
     ):

@@ -41,4 +41,4 @@ def send(settings: Settings, message: Message) -> Receipt:
         key=message.key,
         **({"labels": notification.common_labels} if settings.with_labels else {}),
     )
-    return message.sent(message.key)
+    return message.sent(reason="written to the log")

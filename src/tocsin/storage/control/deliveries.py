@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from tocsin.model.delivery import Attempt, Delivery, as_json
@@ -160,6 +160,29 @@ class Deliveries:
             query = query.where(DeliveryRow.id < before_id)
         with self._database.read() as session:
             return [_delivery(row) for row in session.scalars(query)]
+
+    def of_key(self, key: str) -> list[Delivery]:
+        """Every delivery of one notification, its fallbacks included."""
+        with self._database.read() as session:
+            rows = session.scalars(select(DeliveryRow).where(DeliveryRow.key == key).order_by(DeliveryRow.id))
+            return [_delivery(row) for row in rows]
+
+    def counts(self, since: datetime) -> dict[tuple[str, str], dict[Outcome, int]]:
+        """How many deliveries of each (receiver, integration) changed since then, by outcome."""
+        place = (DeliveryRow.receiver, DeliveryRow.integration, DeliveryRow.outcome)
+        query = select(*place, func.count()).where(DeliveryRow.changed_at >= since).group_by(*place)
+        found: dict[tuple[str, str], dict[Outcome, int]] = {}
+        with self._database.read() as session:
+            for receiver, integration, outcome, number in session.execute(query):
+                found.setdefault((receiver, integration), {})[Outcome(outcome)] = number
+        return found
+
+    def last_of_each(self) -> dict[tuple[str, str], Delivery]:
+        """The newest delivery of each (receiver, integration)."""
+        newest = select(func.max(DeliveryRow.id)).group_by(DeliveryRow.receiver, DeliveryRow.integration)
+        with self._database.read() as session:
+            rows = session.scalars(select(DeliveryRow).where(DeliveryRow.id.in_(newest)))
+            return {(row.receiver, row.integration): _delivery(row) for row in rows}
 
     def attempts(self, id: int) -> list[Attempt]:
         query = select(DeliveryAttemptRow).where(DeliveryAttemptRow.delivery_id == id)
