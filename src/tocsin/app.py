@@ -39,6 +39,7 @@ from tocsin.model.settings import Preset, setting
 from tocsin.model.tenant import Scope as TenantScope
 from tocsin.notify.contract import channel_settings
 from tocsin.notify.deliver import Deliverer
+from tocsin.notify.path import PathWatch
 from tocsin.notify.receivers import own_receivers
 from tocsin.notify.settings import NotifySettings
 from tocsin.query.metric_reader import MetricReader
@@ -231,6 +232,7 @@ class Server:
         )
         self.scraper = self._new_scraper()
         self.deliverer = open_deliverer(config, self.control)
+        self.path = PathWatch(self.deliverer)
         self.local_token = secrets.token_urlsafe(32)
         self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), build_site(self))
         self._pruning = threading.Event()
@@ -243,6 +245,7 @@ class Server:
         self.downsampler.start()
         self.scraper.start()
         self.deliverer.start()
+        self.path.start()
         token = self.data / "local-token"
         token.unlink(missing_ok=True)
         with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -252,6 +255,7 @@ class Server:
     def close(self) -> None:
         """Stop taking telemetry, keep what is spooled for the next start, and release the stores."""
         self._pruning.set()
+        self.path.close()
         self.deliverer.close()
         self.scraper.close()
         self.downsampler.close()

@@ -117,6 +117,19 @@ def replay(
     typer.echo(f"delivery {told['delivery']['id']} is tried again: {told['delivery']['title']}")
 
 
+@notify_app.command("path")
+def path(as_json: Json = False, url: Url = URL, data: Data = DATA, token: Token = "") -> None:
+    """Send a synthetic alert through everything and print each hop with its time; exit code 1 when it was lost."""
+    told = client(url, data, token, changes=True).ask("POST", f"{API}/path").json()
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        for hop in told["hops"]:
+            typer.echo(f"{hop['seconds']:8.3f} s  {hop['name']}")
+        typer.echo(f"{'well' if told['is_well'] else 'LOST'}{': ' + told['reason'] if told['reason'] else ''}")
+    sys.exit(0 if told["is_well"] else 1)
+
+
 @notify_app.command("desktop")
 def desktop(
     message: Annotated[str, typer.Option(help="Show this and end.")] = "",

@@ -17,7 +17,7 @@ from tocsin.model.severity import Severity
 
 SHOWN_ALERTS = 20
 SHOWN_TENANTS = 5
-TITLE_CHARS = 100
+TITLE_CHARS, SUMMARY_CHARS, FACT_CHARS, URL_CHARS = 200, 1000, 1000, 2000
 COLORS = {  # for a bar beside the message; the states' colours of the pages
     Severity.P0: "#b3261e",
     Severity.P1: "#b3261e",
@@ -90,9 +90,9 @@ def text_of(notification: Notification) -> Text:
     told = [*notification.firing, *notification.resolved]
     is_firing = bool(notification.firing)
     return Text(
-        title=title_of(notification),
-        summary=_summary(notification),
-        facts=tuple(_facts(notification)),
+        title=cut(title_of(notification), TITLE_CHARS),
+        summary=cut(_summary(notification), SUMMARY_CHARS),
+        facts=tuple((heading, cut(words, FACT_CHARS)) for heading, words in _facts(notification)),
         alerts=tuple(_alert_text(alert, notification, alert in notification.firing) for alert in told[:SHOWN_ALERTS]),
         left_out=max(0, len(told) - SHOWN_ALERTS) + notification.held_back,
         links=tuple(_links(notification)),
@@ -108,7 +108,7 @@ def title_of(notification: Notification) -> str:
     name = notification.common_labels.get(ALERT_NAME) or _joined(sorted({one.name for one in notification.alerts}), 3)
     where = _where(notification.common_labels)
     if not where and notification.alerts:
-        where = cut(_said(notification.alerts[0]), TITLE_CHARS)
+        where = _said(notification.alerts[0])
     count = f" ({len(notification.alerts)})" if len(notification.alerts) > 1 else ""
     return f"{state} {name or 'alert'}{count}{': ' + where if where else ''}"
 
@@ -201,7 +201,8 @@ def _links(notification: Notification) -> Sequence[Link]:
     sources = {alert.generator_url for alert in notification.alerts if alert.generator_url}
     if len(sources) == 1:
         links.append(Link("Source", sources.pop()))
-    return [link for link in links if link.url.startswith(("https://", "http://"))]
+    # A link that no program takes, or that is none, would cost the whole message.
+    return [link for link in links if link.url.startswith(("https://", "http://")) and len(link.url) <= URL_CHARS]
 
 
 def _matchers(notification: Notification) -> str:
@@ -220,9 +221,9 @@ def _alert_text(alert: Alert, notification: Notification, is_firing: bool) -> Al
     notes = alert.annotations
     return AlertText(
         name=alert.name,
-        summary=_said(alert),
+        summary=cut(_said(alert), SUMMARY_CHARS),
         description=notes.get("description", ""),
-        labels=", ".join(f"{name}={value}" for name, value in sorted(own.items())),
+        labels=cut(", ".join(f"{name}={value}" for name, value in sorted(own.items())), FACT_CHARS),
         since=_time(alert.starts_at),
         is_firing=is_firing,
         runbook_url=notes.get("runbook_url", ""),

@@ -14,6 +14,7 @@ from tocsin.model.notification import Notification, Outcome
 from tocsin.model.severity import Severity
 from tocsin.notify.deliver import Deliverer
 from tocsin.notify.overview import channel_states
+from tocsin.notify.path import PathWatch
 from tocsin.notify.trial import TEST_MESSAGE, trial
 from tocsin.web.api.contract import BEARER, MISSING, REFUSALS, Shown
 from tocsin.web.auth import Operator, Viewer
@@ -94,6 +95,29 @@ class DeliveryList(BaseModel):
     deliveries: list[DeliveryAnswer]
 
 
+class HopAnswer(Shown):
+    """A place a synthetic alert came by, seconds after it was raised."""
+
+    name: str
+    seconds: float
+
+
+class PathAnswer(Shown):
+    """One synthetic alert on its way to a receipt."""
+
+    id: str
+    at: datetime
+    is_well: bool
+    reason: str
+    hops: list[HopAnswer]
+
+
+class PathList(BaseModel):
+    """The newest first, since the server's start."""
+
+    checks: list[PathAnswer]
+
+
 class Trial(BaseModel):
     """A message by hand. `urgent` makes it a P0, which wakes people; else it is information."""
 
@@ -148,6 +172,22 @@ def send_trial(request: Request, operator: Operator, asked: Trial) -> list[Deliv
     told = trial(asked.receiver, asked.message, utc_now(), severity=severity, external_url=url)
     control_of(request).audit.note(operator, "message.send", asked.receiver, {"message": asked.message[:200]})
     return [_detail(request, one) for one in _told(deliverer, told)]
+
+
+@router.get("/path", summary="The last synthetic alerts and their hops")
+def list_path_checks(request: Request, _: Viewer) -> PathList:
+    return PathList(checks=[PathAnswer.model_validate(one) for one in reversed(path_of(request).results)])
+
+
+@router.post("/path", summary="Send a synthetic alert and wait for its receipt")
+def check_path(request: Request, operator: Operator) -> PathAnswer:
+    return PathAnswer.model_validate(path_of(request).check())
+
+
+def path_of(request: Request) -> PathWatch:
+    found = request.app.state.tocsin.path
+    assert isinstance(found, PathWatch)
+    return found
 
 
 def deliverer_of(request: Request) -> Deliverer:

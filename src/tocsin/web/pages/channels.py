@@ -12,7 +12,7 @@ from tocsin.model.access import Role
 from tocsin.model.notification import Outcome
 from tocsin.notify.overview import channel_states
 from tocsin.web import channels_headline
-from tocsin.web.api.notify import deliverer_of
+from tocsin.web.api.notify import deliverer_of, path_of
 from tocsin.web.page import Page
 from tocsin.web.view import View, view_of
 
@@ -46,6 +46,8 @@ def channels(
         headline=channels_headline.channels(states),
         states=[one for one in states if not one.problem or one.last or one.receiver == "default"],
         unusable=[one for one in states if one.problem and one.receiver == one.channel],
+        path=next(iter(reversed(path_of(view.request).results)), None),
+        path_interval=deliverer.settings.test_interval_seconds,
         notes=deliverer.receivers.notes,
         rows=rows[:PAGE_ROWS],
         older=rows[PAGE_ROWS - 1].id if len(rows) > PAGE_ROWS else None,
