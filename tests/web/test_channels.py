@@ -53,7 +53,7 @@ def test_message_by_hand_gives_its_receipts(site: Site, there: Provider) -> None
     answer = site.automation().post(f"{API}/test", json={"receiver": "exports", "message": "hello", "urgent": True})
     assert answer.status_code == 200
     told = answer.json()[0]
-    assert (told["delivery"]["outcome"], told["delivery"]["title"]) == ("sent", "P0 TocsinMessage: hello")
+    assert (told["delivery"]["outcome"], told["delivery"]["title"]) == ("sent", "P0 Message: hello")
     assert [one["outcome"] for one in told["attempts"]] == ["sent"]
     assert there.asked[0].json["alerts"][0]["annotations"] == {"summary": "hello"}
     entry = site.control.audit.entries(action="message.send")[0]

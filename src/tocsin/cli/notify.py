@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tocsin.cli.client import DATA, URL, Data, Json, Token, Url, client
@@ -40,14 +42,14 @@ def list_channels(as_json: Json = False, url: Url = URL, data: Data = DATA, toke
             continue
         last = one["last"]
         words = one["problem"] or (last["reason"] if last and last["outcome"] != "sent" else "")
-        when = last["changed_at"] if last else "never"
+        when = _shown_time(last["changed_at"]) if last else "never"
         table.add_row(
-            one["receiver"], one["integration"], one["state"], str(one["sent"]), str(one["failed"]), when, words
+            one["receiver"], one["integration"], one["state"], str(one["sent"]), str(one["failed"]), when, escape(words)
         )
     console.print(table)
-    console.print(f"not configured: {', '.join(idle)}; each has a section [notify_<channel>] in tocsin.toml")
+    console.print(f"not configured: {', '.join(idle)}; see docs/channels.md", markup=False)
     for note in told["notes"]:
-        console.print(f"note: {note}")
+        console.print(f"note: {note}", markup=False)
 
 
 @notify_app.command("test")
@@ -91,23 +93,23 @@ def deliveries(
     if as_json:
         typer.echo(json.dumps(told, indent=2))
         return
-    table = Table("when", "receiver", "channel", "outcome", "tries", "message", "reason", box=None, pad_edge=False)
+    table = Table("id", "when", "receiver", "channel", "outcome", "message", "reason", box=None, pad_edge=False)
     for one in told:
         table.add_row(
-            one["changed_at"],
+            str(one["id"]),
+            _shown_time(one["changed_at"]),
             one["receiver"],
             one["integration"],
-            one["outcome"],
-            str(one["attempts"]),
-            one["title"],
-            one["reason"],
+            f"{one['outcome']} ({one['attempts']})",
+            escape(one["title"]),
+            escape(one["reason"]),
         )
     Console(highlight=False).print(table)
 
 
 @notify_app.command("replay")
 def replay(
-    id: Annotated[int, typer.Argument(help="A failed delivery; see tocsin notify deliveries --json.")],
+    id: Annotated[int, typer.Argument(help="A failed delivery; see tocsin notify deliveries.")],
     url: Url = URL,
     data: Data = DATA,
     token: Token = "",
@@ -167,6 +169,11 @@ def _show_new(newest: list[dict[str, Any]], seen: int) -> int:
             is_urgent = one["title"].startswith(("P0", "P1"))
             show(one["title"], f"{one['receiver']}: {one['status']}", is_urgent=is_urgent)
     return max([seen, 0, *(int(one["id"]) for one in newest)])
+
+
+def _shown_time(text: str) -> str:
+    """A time of REST as this machine's clock shows it."""
+    return datetime.fromisoformat(text).astimezone().strftime("%m-%d %H:%M:%S")
 
 
 def _send(channel: str, message: str, urgent: bool, here: bool, url: str, data: str, token: str) -> None:

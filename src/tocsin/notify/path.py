@@ -110,11 +110,13 @@ class PathWatch:
             seconds = self._deliverer.settings.test_seconds
             return PathResult(id, began, False, tuple(hops), f"there was no receipt within {seconds:g} s")
         notification, delivery = heard
-        hops += [
+        hops = [
+            *hops,
             Hop("notification made", (notification.made_at - began).total_seconds()),
             Hop("delivery begun", (delivery.made_at - began).total_seconds()),
             Hop(f"receipt of {delivery.receiver}", (delivery.changed_at - began).total_seconds()),
         ]
+        hops.sort(key=lambda hop: hop.seconds)
         is_well = delivery.outcome == Outcome.SENT
         reason = "" if is_well else f"{delivery.receiver} could not be told: {delivery.reason}"
         return PathResult(id, began, is_well, tuple(hops), reason)
@@ -205,5 +207,5 @@ class PathWatch:
 def synthetic(now: datetime, id: str) -> Alert:
     """An alert that only proves the path; it ends by itself."""
     labels = {"alertname": "TocsinPathCheck", "severity": "info", CHECK_LABEL: id}
-    notes = {"summary": "A synthetic alert that proves the path to its receipt; nothing is wrong"}
+    notes = {"summary": "Nothing is wrong; this proves the path"}
     return Alert(labels, notes, starts_at=now, ends_at=now + ENDS_AFTER)

@@ -17,13 +17,13 @@ def trial(
 ) -> Notification:
     """A notification of one alert with these words, each time another one."""
     id = secrets.token_hex(8)
-    labels = {"alertname": "TocsinMessage", "severity": severity.named("priority"), "message_id": id}
+    labels = {"alertname": "Message", "severity": severity.named("priority"), "message_id": id}
     alert = Alert(labels, {"summary": message}, starts_at=now)
     return Notification(
         key=f"message-{id}",
         receiver=receiver,
         group_key=f'{{}}:{{message_id="{id}"}}',
-        group_labels={"alertname": "TocsinMessage"},
+        group_labels={"alertname": "Message"},
         firing=(alert,),
         resolved=(),
         made_at=now,

@@ -14,10 +14,11 @@ LOG = "log"
 def channels(states: Sequence[ChannelState]) -> Headline:
     usable = [one for one in states if not one.problem]
     people = sorted({one.channel for one in usable} - {LOG})
-    failing = sorted({f"{one.channel} of {one.receiver}" for one in usable if one.state == "failing"})
+    failing = sorted({_named(one) for one in usable if one.state == "failing"})
     if failing:
         verb = "was" if len(failing) == 1 else "were"
-        text = f"The last message to {format.join(failing)} {verb} not delivered"
+        noun = "message" if len(failing) == 1 else "messages"
+        text = f"The last {noun} to {format.join(failing)} {verb} not delivered"
         return Headline("bad", (Part(f"{text}.", is_harm=True),), (Part("The log below says why."),))
     broken = [one for one in states if one.problem and one.receiver not in (one.channel,)]
     if not people:
@@ -31,3 +32,7 @@ def channels(states: Sequence[ChannelState]) -> Headline:
         named = format.join(sorted({f"{one.integration} of {one.receiver}" for one in broken}))
         return Headline("warn", (Part(f"{said}; {named} cannot be used."),), (Part(day),))
     return Headline("ok", (Part(f"{said}."),), (Part(day),))
+
+
+def _named(state: ChannelState) -> str:
+    return state.channel if state.receiver == state.channel else f"{state.channel} of {state.receiver}"

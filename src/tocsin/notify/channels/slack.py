@@ -92,7 +92,8 @@ def _by_webhook(settings: Settings, message: Message) -> Receipt:
         body["channel"] = settings.channel
     answer = ask(message, "POST", settings.api_url, json=body)
     if answer.text != "ok":
-        raise DeliveryError(f"Slack did not take it: {told(answer.text)}", retryable=answer.text in LATER)
+        said = told(answer.text) or "an empty answer"
+        raise DeliveryError(f"Slack did not take it: {said}", retryable=answer.text in LATER)
     return message.sent(reason="ok")
 
 
