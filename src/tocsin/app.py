@@ -24,10 +24,9 @@ import structlog
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
-from tocsin.alerts.config import load_alert_config
+from tocsin.alerts.config import AlertConfig, load_alert_config
 from tocsin.alerts.correlate import cause_of
 from tocsin.alerts.dispatch import Pipeline
-from tocsin.alerts.log_delivery import deliver_to_log
 from tocsin.alerts.settings import AlertSettings
 from tocsin.alerts.topology import ServiceTopology
 from tocsin.collect.local import LocalScraper, collector_settings, collectors
@@ -49,6 +48,11 @@ from tocsin.ingest.validate import parse
 from tocsin.model.settings import Preset, setting
 from tocsin.model.tenant import PLATFORM
 from tocsin.model.tenant import Scope as TenantScope
+from tocsin.notify.contract import channel_settings
+from tocsin.notify.deliver import Deliverer
+from tocsin.notify.path import PathWatch
+from tocsin.notify.receivers import alertmanager_receivers, own_receivers
+from tocsin.notify.settings import NotifySettings
 from tocsin.query.event_counts import event_counts
 from tocsin.query.metric_reader import MetricReader
 from tocsin.query.promql.settings import QuerySettings as PromQLSettings
@@ -136,6 +140,8 @@ SECTIONS: dict[str, type] = {
     "series": SeriesSettings,
     "scrape": ScrapeSettings,
     **collector_settings(),
+    "notify": NotifySettings,
+    **channel_settings(),
     "spool": SpoolSettings,
     "writer": WriterSettings,
     "query": QuerySettings,
@@ -240,15 +246,18 @@ class Server:
         )
         self.scraper = self._new_scraper()
         alerting = config[AlertSettings]
+        alert_config = load_alert_config(alerting.config_file)
+        self.deliverer = open_deliverer(config, self.control, alert_config)
         self.topology = ServiceTopology(self.store)
         self.alerts = Pipeline(
             self.control,
-            load_alert_config(alerting.config_file),
+            alert_config,
             alerting,
-            deliver_to_log,
+            self.deliverer.deliver,
             cause=lambda alerts: cause_of(alerts, self.topology()),
         )
         self.rules = self._new_rules()
+        self.path = PathWatch(self.deliverer, lambda alert: self.alerts.accept([alert]))
         self.local_token = secrets.token_urlsafe(32)
         self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), build_site(self))
         self._pruning = threading.Event()
@@ -260,8 +269,10 @@ class Server:
         self.writer.start()
         self.downsampler.start()
         self.scraper.start()
+        self.deliverer.start()
         self.alerts.start()
         self.rules.start()
+        self.path.start()
         token = self.data / "local-token"
         token.unlink(missing_ok=True)
         with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -271,8 +282,10 @@ class Server:
     def close(self) -> None:
         """Stop taking telemetry, keep what is spooled for the next start, and release the stores."""
         self._pruning.set()
+        self.path.close()
         self.rules.close()
         self.alerts.close()
+        self.deliverer.close()
         self.scraper.close()
         self.downsampler.close()
         self.spool.close()
@@ -456,6 +469,20 @@ def open_control(config: Config) -> ControlStore:
     make_private(data)
     control = config[ControlSettings]
     return ControlStore.open(control.url_with(data), control=control, auth=config[AuthSettings])
+
+
+def open_deliverer(config: Config, control: ControlStore, alerts: AlertConfig | None = None) -> Deliverer:
+    """Delivery to the receivers of an alertmanager.yml, if there is one, and to those of these settings.
+
+    It tells nobody before `start`, apart from what it is given.
+    """
+    notify = config[NotifySettings]
+    receivers = own_receivers(notify, config.__getitem__)
+    if alerts is not None and config[AlertSettings].config_file:
+        listed = [{"name": one.name, **one.integrations} for one in alerts.receivers]
+        document = {"global": alerts.shared, "receivers": listed}
+        receivers = alertmanager_receivers(document, Path(alerts.folder)).with_others(receivers)
+    return Deliverer(control.deliveries, receivers, notify)
 
 
 def configuration(overrides: dict[str, Any] | None = None, toml: Path | None = None) -> Config:

@@ -164,7 +164,7 @@ def _job(entry: Mapping[str, Any], shared: Mapping[str, Any], folder: Path, igno
         params={key: [str(item) for item in values] for key, values in (entry.get("params") or {}).items()},
         honor_labels=bool(entry.get("honor_labels", False)),
         honor_timestamps=bool(entry.get("honor_timestamps", True)),
-        access=_access(entry, folder, f"job {name}", ignored),
+        access=access_of(entry, folder, f"job {name}", ignored),
         groups=tuple(_group(group) for group in entry.get("static_configs") or ()),
         files=tuple(
             (str(folder / pattern), seconds_of(block.get("refresh_interval", "5m")))
@@ -172,7 +172,7 @@ def _job(entry: Mapping[str, Any], shared: Mapping[str, Any], folder: Path, igno
             for pattern in block["files"]
         ),
         urls=tuple(
-            (block["url"], seconds_of(block.get("refresh_interval", "60s")), _access(block, folder, name, []))
+            (block["url"], seconds_of(block.get("refresh_interval", "60s")), access_of(block, folder, name, []))
             for block in entry.get("http_sd_configs") or ()
         ),
         rules=tuple(Rule.of(rule) for rule in entry.get("relabel_configs") or ()),
@@ -198,7 +198,8 @@ def groups_of(document: Any) -> tuple[Group, ...]:
     return tuple(_group(block) for block in document)
 
 
-def _access(entry: Mapping[str, Any], folder: Path, where: str, ignored: list[str]) -> Access:
+def access_of(entry: Mapping[str, Any], folder: Path, where: str, ignored: list[str]) -> Access:
+    """How to be let in, out of an entry in the terms of Prometheus' http_config; what is left out goes to `ignored`."""
     basic, authorization = entry.get("basic_auth") or {}, dict(entry.get("authorization") or {})
     if "bearer_token" in entry or "bearer_token_file" in entry:
         authorization = {

@@ -10,6 +10,7 @@ from tocsin.storage.control.attempts import Attempts
 from tocsin.storage.control.audit import Audit
 from tocsin.storage.control.dashboards import Dashboards
 from tocsin.storage.control.database import Database, connect
+from tocsin.storage.control.deliveries import Deliveries
 from tocsin.storage.control.error_decisions import ErrorDecisions
 from tocsin.storage.control.errors import StoreUnusable
 from tocsin.storage.control.keys import Keys
@@ -35,6 +36,7 @@ class ControlStore:
         self.dashboards = Dashboards(database)
         self.errors = ErrorDecisions(database)
         self.rules = Rules(database)
+        self.deliveries = Deliveries(database)
         self.users = Users(database)
         self.tokens = Tokens(database)
         self.keys = Keys(database)
@@ -76,9 +78,10 @@ class ControlStore:
             session.execute(text("SELECT 1"))
 
     def prune(self) -> None:
-        """Deletes what is over: sessions, old links, forgotten sign-in attempts. Safe to run at any time."""
+        """Deletes what is over: sessions, links, sign-in attempts, old deliveries. Safe to run at any time."""
         self.sessions.prune()
         self.setup.prune()
+        self.deliveries.prune()
         with self._database.write() as session:
             session.execute(delete(SignInAttemptRow).where(SignInAttemptRow.forget_at <= self._database.now()))
 

@@ -1,0 +1,141 @@
+"""Slack: Block Kit by incoming webhook, or by chat.postMessage with a bot's token, which keeps a group in one thread.
+
+Sources: docs.slack.dev/reference/block-kit (50 blocks; header 150, section 3000, button 75 characters),
+docs.slack.dev/messaging/sending-messages-using-incoming-webhooks (answers "ok" or 4xx with a word),
+docs.slack.dev/reference/methods/chat.postMessage (answers 200 with "ok": false; thread_ts, reply_broadcast) and
+docs.slack.dev/apis/web-api/rate-limits (one message a second and channel, 429 with Retry-After).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tocsin.model.notification import Receipt
+from tocsin.model.settings import setting
+from tocsin.notify.contract import DeliveryError, Message, Origin, Pace
+from tocsin.notify.http import ask, told
+from tocsin.notify.render import Text, alert_line, cut
+
+ALERTMANAGER = Origin(
+    ("slack_configs", "mattermost_configs"),
+    {"slack_api_url": "api_url", "slack_app_token": "app_token", "slack_app_url": "app_url"},
+    renamed={"webhook_url": "api_url"},
+    send_resolved=False,
+)
+PACE = Pace(1.0, burst=3)
+HEADER_CHARS, SECTION_CHARS, BUTTON_CHARS, LISTED = 150, 3000, 75, 10
+LATER = frozenset(
+    {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout",
+     "team_added_to_org", "ekm_access_denied"}
+)  # fmt: skip
+STYLES = {"Acknowledge": "primary", "Silence": "danger"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A webhook, or a bot's token and the channel it writes to."""
+
+    api_url: str = setting("", help="Incoming webhook, such as https://hooks.slack.com/services/…", secret=True)
+    app_token: str = setting("", help="A bot's token (xoxb-…) with chat:write, instead of a webhook.", secret=True)
+    app_url: str = setting("https://slack.com/api/chat.postMessage", help="Address of the method for bots.")
+    channel: str = setting("", help="Channel (#oncall or its id); webhooks have one of their own.")
+    username: str = setting("", help="Name it writes under, where Slack allows that.")
+    icon_emoji: str = setting("", help="Emoji as its picture, such as :rotating_light:.")
+    icon_url: str = setting("", help="Picture beside the message.")
+    title: str = setting("", help="Heading instead of ours.")
+    text: str = setting("", help="Text instead of ours.")
+
+    @property
+    def lacks(self) -> str:
+        if self.app_token and not self.channel:
+            return "channel"
+        return "" if self.api_url or self.app_token else "api_url, or app_token and channel"
+
+
+def send(settings: Settings, message: Message) -> Receipt:
+    if not settings.app_token:
+        return _by_webhook(settings, message)
+    body = {**payload(settings, message), "channel": settings.channel}
+    if message.reference:
+        body["channel"], _, body["thread_ts"] = message.reference.partition(":")
+        body["reply_broadcast"] = not message.text.is_firing
+    headers = {"authorization": f"Bearer {settings.app_token}", "content-type": "application/json; charset=utf-8"}
+    answer = ask(message, "POST", settings.app_url, json=body, headers=headers)
+    said = answer.json()
+    if not said.get("ok"):
+        error = str(said.get("error", "unknown_error"))
+        raise DeliveryError(f"Slack answered {told(error)}", retryable=error in LATER)
+    thread = message.reference.partition(":")[2] or str(said.get("ts", ""))
+    return message.sent(f"{said.get('channel', '')}:{thread}")
+
+
+def payload(settings: Settings, message: Message) -> dict[str, Any]:
+    """The message in blocks; `text` is what notifications on phones show."""
+    title = message.worded(settings.title, message.text.title)
+    options = {"username": settings.username, "icon_emoji": settings.icon_emoji, "icon_url": settings.icon_url}
+    return {
+        "text": escaped(f"{title}: {message.text.summary}"),
+        "attachments": [{"color": message.text.color, "blocks": _blocks(settings, message, title)}],
+        **{name: value for name, value in options.items() if value},
+    }
+
+
+def escaped(text: str) -> str:
+    """Text in which Slack sees no mention, link or markup of its own."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _by_webhook(settings: Settings, message: Message) -> Receipt:
+    body = payload(settings, message)
+    if settings.channel:
+        body["channel"] = settings.channel
+    answer = ask(message, "POST", settings.api_url, json=body)
+    if answer.text != "ok":
+        said = told(answer.text) or "an empty answer"
+        raise DeliveryError(f"Slack did not take it: {said}", retryable=answer.text in LATER)
+    return message.sent(reason="ok")
+
+
+def _blocks(settings: Settings, message: Message, title: str) -> list[dict[str, Any]]:
+    text = message.text
+    blocks: list[dict[str, Any]] = [
+        {
+            "type": "header",
+            "text": {"type": "plain_text", "text": cut(escaped(cut(title, 120)), HEADER_CHARS), "emoji": False},
+        },
+        _section(escaped(message.worded(settings.text, _body(text)))),
+    ]
+    if text.facts and not settings.text:
+        fields = [_markdown(cut(f"*{heading}*\n{escaped(words)}", 2000)) for heading, words in text.facts[:10]]
+        blocks.append({"type": "section", "fields": fields})
+    buttons = [_button(link.label, link.url, place) for place, link in enumerate(text.links) if len(link.url) <= 3000]
+    if buttons:
+        blocks.append({"type": "actions", "elements": buttons})
+    return blocks
+
+
+def _body(text: Text) -> str:
+    lines = [text.summary]
+    if len(text.alerts) > 1:
+        lines += [alert_line(alert) for alert in text.alerts[:LISTED]]
+    left = text.left_out + max(0, len(text.alerts) - LISTED)
+    return "\n".join([*lines, f"and {left} more"] if left else lines)
+
+
+def _section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": _markdown(cut(text, SECTION_CHARS))}
+
+
+def _markdown(text: str) -> dict[str, Any]:
+    return {"type": "mrkdwn", "text": text}
+
+
+def _button(label: str, url: str, place: int) -> dict[str, Any]:
+    button = {
+        "type": "button",
+        "text": {"type": "plain_text", "text": cut(label, BUTTON_CHARS)},
+        "url": url,
+        "action_id": f"open_{place}",
+    }
+    return {**button, "style": STYLES[label]} if label in STYLES else button

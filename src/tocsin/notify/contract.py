@@ -1,0 +1,129 @@
+"""What a channel is given, what it gives back, and all channels there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import Any, Protocol, cast
+
+from tocsin.collect.scrape_config import Access
+from tocsin.model.clock import utc_now
+from tocsin.model.notification import Notification, Outcome, Receipt
+from tocsin.notify.render import Text
+from tocsin.registry import plugins
+
+Expand = Callable[[str, Notification, str], str]
+"""Carries out a Go template over (template, notification, receiver). Raises ValueError when it cannot."""
+
+
+class DeliveryError(Exception):
+    """A message was not taken. `retryable`: the same may be taken later, not before `retry_after_seconds`."""
+
+    def __init__(self, reason: str, *, retryable: bool, retry_after_seconds: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retryable = retryable
+        self.retry_after_seconds = retry_after_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What a provider takes: `burst` messages at once, and one more each `seconds`."""
+
+    seconds: float
+    burst: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a channel stands in Alertmanager's configuration.
+
+    keys: those of a receiver. shared: names under `global` and renamed: names in an entry that are called otherwise
+    here. send_resolved: Alertmanager's default.
+    """
+
+    keys: tuple[str, ...]
+    shared: Mapping[str, str] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    send_resolved: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A notification as one channel has to tell it.
+
+    reference: the provider's id of the last message of the same group while it fires; '' begins anew. key: the same
+    however often this is tried, for the provider to recognise.
+    """
+
+    notification: Notification
+    text: Text
+    key: str
+    reference: str = ""
+    access: Access = field(default_factory=Access)
+    timeout_seconds: float = 10.0
+    expand: Expand | None = None
+    now: datetime = field(default_factory=utc_now)
+
+    def worded(self, configured: str, default: str) -> str:
+        """What an administrator wrote for this channel, else our own words, also where theirs cannot be carried out."""
+        if not configured:
+            return default
+        if "{{" not in configured:
+            return configured
+        if self.expand is None:
+            return default
+        try:
+            return self.expand(configured, self.notification, self.notification.receiver)
+        except ValueError:
+            return default
+
+    def sent(self, reference: str = "", reason: str = "") -> Receipt:
+        return Receipt(Outcome.SENT, self.now, reason=reason, reference=reference)
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """Who acknowledged at the provider, and when."""
+
+    by: str
+    at: datetime
+
+
+class ChannelSettings(Protocol):
+    """A frozen dataclass of `setting` fields."""
+
+    @property
+    def lacks(self) -> str:
+        """What is still to be configured, such as "url"; '' when the channel can be used."""
+        ...
+
+
+class Channel(Protocol):
+    """A module of notify/channels."""
+
+    __doc__: str
+    Settings: Callable[..., Any]
+    PACE: Pace
+
+    def send(self, settings: Any, message: Message) -> Receipt:
+        """Tells it now. Raises DeliveryError."""
+        ...
+
+
+@cache
+def channels() -> dict[str, Channel]:
+    """Every channel by its name."""
+    return {name: cast(Channel, module) for name, module in plugins("tocsin.notify.channels")}
+
+
+def channel_settings() -> dict[str, type]:
+    """The settings class of every channel by its section."""
+    return {f"notify_{name}": cast(type, channel.Settings) for name, channel in channels().items()}
+
+
+def missing(**fields: object) -> str:
+    """The names of the fields that are empty, for `lacks`."""
+    return ", ".join(name for name, value in fields.items() if not value)

@@ -1,0 +1,151 @@
+"""One request to a provider: within a time, an answer of bounded size, and what its status means for trying again."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx2
+import orjson
+
+from tocsin.collect.discovery import headers_of
+from tocsin.collect.scrape_config import Access
+from tocsin.notify.contract import DeliveryError, Message
+
+ANSWER_BYTES = 256 * 1024
+TOLD_CHARS = 300
+LATER = frozenset({408, 425, 429})
+LONGEST_WAIT_SECONDS = 3600.0
+AGENT = "Tocsin"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a provider said, its status below 400."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace").strip()
+
+    def json(self) -> dict[str, Any]:
+        """The answer as an object. Raises DeliveryError: a provider that answers otherwise did not take the message."""
+        try:
+            value = orjson.loads(self.body)
+        except orjson.JSONDecodeError as error:
+            raise DeliveryError(f"it answered {self.status} without JSON: {told(self.text)}", retryable=True) from error
+        if not isinstance(value, dict):
+            raise DeliveryError(f"it answered {self.status} with no object: {told(self.text)}", retryable=True)
+        return value
+
+
+def ask(
+    message: Message,
+    method: str,
+    url: str,
+    *,
+    json: Any = None,
+    form: Mapping[str, str] | None = None,
+    content: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """The provider's answer. Raises DeliveryError, retryable after 408, 425, 429, 5xx and when nobody answers in time.
+
+    The whole exchange has `message.timeout_seconds`: who drips an answer byte by byte is cut off. Secrets of the
+    address do not appear in errors.
+    """
+    sent = {"user-agent": AGENT, **(headers or {})}
+    body = content
+    if json is not None:
+        body = orjson.dumps(json)
+        sent.setdefault("content-type", "application/json")
+    until = time.monotonic() + message.timeout_seconds
+    try:
+        sent |= headers_of(message.access)
+        with (
+            _client(message.access, message.timeout_seconds) as client,
+            client.stream(method, url, content=body, data=form, headers=sent) as answer,
+        ):
+            read = _read(answer, until)
+            return _judged(answer.status_code, answer.headers, read)
+    except httpx2.TimeoutException as error:
+        raise _late(url, message.timeout_seconds) from error
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+        is_ours = isinstance(error, (httpx2.UnsupportedProtocol, httpx2.InvalidURL, OSError, ValueError))
+        kind = type(error).__name__
+        said = str(error) if not isinstance(error, httpx2.InvalidURL) else "the address is not a URL"
+        raise DeliveryError(f"cannot reach {host_of(url)}: {said or kind}", retryable=not is_ours) from error
+
+
+def host_of(url: str) -> str:
+    """scheme://host of an address: what comes after it is often a secret."""
+    try:
+        parsed = httpx2.URL(url)
+    except (httpx2.InvalidURL, ValueError):
+        return "the address"
+    port = f":{parsed.port}" if parsed.port else ""
+    return f"{parsed.scheme}://{parsed.host}{port}"
+
+
+def told(text: str) -> str:
+    """Somebody else's words, short enough for a log line."""
+    line = " ".join(text.split())
+    return line if len(line) <= TOLD_CHARS else line[:TOLD_CHARS] + "…"
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds of a Retry-After header, which counts them or names a time (RFC 9110)."""
+    value = headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    return min(max(seconds, 0.0), LONGEST_WAIT_SECONDS) if seconds == seconds else None
+
+
+def _client(access: Access, timeout_seconds: float) -> httpx2.Client:
+    verify: Any = True
+    tls = access.tls
+    if tls:
+        verify = ssl.create_default_context(cafile=tls.get("ca_file") or None)
+        if tls.get("insecure_skip_verify"):
+            verify.check_hostname, verify.verify_mode = False, ssl.CERT_NONE
+        if tls.get("cert_file"):
+            verify.load_cert_chain(tls["cert_file"], tls.get("key_file") or None)
+    return httpx2.Client(timeout=timeout_seconds, verify=verify, follow_redirects=False)
+
+
+def _read(answer: httpx2.Response, until: float) -> bytes:
+    read = bytearray()
+    for chunk in answer.iter_bytes():
+        read += chunk
+        if time.monotonic() > until:
+            raise httpx2.ReadTimeout("the answer takes too long")
+        if len(read) > ANSWER_BYTES:
+            break
+    return bytes(read[:ANSWER_BYTES])
+
+
+def _judged(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+    if status < 300:
+        return Answer(status, headers, body)
+    said = told(body.decode("utf-8", "replace"))
+    reason = f"it answered {status}{': ' + said if said else ''}"
+    raise DeliveryError(reason, retryable=status in LATER or status >= 500, retry_after_seconds=retry_after(headers))
+
+
+def _late(url: str, seconds: float) -> DeliveryError:
+    return DeliveryError(f"{host_of(url)} did not answer within {seconds:g} s", retryable=True)
