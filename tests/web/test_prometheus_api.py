@@ -194,8 +194,8 @@ def test_grafana_finds_what_it_asks_first(metered: Served) -> None:
         1700000000.5,
         "2",
     ]
-    assert data(client.get(f"{API}/rules")) == {"groups": []}
-    assert data(client.get(f"{API}/alerts")) == {"alerts": []}
+    assert {group["name"] for group in data(client.get(f"{API}/rules"))["groups"]} >= {"application", "hosts"}
+    assert isinstance(data(client.get(f"{API}/alerts"))["alerts"], list)
     assert data(client.get(f"{API}/query_exemplars", params={"query": "queue_depth"})) == []
 
 

@@ -108,6 +108,7 @@ def test_who_sees_one_tenant_sees_its_alerts_and_no_rules_of_the_platform(ruled:
     assert ruled.tom.get(f"{API}/{key_of(ruled.administrator, 'Busy')}").status_code == 404
     assert ruled.tom.put(f"{API}/files/x", content=MINE).status_code == 403
     assert ruled.tom.post("/-/reload").status_code == 403
+    assert ruled.administrator.post("/-/reload").status_code == 200
 
 
 def test_rules_of_a_tenant_read_its_series_alone_and_are_seen_by_it(ruled: Served) -> None:
@@ -195,6 +196,8 @@ def test_pages_say_what_fires_and_why(ruled: Served) -> None:
     assert "does not fire" in text
     assert "is not &gt; 1000" in text
     assert "Switch off" in text
+    for at in ("2026-01-01T10:00", "1700000000"):
+        assert "nothing was measured" in ruled.administrator.get(f"/rules/{key}", params={"at": at}).text.lower()
     assert ruled.administrator.get("/rules", params={"show": "failing"}).text.count('id="r-') == 1
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tocsin.model.window import Window
-from tocsin.query.metric_reader import Labels, MetricReader
+from tocsin.query.metric_reader import Labels
 from tocsin.query.promql.engine import Point, Result, ResultSeries, instant, range_query
 from tocsin.query.promql.errors import ParseError, PromQLError
 from tocsin.query.promql.expressions import Expression, selectors
@@ -18,7 +18,7 @@ from tocsin.query.promql.histogram import NativeHistogram
 from tocsin.query.promql.literals import quote
 from tocsin.query.promql.parser import parse
 from tocsin.query.promql.settings import QuerySettings
-from tocsin.query.promql.source import NAME, Grid
+from tocsin.query.promql.source import NAME, Grid, Source
 from tocsin.query.series import TooManySeriesError
 
 # Finer than a screen's points is wasted; finer than a second is finer than anything is sent.
@@ -113,7 +113,7 @@ def grid_of(window: Window, step: int) -> Grid:
     return Grid(first, max(first, end_ms // step * step), step)
 
 
-def over(reader: MetricReader, text: str, grid: Grid, settings: QuerySettings) -> Evaluated:
+def over(reader: Source, text: str, grid: Grid, settings: QuerySettings) -> Evaluated:
     """The query at every instant of the grid; a range vector or a string, which have no such, at its end."""
     kind = _kind(text, settings)
     if kind in ("matrix", "string"):
@@ -121,7 +121,7 @@ def over(reader: MetricReader, text: str, grid: Grid, settings: QuerySettings) -
     return _evaluated(text, grid, lambda: range_query(reader, text, grid.start_ms, grid.end_ms, grid.step_ms, settings))
 
 
-def at(reader: MetricReader, text: str, time_ms: int, settings: QuerySettings) -> Evaluated:
+def at(reader: Source, text: str, time_ms: int, settings: QuerySettings) -> Evaluated:
     """The query at one time."""
     return _evaluated(text, Grid(time_ms, time_ms, 1), lambda: instant(reader, text, time_ms, settings))
 

@@ -17,6 +17,7 @@ from tocsin.detect.rules.replay import Period, Replayed
 from tocsin.model.access import Principal
 from tocsin.model.labels import tenant_of
 from tocsin.model.severity import Severity
+from tocsin.query.promql.source import Source
 from tocsin.web.metrics import promql_settings_of, reader_for
 
 NIGHT = (22, 7)
@@ -64,7 +65,11 @@ def rule_of(request: HTTPConnection, principal: Principal, key: str) -> Ruled:
 def surroundings_for(request: HTTPConnection, principal: Principal, tenant: str = "") -> Surroundings:
     """What a rule of a tenant would see, as far as this person may."""
     scope = principal.scope.narrowed_to(tenant or None)
-    return Surroundings(reader_for(request, scope), promql_settings_of(request))
+    source: Source = reader_for(request, scope)
+    engine = engine_of(request)
+    if engine is not None and (principal.scope.allows(tenant) if tenant else principal.scope.is_platform):
+        source = engine.with_recent(tenant, source)
+    return Surroundings(source, promql_settings_of(request))
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,12 +61,14 @@ def _series(one: Written) -> Series:
 
 
 @contextmanager
-def bench(folder: Path, text: str, **settings: object) -> Iterator[Bench]:
+def bench(folder: Path, text: str, seconds: float = 0.0, **settings: object) -> Iterator[Bench]:
+    """Its clock begins so many seconds after START. The same folder again is the server after a restart."""
     rules = folder / "rules"
     rules.mkdir(exist_ok=True)
     (rules / "a.yaml").write_text(text)
     control = ControlStore.open(f"sqlite:///{folder}/control.db")
     made = Bench(rules, control, **settings)
+    made.seconds = seconds
     made.engine.reload()
     yield made
     made.engine.close()

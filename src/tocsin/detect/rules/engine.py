@@ -256,9 +256,9 @@ class RuleEngine:
             self._around[tenant] = around, fresh
         return self._around[tenant]
 
-    def surroundings(self, tenant: str = "") -> Surroundings:
-        """What rules of a tenant see, '' for those of the platform; for previews and explanations."""
-        return self._surroundings(tenant)[0]
+    def with_recent(self, tenant: str, source: Source) -> Source:
+        """A source with what rules of a tenant, '' for those of the platform, wrote in the last seconds."""
+        return self._surroundings(tenant)[1].over(source)
 
     def _store(self, run: GroupRun, written: Sequence[Written]) -> None:
         if not written:

@@ -45,7 +45,14 @@ class Fresh:
                 del self._samples[key]
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: Hints) -> list[Series]:
-        found = self._selected(matchers, start_ms, end_ms, hints)
+        return self.added(self._selected(matchers, start_ms, end_ms, hints), matchers, start_ms, end_ms)
+
+    def over(self, other: Source) -> Source:
+        """Another source with the same samples of late, for who asks why."""
+        return _Over(self, other)
+
+    def added(self, found: list[Series], matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[Series]:
+        """What was found, with what was written of late."""
         ours = self._matching(matchers, start_ms, end_ms)
         if not ours:
             return found
@@ -81,6 +88,16 @@ class Fresh:
                 if within:
                     found[key] = within
         return found
+
+
+class _Over:
+    def __init__(self, fresh: Fresh, inner: Source) -> None:
+        self._fresh = fresh
+        self._inner = inner
+
+    def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: Hints) -> list[Series]:
+        found = self._inner.select(matchers, start_ms, end_ms, hints)
+        return self._fresh.added(found, matchers, start_ms, end_ms)
 
 
 def _merged(labels: dict[str, str], stored: Series | None, samples: dict[int, float]) -> Series:

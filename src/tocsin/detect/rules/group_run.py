@@ -134,4 +134,4 @@ def taken_over(new: GroupRun, old: GroupRun) -> None:
         old.missed,
         old.missed_at_ms,
     )
-    new.kept = old.kept
+    new.kept, new.seconds = old.kept, old.seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, HTTPException
@@ -35,7 +36,7 @@ MOST_MARKERS = 60
 @router.get(page.path)
 def rule(view: Annotated[View, Depends(view_of(page))], key: str, at: str = "") -> Response:
     ruled = rule_of(view.request, view.principal, key)
-    at_ms = _instant(at) or view.window.end_ns // 1_000_000
+    at_ms = _instant(view, at) or view.window.end_ns // 1_000_000
     why = explanation(view.request, view.principal, ruled, at_ms)
     periods = _periods(view, ruled)
     group = replace(ruled.run.group, rules=(ruled.state.rule,))
@@ -67,12 +68,17 @@ def switch(view: Annotated[View, Depends(view_of(page))], key: str, is_on: Annot
     return RedirectResponse(view.link(f"/rules/{key}"), 303)
 
 
-def _instant(text: str) -> int | None:
-    """Milliseconds of Unix seconds."""
+def _instant(view: View, text: str) -> int | None:
+    """Milliseconds of Unix seconds, or of a time of the reader's zone as a field gives it."""
     try:
         return round(float(text) * 1000) if text else None
     except (ValueError, OverflowError):
+        pass  # no number
+    try:
+        said = datetime.fromisoformat(text)
+    except ValueError:
         return None
+    return round((said if said.tzinfo else said.replace(tzinfo=view.zone)).timestamp() * 1000)
 
 
 def _settings(view: View) -> QuerySettings:
@@ -97,7 +103,7 @@ def _chart(view: View, ruled: Ruled, why: Explanation, periods: list[Period]) ->
         return None
     around = surroundings_for(view.request, view.principal, ruled.run.tenant)
     grid = evaluate.grid_of(view.window, evaluate.step_ms(view.window))
-    done: Evaluated = evaluate.over(around.source, why.measured, grid, _settings(view))  # type: ignore[arg-type]  # it is the MetricReader of this request
+    done: Evaluated = evaluate.over(around.source, why.measured, grid, _settings(view))
     if not done.is_over_time:
         return None
     limits: list[tuple[float, str]] = [] if why.threshold is None else [(why.threshold, "bad")]

@@ -153,7 +153,7 @@ def _drawn(view: View, one: Replayed, around: Surroundings, id: str) -> MetricCh
         return None
     parts = measured(one.rule.expr)
     grid = evaluate.grid_of(view.window, evaluate.step_ms(view.window))
-    done = evaluate.over(around.source, parts.text, grid, around.settings)  # type: ignore[arg-type]  # the request's MetricReader
+    done = evaluate.over(around.source, parts.text, grid, around.settings)
     if not done.is_over_time:
         return None
     limits = [(parts.threshold, "bad")] if parts.threshold is not None else []
