@@ -43,7 +43,7 @@ TROUBLE = {
 }
 
 
-_OF = 'service="shop", environment="production"'
+_OF = 'job="shop"'
 APART = {
     f'tenant_isolation_statements_total{{{_OF}, tenant="acme", result="scoped"}}': "0+90x200",
     f'tenant_isolation_statements_total{{{_OF}, tenant="acme", result="exempt"}}': "0+900x200",
