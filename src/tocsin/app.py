@@ -37,6 +37,7 @@ from tocsin.ingest.validate import parse
 from tocsin.model.notification import Notification, Receipt
 from tocsin.model.settings import Preset, setting
 from tocsin.model.tenant import Scope as TenantScope
+from tocsin.notify.acknowledge import Acknowledgements
 from tocsin.notify.contract import channel_settings
 from tocsin.notify.deliver import Deliverer
 from tocsin.notify.path import PathWatch
@@ -232,6 +233,7 @@ class Server:
         )
         self.scraper = self._new_scraper()
         self.deliverer = open_deliverer(config, self.control)
+        self.acknowledgements = Acknowledgements(self.deliverer)
         self.path = PathWatch(self.deliverer)
         self.local_token = secrets.token_urlsafe(32)
         self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), build_site(self))
@@ -245,6 +247,7 @@ class Server:
         self.downsampler.start()
         self.scraper.start()
         self.deliverer.start()
+        self.acknowledgements.start()
         self.path.start()
         token = self.data / "local-token"
         token.unlink(missing_ok=True)
@@ -256,6 +259,7 @@ class Server:
         """Stop taking telemetry, keep what is spooled for the next start, and release the stores."""
         self._pruning.set()
         self.path.close()
+        self.acknowledgements.close()
         self.deliverer.close()
         self.scraper.close()
         self.downsampler.close()

@@ -13,13 +13,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from tocsin.model.clock import Clock, utc_now
-from tocsin.model.delivery import Acknowledgement, Delivery, from_json
+from tocsin.model.delivery import Delivery, from_json
 from tocsin.model.notification import Notification, Outcome, Receipt
 from tocsin.model.severity import Severity
 from tocsin.notify import counters
@@ -32,13 +31,10 @@ from tocsin.storage.control.deliveries import Deliveries
 
 log = structlog.get_logger("tocsin.notify")
 
-POLL_SECONDS = 10.0
-ASKED_FOR = timedelta(hours=3)  # Pushover's longest expiry
 FALLBACK = "fallback of "
 
 Told = Callable[[Notification, Delivery], None]
 """Called when a delivery has ended, sent or failed."""
-OnAcknowledgement = Callable[[Acknowledgement], None]
 
 
 @dataclass(slots=True)
@@ -63,7 +59,7 @@ class _Lane:
 
 
 class Deliverer:
-    """Call it from any thread. `told` hears of every delivery that ended, `acknowledged` of acknowledgements.
+    """Call it from any thread. `told` hears of every delivery that ended.
 
     clock and monotonic tell the time, `wait` waits (True: stop), so that tests can turn them.
     """
@@ -75,7 +71,6 @@ class Deliverer:
         settings: NotifySettings,
         *,
         told: Told | None = None,
-        acknowledged: OnAcknowledgement | None = None,
         expand: Expand | None = None,
         clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
@@ -85,7 +80,6 @@ class Deliverer:
         self.receivers = receivers
         self.settings = settings
         self.listeners: list[Told] = [told] if told else []
-        self.acknowledgers: list[OnAcknowledgement] = [acknowledged] if acknowledged else []
         self._expand = expand
         self._clock = clock
         self._monotonic = monotonic
@@ -96,10 +90,9 @@ class Deliverer:
         self._works: dict[int, _Work] = {}
 
     def start(self) -> None:
-        """Resume what was waiting when the server stopped, and ask providers for acknowledgements from now on."""
+        """Resume what was waiting when the server stopped."""
         for delivery in self.deliveries.waiting():
             self._resume(delivery)
-        threading.Thread(target=self._poll, name="tocsin-acknowledged", daemon=True).start()
 
     def close(self, patience_seconds: float = 5.0) -> None:
         """Stop after the attempts that are under way; what is not told stays in the store."""
@@ -149,9 +142,7 @@ class Deliverer:
         return self._queue(delivery, told, integration)
 
     def _resume(self, delivery: Delivery) -> None:
-        receiver = self.receivers.by_name.get(delivery.receiver)
-        listed = receiver.integrations if receiver else ()
-        integration = next((one for one in listed if one.id == delivery.integration), None)
+        integration = self.receivers.integration_of(delivery)
         gone = "the receiver has no such channel any more"
         self._queue(
             delivery,
@@ -326,37 +317,3 @@ class Deliverer:
                 reason = "; ".join(f"{one.channel}: {one.reason or 'waiting'}" for one in of_it)
                 return Receipt(outcome, of_it[0].changed_at, reason, of_it[0].reference)
         return Receipt(Outcome.SENT, found[0].changed_at, found[0].reason, found[0].reference)
-
-    def _poll(self) -> None:
-        while not self._closing.wait(POLL_SECONDS):
-            try:
-                self.ask_for_acknowledgements()
-            except SQLAlchemyError as error:
-                log.warning("notify.poll_failed", error=str(error))
-
-    def ask_for_acknowledgements(self) -> None:
-        """Ask the providers that tell who acknowledged; each acknowledgement is passed on once."""
-        asking = [name for name, channel in channels().items() if hasattr(channel, "acknowledged")]
-        for delivery in self.deliveries.unacknowledged(asking, self._clock() - ASKED_FOR):
-            receiver = self.receivers.by_name.get(delivery.receiver)
-            listed = receiver.integrations if receiver else ()
-            integration = next((one for one in listed if one.id == delivery.integration and not one.problem), None)
-            if integration is not None:
-                self._ask(delivery, integration)
-
-    def _ask(self, delivery: Delivery, integration: Integration) -> None:
-        notification = from_json(delivery.notification)
-        message = Message(notification, text_of(notification), delivery.key, access=integration.access)
-        try:
-            found = channels()[integration.channel].acknowledged(  # type: ignore[attr-defined]  # asked for above
-                integration.settings, delivery.reference, message
-            )
-        except DeliveryError as error:
-            log.info("notify.acknowledgement_unknown", channel=delivery.channel, reason=error.reason)
-            return
-        if found is not None and self.deliveries.acknowledge(delivery.id, found.by, found.at):
-            told = Acknowledgement(
-                delivery.key, delivery.group_key, delivery.receiver, delivery.channel, found.by, found.at
-            )
-            for acknowledge in self.acknowledgers:
-                acknowledge(told)

@@ -127,6 +127,17 @@ class Deliveries:
         with self._database.read() as session:
             return [_delivery(row) for row in session.scalars(query.order_by(DeliveryRow.id))]
 
+    def open_of(self, group_key: str) -> list[Delivery]:
+        """The last told delivery of a group at each channel, where it still fires."""
+        newest = (
+            select(func.max(DeliveryRow.id))
+            .where(DeliveryRow.group_key == group_key, DeliveryRow.outcome == Outcome.SENT)
+            .group_by(DeliveryRow.receiver, DeliveryRow.integration)
+        )
+        query = select(DeliveryRow).where(DeliveryRow.id.in_(newest), DeliveryRow.status == "firing")
+        with self._database.read() as session:
+            return [_delivery(row) for row in session.scalars(query.order_by(DeliveryRow.id))]
+
     def open_reference(self, group_key: str, receiver: str, integration: str) -> str:
         """The provider's id of the last message of this group, unless that said it was over: a thread to go on in."""
         query = select(DeliveryRow).where(
