@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -46,6 +46,21 @@ class Acknowledgements:
             if integration := self._usable(delivery):
                 self._ask_one(delivery, integration)
 
+    def heard(self, channel: str, key: str, by: str) -> bool:
+        """Somebody acknowledged this notification at a provider that says so by itself; whether that is news."""
+        told = [one for one in self._deliverer.deliveries.of_key(key) if one.channel == channel]
+        news = [one for one in told if self._keep(one, by, self._clock())]
+        return bool(news)
+
+    def _keep(self, delivery: Delivery, by: str, at: datetime) -> bool:
+        """Notes it and tells the listeners, unless it was known."""
+        if not self._deliverer.deliveries.acknowledge(delivery.id, by, at):
+            return False
+        told = Acknowledgement(delivery.key, delivery.group_key, delivery.receiver, delivery.channel, by, at)
+        for listener in self.listeners:
+            listener(told)
+        return True
+
     def tell(self, group_key: str) -> Sequence[str]:
         """Says at each provider where this group is open that somebody here has seen it; what did not work, in words.
 
@@ -71,12 +86,8 @@ class Acknowledgements:
         except DeliveryError as error:
             log.info("notify.acknowledgement_unknown", channel=delivery.channel, reason=error.reason)
             return
-        if found is not None and self._deliverer.deliveries.acknowledge(delivery.id, found.by, found.at):
-            told = Acknowledgement(
-                delivery.key, delivery.group_key, delivery.receiver, delivery.channel, found.by, found.at
-            )
-            for listener in self.listeners:
-                listener(told)
+        if found is not None:
+            self._keep(delivery, found.by, found.at)
 
     def _usable(self, delivery: Delivery) -> Integration | None:
         found = self._deliverer.receivers.integration_of(delivery)

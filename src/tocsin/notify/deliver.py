@@ -119,6 +119,18 @@ class Deliverer:
         self._resume(delivery)
         return delivery
 
+    def notes(self) -> list[str]:
+        """What of the configuration is not carried out or leads nowhere."""
+        found = list(self.receivers.notes)
+        for setting, name in (("fallback", self.settings.fallback), ("test_receiver", self.settings.test_receiver)):
+            receiver = self.receivers.by_name.get(name)
+            if name and receiver is None:
+                found.append(f"notify.{setting} names {name!r}, which is no receiver")
+            elif receiver is not None:
+                broken = [one.problem for one in receiver.integrations if one.problem]
+                found += [f"notify.{setting} is {name!r}, which cannot be used: {problem}" for problem in broken]
+        return found
+
     def waiting(self) -> int:
         return len(self._works)
 

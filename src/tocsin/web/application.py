@@ -24,6 +24,7 @@ from tocsin.web.api import (
     prometheus_series,
     prometheus_status,
     services,
+    slack_actions,
     tenants,
     traces,
 )
@@ -61,6 +62,7 @@ def build_site(state: Any) -> FastAPI:
         monitoring,
         monitoring_metrics,
         notify,
+        slack_actions,
         doctor,
         *PROMETHEUS,
     ):

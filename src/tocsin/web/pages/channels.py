@@ -48,7 +48,7 @@ def channels(
         unusable=[one for one in states if one.problem and one.receiver == one.channel],
         path=next(iter(reversed(path_of(view.request).results)), None),
         path_interval=deliverer.settings.test_interval_seconds,
-        notes=deliverer.receivers.notes,
+        notes=deliverer.notes(),
         rows=rows[:PAGE_ROWS],
         older=rows[PAGE_ROWS - 1].id if len(rows) > PAGE_ROWS else None,
         receiver=receiver,
