@@ -36,8 +36,10 @@ from tocsin.ingest.remote_write import RemoteWrite
 from tocsin.ingest.validate import parse
 from tocsin.model.notification import Notification, Receipt
 from tocsin.model.settings import Preset, setting
+from tocsin.model.tenant import PLATFORM
 from tocsin.model.tenant import Scope as TenantScope
 from tocsin.notify.acknowledge import Acknowledgements
+from tocsin.notify.chart import Picture, chart_of
 from tocsin.notify.contract import channel_settings
 from tocsin.notify.deliver import Deliverer
 from tocsin.notify.path import PathWatch
@@ -233,6 +235,7 @@ class Server:
         )
         self.scraper = self._new_scraper()
         self.deliverer = open_deliverer(config, self.control)
+        self.deliverer.draw = self._draw
         self.acknowledgements = Acknowledgements(self.deliverer)
         self.path = PathWatch(self.deliverer)
         self.local_token = secrets.token_urlsafe(32)
@@ -277,6 +280,14 @@ class Server:
     def deliver(self, notification: Notification) -> Receipt:
         """Tell the notification's receiver; returns at once, and the delivery log says what became of it."""
         return self.deliverer.submit(notification)
+
+    def _draw(self, notification: Notification) -> Picture | None:
+        """The chart of a mail; a store that does not answer must not keep the mail."""
+        try:
+            return chart_of(notification, self.metrics(PLATFORM), self.settings[PromQLSettings])
+        except EngineError as error:
+            log.warning("notify.chart_failed", error=str(error))
+            return None
 
     def restart_collectors(self) -> None:
         """Scrape and collect anew, by the scrape configuration as it is now. Raises ScrapeConfigError."""

@@ -22,6 +22,7 @@ from tocsin.model.delivery import Delivery, from_json
 from tocsin.model.notification import Notification, Outcome, Receipt
 from tocsin.model.severity import Severity
 from tocsin.notify import counters
+from tocsin.notify.chart import Draw
 from tocsin.notify.contract import DeliveryError, Expand, Message, Pace, channels
 from tocsin.notify.pace import Bucket
 from tocsin.notify.receivers import Integration, Receiver, Receivers
@@ -72,6 +73,7 @@ class Deliverer:
         *,
         told: Told | None = None,
         expand: Expand | None = None,
+        draw: Draw | None = None,
         clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
         wait: Callable[[float], bool] | None = None,
@@ -80,7 +82,8 @@ class Deliverer:
         self.receivers = receivers
         self.settings = settings
         self.listeners: list[Told] = [told] if told else []
-        self._expand = expand
+        self.expand = expand
+        self.draw = draw
         self._clock = clock
         self._monotonic = monotonic
         self._closing = threading.Event()
@@ -268,7 +271,8 @@ class Deliverer:
             reference=self.deliveries.open_reference(notification.group_key, work.delivery.receiver, integration.id),
             access=integration.access,
             timeout_seconds=getattr(integration.settings, "timeout", None) or self.settings.timeout_seconds,
-            expand=self._expand,
+            expand=self.expand,
+            draw=self.draw,
             now=self._clock(),
         )
         return channel.send(integration.settings, message)
