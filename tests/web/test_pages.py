@@ -24,7 +24,7 @@ TELEMETRY_PAGES = [
     "/tenants",
     "/tenants/acme",
 ]
-SETTINGS_PAGES = ["/settings/keys", "/settings/users", "/settings/tokens", "/settings/audit"]
+SETTINGS_PAGES = ["/settings/keys", "/settings/users", "/settings/tokens", "/settings/audit", "/settings/channels"]
 LIVE_PAGES = [path for path in TELEMETRY_PAGES if not path.startswith("/traces/")]
 
 

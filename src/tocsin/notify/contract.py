@@ -98,15 +98,6 @@ class Acknowledged:
     at: datetime
 
 
-class ChannelSettings(Protocol):
-    """A frozen dataclass of `setting` fields."""
-
-    @property
-    def lacks(self) -> str:
-        """What is still to be configured, such as "url"; '' when the channel can be used."""
-        ...
-
-
 class Channel(Protocol):
     """A module of notify/channels."""
 

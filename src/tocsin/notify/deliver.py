@@ -216,6 +216,11 @@ class Deliverer:
         while True:
             if self._wait(lane.bucket.take()):
                 return
+            # The row decides, not what was read when this was queued: another call may have told it meanwhile.
+            work.delivery = self.deliveries.get(work.delivery.id)
+            if work.delivery.outcome != Outcome.RETRYING:
+                self._forget(work)
+                return
             wait = self._attempt(work)
             if wait is None:
                 self._ended(work)
@@ -260,7 +265,10 @@ class Deliverer:
                 return
 
     def _send(self, work: _Work) -> Receipt:
-        integration, notification = work.integration, work.notification
+        integration = work.integration
+        notification = work.notification
+        if not notification.external_url:
+            notification = replace(notification, external_url=self.settings.external_url)
         channel = channels().get(integration.channel)
         if integration.problem or channel is None:
             raise DeliveryError(integration.problem or "there is no such channel", retryable=False)
@@ -304,8 +312,11 @@ class Deliverer:
             listener(work.notification, delivery)
         if delivery.outcome == Outcome.FAILED:
             self._fall_back(work)
+        self._forget(work)
+
+    def _forget(self, work: _Work) -> None:
         with self._lock:
-            self._works.pop(delivery.id, None)
+            self._works.pop(work.delivery.id, None)
             counters.waiting.set(len(self._works))
         work.done.set()
 

@@ -158,8 +158,9 @@ class Deliveries:
         channel: str = "",
         outcome: str = "",
         receiver: str = "",
+        without_title: str = "",
     ) -> list[Delivery]:
-        """The newest first; '' matches any."""
+        """The newest first; '' matches any. without_title: leave out those whose title has these words."""
         query = select(DeliveryRow).order_by(DeliveryRow.id.desc()).limit(limit)
         wanted: Mapping[Any, str] = {
             DeliveryRow.channel: channel, DeliveryRow.outcome: outcome, DeliveryRow.receiver: receiver,
@@ -167,6 +168,8 @@ class Deliveries:
         for column, value in wanted.items():
             if value:
                 query = query.where(column == value)
+        if without_title:
+            query = query.where(~DeliveryRow.title.contains(without_title, autoescape=True))
         if before_id is not None:
             query = query.where(DeliveryRow.id < before_id)
         with self._database.read() as session:
