@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import JSON, DateTime, Dialect, Double, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
@@ -186,4 +186,4 @@ class DeliveryAttemptRow(Base):
     reason: Mapped[str] = mapped_column(Text)
     reference: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime]
-    seconds: Mapped[float]
+    seconds: Mapped[float] = mapped_column(Double)
