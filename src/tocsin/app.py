@@ -48,6 +48,8 @@ from tocsin.ingest.validate import parse
 from tocsin.model.settings import Preset, setting
 from tocsin.model.tenant import PLATFORM
 from tocsin.model.tenant import Scope as TenantScope
+from tocsin.notify.acknowledge import Acknowledgements
+from tocsin.notify.chart import Picture, chart_of
 from tocsin.notify.contract import channel_settings
 from tocsin.notify.deliver import Deliverer
 from tocsin.notify.path import PathWatch
@@ -248,6 +250,8 @@ class Server:
         alerting = config[AlertSettings]
         alert_config = load_alert_config(alerting.config_file)
         self.deliverer = open_deliverer(config, self.control, alert_config)
+        self.deliverer.draw = self._draw
+        self.acknowledgements = Acknowledgements(self.deliverer)
         self.topology = ServiceTopology(self.store)
         self.alerts = Pipeline(
             self.control,
@@ -272,6 +276,7 @@ class Server:
         self.deliverer.start()
         self.alerts.start()
         self.rules.start()
+        self.acknowledgements.start()
         self.path.start()
         token = self.data / "local-token"
         token.unlink(missing_ok=True)
@@ -285,6 +290,7 @@ class Server:
         self.path.close()
         self.rules.close()
         self.alerts.close()
+        self.acknowledgements.close()
         self.deliverer.close()
         self.scraper.close()
         self.downsampler.close()
@@ -322,6 +328,14 @@ class Server:
     def _on_commit(self, signal: Signal) -> None:
         if signal is Signal.LOGS:  # events are log records with a name
             self.rules.events_came()
+
+    def _draw(self, notification: Notification) -> Picture | None:
+        """The chart of a mail; a store that does not answer must not keep the mail."""
+        try:
+            return chart_of(notification, self.metrics(PLATFORM), self.settings[PromQLSettings])
+        except EngineError as error:
+            log.warning("notify.chart_failed", error=str(error))
+            return None
 
     def restart_collectors(self) -> None:
         """Scrape and collect anew, by the scrape configuration as it is now. Raises ScrapeConfigError."""

@@ -32,10 +32,10 @@ def deliverer(control: ControlStore) -> Iterator[Deliver]:
     """deliverer(receiver=[integration, …], …, fallback="x", …) is a Deliverer to these receivers."""
     made = []
 
-    def make(receivers: dict[str, list[Integration]], told: Any = None, acknowledged: Any = None, **settings: Any):  # type: ignore[no-untyped-def]
+    def make(receivers: dict[str, list[Integration]], told: Any = None, **settings: Any):  # type: ignore[no-untyped-def]
         named = {name: Receiver(name, tuple(listed)) for name, listed in receivers.items()}
         filled = NotifySettings(**{**QUICK, **settings})
-        made.append(Deliverer(control.deliveries, Receivers(named), filled, told=told, acknowledged=acknowledged))
+        made.append(Deliverer(control.deliveries, Receivers(named), filled, told=told))
         return made[-1]
 
     yield make

@@ -7,6 +7,7 @@ from tests.notify.providers import NOW, Told, alert, ended, notification, provid
 from tests.notify.wired import WIRED, settings_of
 
 from tocsin.model.delivery import Acknowledgement
+from tocsin.notify.acknowledge import Acknowledgements
 from tocsin.notify.receivers import Integration
 from tocsin.storage.control import ControlStore
 
@@ -16,10 +17,12 @@ def test_acknowledgement_flows_back_once(deliverer: Deliver, control: ControlSto
     seen = {"status": 1, "acknowledged": 1, "acknowledged_at": NOW.timestamp(), "acknowledged_by_device": "phone"}
     with provider(WIRED["pushover"].good, Told(503), Told(200, seen)) as there:
         phone = Integration("pushover[0]", "pushover", settings_of("pushover", there.url))
-        sender = deliverer({"default": [phone]}, acknowledged=heard.append)
+        sender = deliverer({"default": [phone]})
+        asking = Acknowledgements(sender)
+        asking.listeners.append(heard.append)
         sender.deliver(notification())
         for _ in range(4):
-            sender.ask_for_acknowledgements()
+            asking.ask()
         assert len(there.asked) == 3
     told = notification()
     assert heard == [Acknowledgement(told.key, told.group_key, "default", "pushover", "phone", NOW)]
@@ -32,5 +35,21 @@ def test_what_is_over_is_not_asked_about(deliverer: Deliver) -> None:
         phone = Integration("pushover[0]", "pushover", settings_of("pushover", there.url))
         sender = deliverer({"default": [phone]})
         sender.deliver(notification(resolved=(ended(alert()),)))
-        sender.ask_for_acknowledgements()
+        Acknowledgements(sender).ask()
         assert [asked.path for asked in there.asked] == ["/1/messages.json"]
+
+
+def test_what_is_acknowledged_here_is_told_where_the_group_is_open(deliverer: Deliver) -> None:
+    with provider(WIRED["pagerduty"].good) as there, provider(Told(202, {"requestId": "r"})) as other:
+        pager = Integration("pagerduty[0]", "pagerduty", settings_of("pagerduty", there.url))
+        closed = Integration("opsgenie[0]", "opsgenie", settings_of("opsgenie", other.url))
+        sender = deliverer({"default": [pager], "other": [closed]})
+        sender.deliver(notification())
+        sender.deliver(notification(receiver="other"))
+        sender.deliver(notification(receiver="other", resolved=(ended(alert()),), key="end"))
+        group = notification().group_key
+        assert Acknowledgements(sender).tell(group) == []
+        assert [asked.json["event_action"] for asked in there.asked] == ["trigger", "acknowledge"]
+        assert not any(asked.path.endswith("/acknowledge?identifierType=alias") for asked in other.asked)
+        there.answers[:] = [Told(500)]
+        assert Acknowledgements(sender).tell(group) == ["pagerduty of default: it answered 500: ok"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -160,6 +161,25 @@ def test_failed_delivery_is_replayed_and_a_told_one_is_not(deliverer: Deliver, c
         with pytest.raises(NotFound, match="it is sent"):
             sender.replay(id)
         assert len(there.asked) == 2
+
+
+def test_message_told_by_another_call_meanwhile_is_not_told_again(deliverer: Deliver, control: ControlStore) -> None:
+    with provider(Told(200, hang_seconds=0.2)) as there:
+        one, two = deliverer({"default": [hook(there.url)]}), deliverer({"default": [hook(there.url)]})
+        one.submit(notification())
+        there.wait(1)
+        stale = control.deliveries.newest()[0]
+        until(lambda: one.waiting() == 0)
+        two._queue(stale, notification(), hook(there.url))
+        until(lambda: two.waiting() == 0)
+        assert len(there.asked) == 1
+
+
+def test_links_lead_to_the_configured_address_where_a_notification_has_none(deliverer: Deliver) -> None:
+    with provider() as there:
+        sender = deliverer({"default": [hook(there.url)]}, external_url="https://tocsin.acme.example")
+        sender.deliver(replace(notification(), external_url=""))
+        assert there.asked[0].json["externalURL"] == "https://tocsin.acme.example"
 
 
 def test_listener_hears_of_every_end(deliverer: Deliver) -> None:

@@ -122,6 +122,9 @@ def test_what_is_not_carried_out_is_said(receivers: Receivers) -> None:
     assert "receiver 'exports', slack[0]: fields is not carried out" in notes
     assert "receiver 'phones', opsgenie[0]: responders is not carried out" in notes
     assert "receiver 'phones', sns[0]: sns_configs is not supported here" in notes
+    assert (
+        "our own words are told instead: exports.slack_configs[0].title, phones.pushover_configs[0].priority" in notes
+    )
     assert "letters" not in notes + repr(receivers)
     assert "acme-secret" not in notes + repr(receivers)
 

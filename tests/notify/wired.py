@@ -31,6 +31,10 @@ WIRED = {
     "alertmanager": Wired(lambda url: {"urls": (url,)}, Told(200, b"")),
     "discord": Wired(lambda url: {"webhook_url": f"{url}/api/webhooks/1/{SECRET}"}, _json({"id": "77"})),
     "gotify": Wired(lambda url: {"url": url, "token": SECRET}, _json({"id": 25})),
+    "jira": Wired(
+        lambda url: {"api_url": f"{url}/rest/api/2", "project": "OPS", "issue_type": "Bug", "api_token": SECRET},
+        _json({"key": "OPS-7", "issues": []}),
+    ),
     "jsm": Wired(lambda url: {"api_url": url, "api_key": SECRET}, _json({"result": "…", "requestId": "r-1"}, 202)),
     "msteams": Wired(lambda url: {"webhook_url": f"{url}/workflows/{SECRET}"}, Told(202, b"")),
     "ntfy": Wired(lambda url: {"url": url, "topic": "alerts", "token": SECRET}, _json({"id": "sPs71M8A2T"})),

@@ -28,7 +28,7 @@ TELEMETRY_PAGES = [
     "/jobs",
     "/jobs/nightly",
 ]
-SETTINGS_PAGES = ["/settings/keys", "/settings/users", "/settings/tokens", "/settings/audit"]
+SETTINGS_PAGES = ["/settings/keys", "/settings/users", "/settings/tokens", "/settings/audit", "/settings/channels"]
 LIVE_PAGES = [path for path in TELEMETRY_PAGES if not path.startswith("/traces/")]
 
 

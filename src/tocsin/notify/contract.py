@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 from tocsin.collect.scrape_config import Access
 from tocsin.model.clock import utc_now
 from tocsin.model.notification import Notification, Outcome, Receipt
+from tocsin.notify.chart import Draw, Picture
 from tocsin.notify.render import Text
 from tocsin.registry import plugins
 
@@ -65,6 +66,7 @@ class Message:
     access: Access = field(default_factory=Access)
     timeout_seconds: float = 10.0
     expand: Expand | None = None
+    draw: Draw | None = None
     now: datetime = field(default_factory=utc_now)
 
     def worded(self, configured: str, default: str) -> str:
@@ -80,6 +82,10 @@ class Message:
         except ValueError:
             return default
 
+    def chart(self) -> Picture | None:
+        """What the alert is about, drawn; None where there is nothing to draw."""
+        return self.draw(self.notification) if self.draw else None
+
     def sent(self, reference: str = "", reason: str = "") -> Receipt:
         return Receipt(Outcome.SENT, self.now, reason=reason, reference=reference)
 
@@ -90,15 +96,6 @@ class Acknowledged:
 
     by: str
     at: datetime
-
-
-class ChannelSettings(Protocol):
-    """A frozen dataclass of `setting` fields."""
-
-    @property
-    def lacks(self) -> str:
-        """What is still to be configured, such as "url"; '' when the channel can be used."""
-        ...
 
 
 class Channel(Protocol):

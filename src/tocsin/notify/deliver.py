@@ -13,16 +13,16 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from tocsin.model.clock import Clock, utc_now
-from tocsin.model.delivery import Acknowledgement, Delivery, from_json
+from tocsin.model.delivery import Delivery, from_json
 from tocsin.model.notification import Notification, Outcome, Receipt
 from tocsin.model.severity import Severity
 from tocsin.notify import counters
+from tocsin.notify.chart import Draw
 from tocsin.notify.contract import DeliveryError, Expand, Message, Pace, channels
 from tocsin.notify.pace import Bucket
 from tocsin.notify.receivers import Integration, Receiver, Receivers
@@ -32,13 +32,10 @@ from tocsin.storage.control.deliveries import Deliveries
 
 log = structlog.get_logger("tocsin.notify")
 
-POLL_SECONDS = 10.0
-ASKED_FOR = timedelta(hours=3)  # Pushover's longest expiry
 FALLBACK = "fallback of "
 
 Told = Callable[[Notification, Delivery], None]
 """Called when a delivery has ended, sent or failed."""
-OnAcknowledgement = Callable[[Acknowledgement], None]
 
 
 @dataclass(slots=True)
@@ -63,7 +60,7 @@ class _Lane:
 
 
 class Deliverer:
-    """Call it from any thread. `told` hears of every delivery that ended, `acknowledged` of acknowledgements.
+    """Call it from any thread. `told` hears of every delivery that ended.
 
     clock and monotonic tell the time, `wait` waits (True: stop), so that tests can turn them.
     """
@@ -75,8 +72,8 @@ class Deliverer:
         settings: NotifySettings,
         *,
         told: Told | None = None,
-        acknowledged: OnAcknowledgement | None = None,
         expand: Expand | None = None,
+        draw: Draw | None = None,
         clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
         wait: Callable[[float], bool] | None = None,
@@ -85,8 +82,8 @@ class Deliverer:
         self.receivers = receivers
         self.settings = settings
         self.listeners: list[Told] = [told] if told else []
-        self.acknowledgers: list[OnAcknowledgement] = [acknowledged] if acknowledged else []
-        self._expand = expand
+        self.expand = expand
+        self.draw = draw
         self._clock = clock
         self._monotonic = monotonic
         self._closing = threading.Event()
@@ -96,10 +93,9 @@ class Deliverer:
         self._works: dict[int, _Work] = {}
 
     def start(self) -> None:
-        """Resume what was waiting when the server stopped, and ask providers for acknowledgements from now on."""
+        """Resume what was waiting when the server stopped."""
         for delivery in self.deliveries.waiting():
             self._resume(delivery)
-        threading.Thread(target=self._poll, name="tocsin-acknowledged", daemon=True).start()
 
     def close(self, patience_seconds: float = 5.0) -> None:
         """Stop after the attempts that are under way; what is not told stays in the store."""
@@ -126,6 +122,18 @@ class Deliverer:
         self._resume(delivery)
         return delivery
 
+    def notes(self) -> list[str]:
+        """What of the configuration is not carried out or leads nowhere."""
+        found = list(self.receivers.notes)
+        for setting, name in (("fallback", self.settings.fallback), ("test_receiver", self.settings.test_receiver)):
+            receiver = self.receivers.by_name.get(name)
+            if name and receiver is None:
+                found.append(f"notify.{setting} names {name!r}, which is no receiver")
+            elif receiver is not None:
+                broken = [one.problem for one in receiver.integrations if one.problem]
+                found += [f"notify.{setting} is {name!r}, which cannot be used: {problem}" for problem in broken]
+        return found
+
     def waiting(self) -> int:
         return len(self._works)
 
@@ -149,9 +157,7 @@ class Deliverer:
         return self._queue(delivery, told, integration)
 
     def _resume(self, delivery: Delivery) -> None:
-        receiver = self.receivers.by_name.get(delivery.receiver)
-        listed = receiver.integrations if receiver else ()
-        integration = next((one for one in listed if one.id == delivery.integration), None)
+        integration = self.receivers.integration_of(delivery)
         gone = "the receiver has no such channel any more"
         self._queue(
             delivery,
@@ -210,6 +216,11 @@ class Deliverer:
         while True:
             if self._wait(lane.bucket.take()):
                 return
+            # The row decides, not what was read when this was queued: another call may have told it meanwhile.
+            work.delivery = self.deliveries.get(work.delivery.id)
+            if work.delivery.outcome != Outcome.RETRYING:
+                self._forget(work)
+                return
             wait = self._attempt(work)
             if wait is None:
                 self._ended(work)
@@ -254,7 +265,10 @@ class Deliverer:
                 return
 
     def _send(self, work: _Work) -> Receipt:
-        integration, notification = work.integration, work.notification
+        integration = work.integration
+        notification = work.notification
+        if not notification.external_url:
+            notification = replace(notification, external_url=self.settings.external_url)
         channel = channels().get(integration.channel)
         if integration.problem or channel is None:
             raise DeliveryError(integration.problem or "there is no such channel", retryable=False)
@@ -265,7 +279,8 @@ class Deliverer:
             reference=self.deliveries.open_reference(notification.group_key, work.delivery.receiver, integration.id),
             access=integration.access,
             timeout_seconds=getattr(integration.settings, "timeout", None) or self.settings.timeout_seconds,
-            expand=self._expand,
+            expand=self.expand,
+            draw=self.draw,
             now=self._clock(),
         )
         return channel.send(integration.settings, message)
@@ -297,8 +312,11 @@ class Deliverer:
             listener(work.notification, delivery)
         if delivery.outcome == Outcome.FAILED:
             self._fall_back(work)
+        self._forget(work)
+
+    def _forget(self, work: _Work) -> None:
         with self._lock:
-            self._works.pop(delivery.id, None)
+            self._works.pop(work.delivery.id, None)
             counters.waiting.set(len(self._works))
         work.done.set()
 
@@ -326,37 +344,3 @@ class Deliverer:
                 reason = "; ".join(f"{one.channel}: {one.reason or 'waiting'}" for one in of_it)
                 return Receipt(outcome, of_it[0].changed_at, reason, of_it[0].reference)
         return Receipt(Outcome.SENT, found[0].changed_at, found[0].reason, found[0].reference)
-
-    def _poll(self) -> None:
-        while not self._closing.wait(POLL_SECONDS):
-            try:
-                self.ask_for_acknowledgements()
-            except SQLAlchemyError as error:
-                log.warning("notify.poll_failed", error=str(error))
-
-    def ask_for_acknowledgements(self) -> None:
-        """Ask the providers that tell who acknowledged; each acknowledgement is passed on once."""
-        asking = [name for name, channel in channels().items() if hasattr(channel, "acknowledged")]
-        for delivery in self.deliveries.unacknowledged(asking, self._clock() - ASKED_FOR):
-            receiver = self.receivers.by_name.get(delivery.receiver)
-            listed = receiver.integrations if receiver else ()
-            integration = next((one for one in listed if one.id == delivery.integration and not one.problem), None)
-            if integration is not None:
-                self._ask(delivery, integration)
-
-    def _ask(self, delivery: Delivery, integration: Integration) -> None:
-        notification = from_json(delivery.notification)
-        message = Message(notification, text_of(notification), delivery.key, access=integration.access)
-        try:
-            found = channels()[integration.channel].acknowledged(  # type: ignore[attr-defined]  # asked for above
-                integration.settings, delivery.reference, message
-            )
-        except DeliveryError as error:
-            log.info("notify.acknowledgement_unknown", channel=delivery.channel, reason=error.reason)
-            return
-        if found is not None and self.deliveries.acknowledge(delivery.id, found.by, found.at):
-            told = Acknowledgement(
-                delivery.key, delivery.group_key, delivery.receiver, delivery.channel, found.by, found.at
-            )
-            for acknowledge in self.acknowledgers:
-                acknowledge(told)

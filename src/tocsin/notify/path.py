@@ -33,7 +33,7 @@ CHECK_LABEL = "tocsin_path_check"
 
 ENDS_AFTER = timedelta(minutes=5)
 KEPT = 100
-BROKEN = "TocsinPagingPathBroken"
+CHECK, BROKEN = "TocsinPathCheck", "TocsinPagingPathBroken"
 
 Enter = Callable[[Alert], None]
 """Gives an alert to where alerts come in."""
@@ -206,6 +206,6 @@ class PathWatch:
 
 def synthetic(now: datetime, id: str) -> Alert:
     """An alert that only proves the path; it ends by itself."""
-    labels = {"alertname": "TocsinPathCheck", "severity": "info", CHECK_LABEL: id}
+    labels = {"alertname": CHECK, "severity": "info", CHECK_LABEL: id}
     notes = {"summary": "Nothing is wrong; this proves the path"}
     return Alert(labels, notes, starts_at=now, ends_at=now + ENDS_AFTER)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from tocsin.collect.scrape_config import Access, access_of
+from tocsin.model.delivery import Delivery
 from tocsin.model.setting_values import ValueProblem, read_value, unwrapped
 from tocsin.model.settings import setting_info
 from tocsin.notify.contract import Channel, Origin, channels
@@ -49,6 +50,12 @@ class Receivers:
     by_name: Mapping[str, Receiver]
     notes: tuple[str, ...] = ()
 
+    def integration_of(self, delivery: Delivery) -> Integration | None:
+        """The channel a delivery went to, None when its receiver has it no more."""
+        receiver = self.by_name.get(delivery.receiver)
+        listed = receiver.integrations if receiver else ()
+        return next((one for one in listed if one.id == delivery.integration), None)
+
     def with_others(self, others: Receivers) -> Receivers:
         """These and others; where both have a name, these win."""
         return Receivers({**others.by_name, **self.by_name}, (*self.notes, *others.notes))
@@ -63,15 +70,33 @@ def own_receivers(notify: NotifySettings, settings_of: Callable[[type], Any]) ->
     return Receivers(named, tuple(notes))
 
 
-def alertmanager_receivers(document: Mapping[str, Any], folder: Path) -> Receivers:
-    """The receivers of an alertmanager.yml; a fault in one leaves the others as they are."""
+def alertmanager_receivers(document: Mapping[str, Any], folder: Path, *, has_templates: bool = False) -> Receivers:
+    """The receivers of an alertmanager.yml; a fault in one leaves the others as they are.
+
+    has_templates: delivery can carry out Go templates; otherwise those in fields are noted, and our own words told.
+    """
     shared = document.get("global") or {}
     made: dict[str, Receiver] = {}
     notes: list[str] = []
     for entry in document.get("receivers") or []:
         name = str(entry.get("name", ""))
         made[name] = Receiver(name, tuple(_integrations(name, entry, shared, folder, notes)))
+    if not has_templates and (templated := _templated(document.get("receivers") or [])):
+        notes.append(f"templates are not carried out yet, our own words are told instead: {', '.join(templated)}")
     return Receivers(made, tuple(notes))
+
+
+def _templated(receivers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Where receivers have Go templates, as "exports.slack_configs[0].title"."""
+    return [
+        f"{receiver.get('name')}.{key}[{place}].{name}"
+        for receiver in receivers
+        for key, listed in receiver.items()
+        if key != "name"
+        for place, entry in enumerate(listed or [])
+        for name, value in (entry or {}).items()
+        if "{{" in str(value)
+    ]
 
 
 def _own(name: str, channel: Channel, settings_of: Callable[[type], Any]) -> Integration:

@@ -132,8 +132,11 @@ def cut_bytes(text: str, limit: int) -> str:
     return encoded[: limit - 3].decode("utf-8", "ignore") + "…"
 
 
-def html_of(text: Text) -> str:
-    """An HTML page that mail programs can show: tables, inline styles, no script and no outside image."""
+def html_of(text: Text, image: str = "", caption: str = "") -> str:
+    """An HTML page that mail programs can show: tables, inline styles, no script and no outside image.
+
+    image: the address of a picture within the mail (cid:…), caption its words.
+    """
     escape = html.escape
     facts = "".join(
         f'<tr><td style="padding:2px 12px 2px 0;color:#667">{escape(heading)}</td><td>{escape(words)}</td></tr>'
@@ -142,12 +145,14 @@ def html_of(text: Text) -> str:
     alerts = "".join(f"<li>{escape(alert_line(alert)[2:])}</li>" for alert in text.alerts)
     more = f"<p>and {text.left_out} more</p>" if text.left_out else ""
     listed = f"<ul>{alerts}</ul>{more}" if len(text.alerts) > 1 or text.left_out else ""
+    chart = f'<p><img src="{escape(image)}" alt="{escape(caption)}" width="640"></p>' if image else ""
+    chart += f'<p style="color:#667;font-size:12px">{escape(caption)}</p>' if caption else ""
     links = " &nbsp; ".join(f'<a href="{escape(link.url)}">{escape(link.label)}</a>' for link in text.links)
     return (
         '<!doctype html><html><body style="font:15px/1.5 system-ui,sans-serif;color:#1c2430;margin:0;padding:16px">'
         f'<div style="border-left:6px solid {text.color};padding:4px 16px">'
         f'<h1 style="font-size:19px;margin:0 0 8px">{escape(text.title)}</h1><p>{escape(text.summary)}</p>'
-        f"<table>{facts}</table>{listed}<p>{links}</p></div></body></html>"
+        f"<table>{facts}</table>{chart}{listed}<p>{links}</p></div></body></html>"
     )
 
 

@@ -39,6 +39,7 @@ from tocsin.web.api import (
     rules,
     runtime,
     services,
+    slack_actions,
     tenants,
     traces,
 )
@@ -85,6 +86,7 @@ def build_site(state: Any) -> FastAPI:
         monitoring,
         monitoring_metrics,
         notify,
+        slack_actions,
         doctor,
         alertmanager,
         alertmanager_silences,

@@ -147,7 +147,14 @@ def mail_of(settings: Settings, message: Message, addresses: Iterable[str]) -> E
     except (ValueError, MessageError) as error:
         raise DeliveryError(f"a header of the mail is wrong: {error}", retryable=False) from error
     mail.set_content(message.worded(settings.text, message.text.plain))
-    mail.add_alternative(message.worded(settings.html, html_of(message.text)), subtype="html")
+    picture = None if settings.html else message.chart()
+    image, caption = (f"chart@{domain}", picture.caption) if picture else ("", "")
+    rich = html_of(message.text, f"cid:{image}" if image else "", caption)
+    mail.add_alternative(message.worded(settings.html, rich), subtype="html")
+    if picture:
+        page = list(mail.iter_parts())[1]
+        assert isinstance(page, EmailMessage)
+        page.add_related(picture.png, "image", "png", cid=f"<{image}>", filename="chart.png", disposition="inline")
     return mail
 
 

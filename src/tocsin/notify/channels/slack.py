@@ -3,11 +3,14 @@
 Sources: docs.slack.dev/reference/block-kit (50 blocks; header 150, section 3000, button 75 characters),
 docs.slack.dev/messaging/sending-messages-using-incoming-webhooks (answers "ok" or 4xx with a word),
 docs.slack.dev/reference/methods/chat.postMessage (answers 200 with "ok": false; thread_ts, reply_broadcast) and
-docs.slack.dev/apis/web-api/rate-limits (one message a second and channel, 429 with Retry-After).
+docs.slack.dev/apis/web-api/rate-limits (one message a second and channel, 429 with Retry-After); for buttons that
+Slack brings back to us docs.slack.dev/authentication/verifying-requests-from-slack and
+docs.slack.dev/reference/interaction-payloads/block_actions-payload.
 """
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +32,7 @@ LATER = frozenset(
     {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout",
      "team_added_to_org", "ekm_access_denied"}
 )  # fmt: skip
+ACKNOWLEDGE, OLDEST_SECONDS = "acknowledge", 300
 STYLES = {"Acknowledge": "primary", "Silence": "danger"}
 
 
@@ -40,6 +44,12 @@ class Settings:
     app_token: str = setting("", help="A bot's token (xoxb-…) with chat:write, instead of a webhook.", secret=True)
     app_url: str = setting("https://slack.com/api/chat.postMessage", help="Address of the method for bots.")
     channel: str = setting("", help="Channel (#oncall or its id); webhooks have one of their own.")
+    signing_secret: str = setting(
+        "",
+        help="The app's signing secret: Acknowledge is then done in Slack itself, which needs the request URL "
+        "<server>/api/v1/notify/slack/actions in the app's interactivity.",
+        secret=True,
+    )
     username: str = setting("", help="Name it writes under, where Slack allows that.")
     icon_emoji: str = setting("", help="Emoji as its picture, such as :rotating_light:.")
     icon_url: str = setting("", help="Picture beside the message.")
@@ -109,10 +119,39 @@ def _blocks(settings: Settings, message: Message, title: str) -> list[dict[str, 
     if text.facts and not settings.text:
         fields = [_markdown(cut(f"*{heading}*\n{escaped(words)}", 2000)) for heading, words in text.facts[:10]]
         blocks.append({"type": "section", "fields": fields})
-    buttons = [_button(link.label, link.url, place) for place, link in enumerate(text.links) if len(link.url) <= 3000]
+    is_heard = bool(settings.signing_secret)
+    buttons = [
+        _pressed(message.key) if is_heard and link.label == "Acknowledge" else _button(link.label, link.url, place)
+        for place, link in enumerate(text.links)
+    ]
     if buttons:
         blocks.append({"type": "actions", "elements": buttons})
     return blocks
+
+
+def is_from_slack(signing_secret: str, timestamp: str, body: bytes, signature: str, now: float) -> bool:
+    """Whether a request was signed with this secret within the last five minutes."""
+    if not signing_secret or not timestamp.isascii() or not timestamp.isdigit():
+        return False
+    if abs(now - int(timestamp)) > OLDEST_SECONDS:
+        return False
+    signed = b"v0:" + timestamp.encode() + b":" + body
+    expected = "v0=" + hmac.digest(signing_secret.encode(), signed, "sha256").hex()
+    return hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace"))
+
+
+def acknowledged_in(payload: dict[str, Any]) -> tuple[str, str] | None:
+    """(the notification's key, who) of a pressed Acknowledge; None of anything else."""
+    user = payload.get("user") or {}
+    by = str(user.get("name") or user.get("username") or user.get("id") or "somebody at Slack")
+    pressed = [one for one in payload.get("actions") or [] if one.get("action_id") == ACKNOWLEDGE]
+    return (str(pressed[0].get("value", "")), by) if payload.get("type") == "block_actions" and pressed else None
+
+
+def _pressed(key: str) -> dict[str, Any]:
+    """A button that Slack brings back to us."""
+    words = {"type": "plain_text", "text": "Acknowledge"}
+    return {"type": "button", "text": words, "style": "primary", "action_id": ACKNOWLEDGE, "value": key}
 
 
 def _body(text: Text) -> str:

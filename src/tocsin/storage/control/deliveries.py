@@ -127,6 +127,17 @@ class Deliveries:
         with self._database.read() as session:
             return [_delivery(row) for row in session.scalars(query.order_by(DeliveryRow.id))]
 
+    def open_of(self, group_key: str) -> list[Delivery]:
+        """The last told delivery of a group at each channel, where it still fires."""
+        newest = (
+            select(func.max(DeliveryRow.id))
+            .where(DeliveryRow.group_key == group_key, DeliveryRow.outcome == Outcome.SENT)
+            .group_by(DeliveryRow.receiver, DeliveryRow.integration)
+        )
+        query = select(DeliveryRow).where(DeliveryRow.id.in_(newest), DeliveryRow.status == "firing")
+        with self._database.read() as session:
+            return [_delivery(row) for row in session.scalars(query.order_by(DeliveryRow.id))]
+
     def open_reference(self, group_key: str, receiver: str, integration: str) -> str:
         """The provider's id of the last message of this group, unless that said it was over: a thread to go on in."""
         query = select(DeliveryRow).where(
@@ -147,8 +158,9 @@ class Deliveries:
         channel: str = "",
         outcome: str = "",
         receiver: str = "",
+        without_title: str = "",
     ) -> list[Delivery]:
-        """The newest first; '' matches any."""
+        """The newest first; '' matches any. without_title: leave out those whose title has these words."""
         query = select(DeliveryRow).order_by(DeliveryRow.id.desc()).limit(limit)
         wanted: Mapping[Any, str] = {
             DeliveryRow.channel: channel, DeliveryRow.outcome: outcome, DeliveryRow.receiver: receiver,
@@ -156,6 +168,8 @@ class Deliveries:
         for column, value in wanted.items():
             if value:
                 query = query.where(column == value)
+        if without_title:
+            query = query.where(~DeliveryRow.title.contains(without_title, autoescape=True))
         if before_id is not None:
             query = query.where(DeliveryRow.id < before_id)
         with self._database.read() as session:

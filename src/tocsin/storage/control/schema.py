@@ -5,7 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)  # fmt: skip
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
@@ -236,4 +248,4 @@ class DeliveryAttemptRow(Base):
     reason: Mapped[str] = mapped_column(Text)
     reference: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime]
-    seconds: Mapped[float]
+    seconds: Mapped[float] = mapped_column(Double)

@@ -130,7 +130,7 @@ class Trial(BaseModel):
 def list_channels(request: Request, _: Viewer) -> ChannelList:
     deliverer = deliverer_of(request)
     states = [ChannelAnswer.model_validate(state) for state in channel_states(deliverer, utc_now())]
-    return ChannelList(channels=states, notes=list(deliverer.receivers.notes))
+    return ChannelList(channels=states, notes=deliverer.notes())
 
 
 @router.get("/deliveries", summary="What was told, and to whom")

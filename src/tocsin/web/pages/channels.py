@@ -11,6 +11,7 @@ from starlette.responses import Response
 from tocsin.model.access import Role
 from tocsin.model.notification import Outcome
 from tocsin.notify.overview import channel_states
+from tocsin.notify.path import CHECK
 from tocsin.web import channels_headline
 from tocsin.web.api.notify import deliverer_of, path_of
 from tocsin.web.page import Page
@@ -41,14 +42,20 @@ def channels(
     deliverer = deliverer_of(view.request)
     states = channel_states(deliverer, datetime.fromtimestamp(view.now_ns / 1e9, tz=UTC))
     wanted = outcome if outcome in SHOWN else ""
-    rows = deliverer.deliveries.newest(limit=PAGE_ROWS + 1, before_id=before_id, outcome=wanted, receiver=receiver)
+    rows = deliverer.deliveries.newest(
+        limit=PAGE_ROWS + 1,
+        before_id=before_id,
+        outcome=wanted,
+        receiver=receiver,
+        without_title="" if receiver or wanted else CHECK,  # the card above tells of these; hundreds a day here
+    )
     return view.render(
         headline=channels_headline.channels(states),
         states=[one for one in states if not one.problem or one.last or one.receiver == "default"],
         unusable=[one for one in states if one.problem and one.receiver == one.channel],
         path=next(iter(reversed(path_of(view.request).results)), None),
         path_interval=deliverer.settings.test_interval_seconds,
-        notes=deliverer.receivers.notes,
+        notes=deliverer.notes(),
         rows=rows[:PAGE_ROWS],
         older=rows[PAGE_ROWS - 1].id if len(rows) > PAGE_ROWS else None,
         receiver=receiver,

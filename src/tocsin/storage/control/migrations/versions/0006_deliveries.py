@@ -44,7 +44,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("reference", sa.Text, nullable=False),
         sa.Column("at", TIME, nullable=False),
-        sa.Column("seconds", sa.Double(), nullable=False),
+        sa.Column("seconds", sa.Double, nullable=False),
         sa.PrimaryKeyConstraint("delivery_id", "attempt", name="pk_delivery_attempts"),
         sa.ForeignKeyConstraint(
             ["delivery_id"], ["deliveries.id"], name="fk_delivery_attempts_delivery_id", ondelete="CASCADE"

@@ -1,0 +1,105 @@
+"""Acknowledgements in both directions: what people say at a provider is heard, what they say here is told there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from tocsin.model.clock import Clock, utc_now
+from tocsin.model.delivery import Acknowledgement, Delivery, from_json
+from tocsin.notify.contract import DeliveryError, Message, channels
+from tocsin.notify.deliver import Deliverer
+from tocsin.notify.receivers import Integration
+from tocsin.notify.render import text_of
+
+log = structlog.get_logger("tocsin.notify")
+
+POLL_SECONDS = 10.0
+ASKED_FOR = timedelta(hours=3)  # Pushover's longest expiry
+
+OnAcknowledgement = Callable[[Acknowledgement], None]
+
+
+class Acknowledgements:
+    """Asks the providers that tell who acknowledged; `listeners` hear of each acknowledgement once."""
+
+    def __init__(self, deliverer: Deliverer, clock: Clock = utc_now) -> None:
+        self._deliverer = deliverer
+        self._clock = clock
+        self._closing = threading.Event()
+        self.listeners: list[OnAcknowledgement] = []
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="tocsin-acknowledged", daemon=True).start()
+
+    def close(self) -> None:
+        self._closing.set()
+
+    def ask(self) -> None:
+        """One round: every delivery that somebody may have acknowledged meanwhile."""
+        asking = [name for name, channel in channels().items() if hasattr(channel, "acknowledged")]
+        for delivery in self._deliverer.deliveries.unacknowledged(asking, self._clock() - ASKED_FOR):
+            if integration := self._usable(delivery):
+                self._ask_one(delivery, integration)
+
+    def heard(self, channel: str, key: str, by: str) -> bool:
+        """Somebody acknowledged this notification at a provider that says so by itself; whether that is news."""
+        told = [one for one in self._deliverer.deliveries.of_key(key) if one.channel == channel]
+        news = [one for one in told if self._keep(one, by, self._clock())]
+        return bool(news)
+
+    def _keep(self, delivery: Delivery, by: str, at: datetime) -> bool:
+        """Notes it and tells the listeners, unless it was known."""
+        if not self._deliverer.deliveries.acknowledge(delivery.id, by, at):
+            return False
+        told = Acknowledgement(delivery.key, delivery.group_key, delivery.receiver, delivery.channel, by, at)
+        for listener in self.listeners:
+            listener(told)
+        return True
+
+    def tell(self, group_key: str) -> Sequence[str]:
+        """Says at each provider where this group is open that somebody here has seen it; what did not work, in words.
+
+        Call it from a thread of its own: it waits for the providers.
+        """
+        faults = []
+        for delivery in self._deliverer.deliveries.open_of(group_key):
+            integration = self._usable(delivery)
+            acknowledge = getattr(channels().get(delivery.channel), "acknowledge", None)
+            if integration is None or acknowledge is None:
+                continue
+            try:
+                acknowledge(integration.settings, self._message(delivery, integration))
+            except DeliveryError as error:
+                faults.append(f"{delivery.channel} of {delivery.receiver}: {error.reason}")
+                log.warning("notify.acknowledgement_not_told", channel=delivery.channel, reason=error.reason)
+        return faults
+
+    def _ask_one(self, delivery: Delivery, integration: Integration) -> None:
+        acknowledged = channels()[integration.channel].acknowledged  # type: ignore[attr-defined]  # chosen for having it
+        try:
+            found = acknowledged(integration.settings, delivery.reference, self._message(delivery, integration))
+        except DeliveryError as error:
+            log.info("notify.acknowledgement_unknown", channel=delivery.channel, reason=error.reason)
+            return
+        if found is not None:
+            self._keep(delivery, found.by, found.at)
+
+    def _usable(self, delivery: Delivery) -> Integration | None:
+        found = self._deliverer.receivers.integration_of(delivery)
+        return found if found is not None and not found.problem else None
+
+    def _message(self, delivery: Delivery, integration: Integration) -> Message:
+        notification = from_json(delivery.notification)
+        return Message(notification, text_of(notification), delivery.key, access=integration.access)
+
+    def _run(self) -> None:
+        while not self._closing.wait(POLL_SECONDS):
+            try:
+                self.ask()
+            except SQLAlchemyError as error:
+                log.warning("notify.poll_failed", error=str(error))
