@@ -18,7 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from tocsin.alerts import counters
 from tocsin.alerts.book import Book
 from tocsin.alerts.config import AlertConfig
-from tocsin.alerts.decide import OF_THE_ALERT, Circumstances, Hold, holds_on_alert
+from tocsin.alerts.decide import Circumstances, Hold, holds_on_alert, suppression
+from tocsin.alerts.digests import Digests
 from tocsin.alerts.flush import cooldowns_after, log_after, look_at, notification_of
 from tocsin.alerts.group import ALL_RESOLVED, Group
 from tocsin.alerts.inhibit import Inhibitor
@@ -76,8 +77,7 @@ class Pipeline:
         self._thread: threading.Thread | None = None
         self._book = Book(config.route)
         self._in_flight: dict[str, Told | None] = {}  # what a group was told before the notification under way
-        self._held: dict[str, list[Notification]] = {}
-        self._digest_at: dict[str, datetime] = {}
+        self._digests = Digests(settings.storm_digest_seconds)
         limits = Limits(
             settings.storm_same_count,
             settings.storm_same_seconds,
@@ -143,7 +143,7 @@ class Pipeline:
     def held(self) -> dict[str, list[Notification]]:
         """Notifications that wait for a digest, by receiver."""
         with self._lock:
-            return {receiver: list(held) for receiver, held in self._held.items() if held}
+            return {receiver: list(held.notifications) for receiver, held in self._digests.waiting.items()}
 
     def circumstances(self) -> Circumstances:
         """What the stages look at, as it is now."""
@@ -192,7 +192,7 @@ class Pipeline:
             if now >= self._pruned_at + timedelta(seconds=PRUNE_SECONDS):
                 self._prune(now)
             upcoming = [group.next_flush for group in self._book.groups.values() if not self._is_waiting(group)]
-            return min([*upcoming, *self._digest_at.values(), now + timedelta(seconds=LONGEST_SLEEP_SECONDS)])
+            return min([*upcoming, *self._digests.times(), now + timedelta(seconds=LONGEST_SLEEP_SECONDS)])
 
     # The loop.
 
@@ -262,7 +262,9 @@ class Pipeline:
             for known in members:
                 if known.fingerprint not in on_alert:
                     on_alert[known.fingerprint] = holds_on_alert(known, self._around, now)
-                    self._note_suppression(known, on_alert[known.fingerprint], now, touched, changes)
+                    if (noted := suppression(known, on_alert[known.fingerprint], now)) is not None:
+                        self._book.alerts[known.fingerprint] = touched[known.fingerprint] = noted[0]
+                        changes.append(noted[1])
             group.flushed(now)
             writing = self._writing_for(group, members, on_alert, now)
             if writing is None:
@@ -385,43 +387,19 @@ class Pipeline:
         if touched:
             self.control.alerts.save(touched.values())
 
-    def _note_suppression(
-        self,
-        known: KnownAlert,
-        holds: Sequence[Hold],
-        now: datetime,
-        touched: dict[str, KnownAlert],
-        changes: list[AlertChange],
-    ) -> None:
-        by = next((f"{hold.by}:{hold.ids[0] if hold.ids else ''}" for hold in holds if hold.by in OF_THE_ALERT), "")
-        if by == known.suppressed_by:
-            return
-        change = Change.SUPPRESSED if by else Change.UNSUPPRESSED
-        reasons = "; ".join(hold.reason for hold in holds) or f"{known.suppressed_by.partition(':')[0]} is over"
-        changes.append(change_of(known.alert, now, change, fingerprint=known.fingerprint, by=by, reason=reasons))
-        changed = replace(known, suppressed_by=by)
-        self._book.alerts[known.fingerprint] = touched[known.fingerprint] = changed
-
     # Storms.
 
     def _hold(self, notification: Notification, now: datetime) -> None:
-        receiver = notification.receiver
-        counters.notifications.labels(receiver, Outcome.HELD.value).inc()
-        self._held.setdefault(receiver, []).append(notification)
-        self.storm.holding_since.setdefault(receiver, now)
-        self._digest_at.setdefault(receiver, now + timedelta(seconds=self.settings.storm_digest_seconds))
+        counters.notifications.labels(notification.receiver, Outcome.HELD.value).inc()
+        self._digests.hold(notification, now)
 
     def _digest(self, now: datetime) -> None:
         """One notification for everything that was held, where its time has come."""
-        for receiver in [receiver for receiver, at in self._digest_at.items() if at <= now]:
-            held = self._held.pop(receiver, [])
-            del self._digest_at[receiver]
-            since = self.storm.holding_since.pop(receiver, now)
-            if not held:
-                continue
+        for waited in self._digests.take_due(now):
+            held, receiver = waited.notifications, waited.notifications[0].receiver
             logged = self._book.logs.get(group_id(receiver, DIGEST)) or GroupLog(receiver, DIGEST)
             known = {key: each.alert for key, each in self._book.alerts.items()}
-            made = digest_of(held, known, notification_key(logged), since, now)
+            made = digest_of(held, known, notification_key(logged), waited.since, now)
             made = replace(made, cause=" ".join(filter(None, (made.cause, self._cause(made.firing)))))
             after = replace(logged, sequence=logged.sequence + 1, told=None)
             detail = {"receiver": receiver, "group": DIGEST, "reason": "digest of a storm", "key": made.key}
