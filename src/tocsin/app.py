@@ -45,6 +45,7 @@ from tocsin.ingest.otlp_http import OtlpHttp
 from tocsin.ingest.remote_write import PATHS as WRITE_PATHS
 from tocsin.ingest.remote_write import RemoteWrite
 from tocsin.ingest.validate import parse
+from tocsin.model.notification import Notification
 from tocsin.model.settings import Preset, setting
 from tocsin.model.tenant import PLATFORM
 from tocsin.model.tenant import Scope as TenantScope

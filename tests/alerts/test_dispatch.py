@@ -183,3 +183,25 @@ def test_history_is_forgotten_after_its_time(tmp_path: Path) -> None:
 
     assert world.control.alerts.history() == []
     assert world.control.alerts.listed() == []
+
+
+def test_server_that_lags_behind_another_still_tells_what_it_alone_knows(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    one = world.fire("Down", instance="a")
+    first = world.pipeline
+    world.restart()
+    second = world.pipeline
+    for step in range(700):
+        world.now += timedelta(seconds=1)
+        if step % 60 == 0:
+            first.accept([one])
+            second.accept([one])
+        if step == 100:
+            first.accept([Alert({**one.labels, "instance": "b"}, starts_at=world.now)])
+        if step == 400:
+            second.accept([Alert({**one.labels, "instance": "c"}, starts_at=world.now)])
+        first.tick()
+        second.tick()
+
+    told = {alert.labels["instance"] for each in world.told for alert in each.firing}
+    assert told == {"a", "b", "c"}

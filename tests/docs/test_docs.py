@@ -25,6 +25,6 @@ def test_links_lead_to_files_that_exist(page: Path) -> None:
 
 
 def test_readme_leads_to_every_document() -> None:
-    linked = set(re.findall(r"\]\(docs/(\w+\.md)", (ROOT / "README.md").read_text()))
+    linked = set(re.findall(r"\]\(docs/([\w-]+\.md)", (ROOT / "README.md").read_text()))
 
     assert {page.name for page in DOCS.glob("*.md")} <= linked

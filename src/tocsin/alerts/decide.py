@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from tocsin.alerts.cooldown import cooldown_key, cooldown_seconds, is_cooling
@@ -12,7 +12,7 @@ from tocsin.alerts.maintenance import maintenance_over
 from tocsin.alerts.mute import Intervals, interval_at
 from tocsin.alerts.route import Route
 from tocsin.alerts.silence import Silencer
-from tocsin.model.alert_state import KnownAlert
+from tocsin.model.alert_state import AlertChange, Change, KnownAlert, change_of
 from tocsin.model.silence import Maintenance
 from tocsin.model.told import Cooldown, Told
 
@@ -77,3 +77,14 @@ def holds_on_route(
         if last is not None and is_cooling(known.alert, last, seconds, now):
             found.append(Hold("cooldown", f"told at {last.told_at:%H:%M:%S} UTC, cools down {seconds:.0f} s"))
     return found
+
+
+def suppression(known: KnownAlert, holds: Sequence[Hold], now: datetime) -> tuple[KnownAlert, AlertChange] | None:
+    """The alert and its change where it is held back now and was not, or the other way; None where nothing changed."""
+    by = next((f"{hold.by}:{hold.ids[0] if hold.ids else ''}" for hold in holds if hold.by in OF_THE_ALERT), "")
+    if by == known.suppressed_by:
+        return None
+    change = Change.SUPPRESSED if by else Change.UNSUPPRESSED
+    reason = "; ".join(hold.reason for hold in holds) or f"{known.suppressed_by.partition(':')[0]} is over"
+    noted = change_of(known.alert, now, change, fingerprint=known.fingerprint, by=by, reason=reason)
+    return replace(known, suppressed_by=by), noted

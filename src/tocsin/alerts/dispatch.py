@@ -7,7 +7,7 @@ key: a server that dies in between sends it at the next start, and one that died
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,14 +15,16 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from tocsin.alerts import counters
+from tocsin.alerts.book import Book
 from tocsin.alerts.config import AlertConfig
-from tocsin.alerts.decide import OF_THE_ALERT, Circumstances, Hold, holds_on_alert
+from tocsin.alerts.decide import Circumstances, Hold, holds_on_alert, suppression
+from tocsin.alerts.digests import Digests
 from tocsin.alerts.flush import cooldowns_after, log_after, look_at, notification_of
-from tocsin.alerts.group import ALL_RESOLVED, Group, first_flush
+from tocsin.alerts.group import ALL_RESOLVED, Group
 from tocsin.alerts.inhibit import Inhibitor
 from tocsin.alerts.intake import taken, why_refuse
 from tocsin.alerts.outbox import Deliver, Outbox
-from tocsin.alerts.route import Route, group_key, group_labels, route_alert
 from tocsin.alerts.settings import AlertSettings
 from tocsin.alerts.silence import Silencer
 from tocsin.alerts.storm import DIGEST, Limits, Storm, digest_of
@@ -40,8 +42,6 @@ PRUNE_SECONDS = 3600.0
 
 Cause = Callable[[Sequence[Alert]], str]
 """Says in a sentence why alerts belong together and which of them is the likely root."""
-
-GroupId = tuple[str, tuple[tuple[str, str], ...]]  # route and group labels
 
 
 class Refused(Exception):
@@ -75,13 +75,9 @@ class Pipeline:
         self._is_closed = False
         self._outbox = Outbox(deliver, self._ended, clock, executor)
         self._thread: threading.Thread | None = None
-        self._alerts: dict[str, KnownAlert] = {}
-        self._firing: set[str] = set()
-        self._groups: dict[GroupId, Group] = {}
-        self._logs: dict[str, GroupLog] = {}
+        self._book = Book(config.route)
         self._in_flight: dict[str, Told | None] = {}  # what a group was told before the notification under way
-        self._held: dict[str, list[Notification]] = {}
-        self._digest_at: dict[str, datetime] = {}
+        self._digests = Digests(settings.storm_digest_seconds)
         limits = Limits(
             settings.storm_same_count,
             settings.storm_same_seconds,
@@ -102,8 +98,8 @@ class Pipeline:
             now = self.clock()
             fresh: dict[str, KnownAlert] = {}
             changes: list[AlertChange] = []
-            missing = {alert.fingerprint for alert in alerts} - self._alerts.keys()
-            before = self.control.alerts.found(missing) | self._alerts if missing else self._alerts
+            missing = {alert.fingerprint for alert in alerts} - self._book.alerts.keys()
+            before = self.control.alerts.found(missing) | self._book.alerts if missing else self._book.alerts
             for alert in alerts:
                 if problem := self._why_refuse(alert, len(fresh)):
                     problems.append(f"alert {alert.name[:80]!r}: {problem}")
@@ -119,8 +115,10 @@ class Pipeline:
                     changes.append(change_of(known.alert, now, change, fingerprint=key))
             self.control.alerts.save(fresh.values(), changes)
             for key, known in fresh.items():
-                self._keep(key, known, now)
+                self._book.keep(key, known, now)
             self.refused += len(problems)
+            counters.received.inc(len(fresh))
+            counters.refused.inc(len(problems))
         self.wake()
         if problems:
             raise Refused(f"cannot keep {'; '.join(problems[:5])}")
@@ -132,20 +130,20 @@ class Pipeline:
     def known(self) -> dict[str, KnownAlert]:
         """What is open now, by fingerprint."""
         with self._lock:
-            return dict(self._alerts)
+            return dict(self._book.alerts)
 
     def groups(self) -> list[Group]:
         with self._lock:
-            return [replace(group, members=set(group.members)) for group in self._groups.values() if group.members]
+            return [replace(group, members=set(group.members)) for group in self._book.groups.values() if group.members]
 
     def log_of(self, receiver: str, key: str) -> GroupLog | None:
         with self._lock:
-            return self._logs.get(group_id(receiver, key))
+            return self._book.logs.get(group_id(receiver, key))
 
     def held(self) -> dict[str, list[Notification]]:
         """Notifications that wait for a digest, by receiver."""
         with self._lock:
-            return {receiver: list(held) for receiver, held in self._held.items() if held}
+            return {receiver: list(held.notifications) for receiver, held in self._digests.waiting.items()}
 
     def circumstances(self) -> Circumstances:
         """What the stages look at, as it is now."""
@@ -157,16 +155,16 @@ class Pipeline:
         """Takes over what somebody did about an alert, once it is written down."""
         with self._lock:
             now = self.clock()
-            if known.fingerprint in self._alerts:
-                self._keep(known.fingerprint, known, now)
+            if known.fingerprint in self._book.alerts:
+                self._book.keep(known.fingerprint, known, now)
             if not known.is_firing(now):
-                self._firing.discard(known.fingerprint)
+                self._book.firing.discard(known.fingerprint)
         self.wake()
 
     def start(self) -> None:
         """Begin to tell, with what was left over when the server ended."""
         for notification in self.control.notifications.pending():
-            self._tell(notification, self._logs.get(group_id(notification.receiver, notification.group_key)))
+            self._tell(notification, self._book.logs.get(group_id(notification.receiver, notification.group_key)))
         self._thread = threading.Thread(target=self._run, name="tocsin-alerts", daemon=True)
         self._thread.start()
 
@@ -181,16 +179,20 @@ class Pipeline:
         """One look at everything that is due; when the next one is. Safe to call at any time."""
         with self._lock:
             now = self.clock()
-            self._note_ended(now)
-            due = [group for group in self._groups.values() if group.next_flush <= now and not self._is_waiting(group)]
+            if ended := self._book.note_ended(now):
+                self.control.alerts.note(ended)
+            counters.firing.set(len(self._book.firing))
+            due = [
+                group for group in self._book.groups.values() if group.next_flush <= now and not self._is_waiting(group)
+            ]
             if due:
                 self._read_circumstances()
                 self._flush(sorted(due, key=self._urgency), now)
             self._digest(now)
             if now >= self._pruned_at + timedelta(seconds=PRUNE_SECONDS):
                 self._prune(now)
-            upcoming = [group.next_flush for group in self._groups.values() if not self._is_waiting(group)]
-            return min([*upcoming, *self._digest_at.values(), now + timedelta(seconds=LONGEST_SLEEP_SECONDS)])
+            upcoming = [group.next_flush for group in self._book.groups.values() if not self._is_waiting(group)]
+            return min([*upcoming, *self._digests.times(), now + timedelta(seconds=LONGEST_SLEEP_SECONDS)])
 
     # The loop.
 
@@ -209,12 +211,12 @@ class Pipeline:
     def _load(self) -> None:
         now = self.clock()
         store = self.control.notifications
-        self._logs = {each.id: each for each in store.logs()}
+        self._book.logs = {each.id: each for each in store.logs()}
         self._cooldowns = store.cooldowns()
         for known in self.control.alerts.open():
-            self._keep(known.fingerprint, known, now)
+            self._book.keep(known.fingerprint, known, now)
             if known.is_firing(now):
-                self._firing.add(known.fingerprint)
+                self._book.firing.add(known.fingerprint)
         for stored in store.recent(since=now - timedelta(seconds=self.storm.limits.total_seconds), limit=1000):
             if stored.state != Outcome.HELD.value:
                 self.storm.sent(stored.notification, stored.notification.made_at)
@@ -223,7 +225,7 @@ class Pipeline:
 
     def _read_circumstances(self) -> None:
         now = self.clock()
-        alerts = (known.alert for known in self._alerts.values() if known.is_firing(now))
+        alerts = (known.alert for known in self._book.alerts.values() if known.is_firing(now))
         self._around = Circumstances(
             Inhibitor.over(self.config.inhibit_rules, alerts),
             Silencer.over(self.control.silences.unexpired()),
@@ -233,49 +235,14 @@ class Pipeline:
             self.settings.cooldown_seconds(),
         )
 
-    # Keeping alerts.
-
     def _why_refuse(self, alert: Alert, fresh: int) -> str:
         if problem := why_refuse(alert):
             return problem
-        if alert.fingerprint not in self._alerts and len(self._alerts) + fresh >= self.settings.most_alerts:
+        if alert.fingerprint not in self._book.alerts and len(self._book.alerts) + fresh >= self.settings.most_alerts:
             return (
                 f"{self.settings.most_alerts} are kept already; raise alerting.most_alerts or mend what sends so many"
             )
         return ""
-
-    def _keep(self, key: str, known: KnownAlert, now: datetime) -> None:
-        self._alerts[key] = known
-        if known.is_firing(now):
-            self._firing.add(key)
-        else:
-            self._firing.discard(key)
-        for route in route_alert(self.config.route, known.alert.labels):
-            group = self._group_of(route, known.alert, now)
-            group.members.add(key)
-            group.hurry(known, now)
-
-    def _group_of(self, route: Route, alert: Alert, now: datetime) -> Group:
-        labels = group_labels(route, alert.labels)
-        id = (route.id, tuple(sorted(labels.items())))
-        if id not in self._groups:
-            key = group_key(route, labels)
-            logged = self._logs.get(group_id(route.receiver, key))
-            told = logged.told if logged else None
-            self._groups[id] = Group(route, labels, key, first_flush(route, told, now))
-        return self._groups[id]
-
-    def _note_ended(self, now: datetime) -> None:
-        """The source of an alert stopped speaking of it, or had said when it would end."""
-        ended = [key for key in self._firing if not self._alerts[key].is_firing(now)]
-        if not ended:
-            return
-        self._firing.difference_update(ended)
-        changes = [
-            change_of(known.alert, now, Change.EXPIRED if known.is_timeout else Change.RESOLVED, fingerprint=key)
-            for key, known in ((key, self._alerts[key]) for key in ended)
-        ]
-        self.control.alerts.note(changes)
 
     # Telling groups.
 
@@ -283,7 +250,7 @@ class Pipeline:
         return group_id(group.route.receiver, group.key) in self._in_flight
 
     def _urgency(self, group: Group) -> tuple[int, datetime]:
-        return min((int(self._alerts[key].alert.severity) for key in group.members), default=9), group.next_flush
+        return min((int(self._book.alerts[key].alert.severity) for key in group.members), default=9), group.next_flush
 
     def _flush(self, due: Sequence[Group], now: datetime) -> None:
         on_alert: dict[str, list[Hold]] = {}
@@ -291,28 +258,29 @@ class Pipeline:
         touched: dict[str, KnownAlert] = {}
         changes: list[AlertChange] = []
         for group in due:
-            members = [self._alerts[key] for key in group.members]
+            members = [self._book.alerts[key] for key in group.members]
             for known in members:
                 if known.fingerprint not in on_alert:
                     on_alert[known.fingerprint] = holds_on_alert(known, self._around, now)
-                    self._note_suppression(known, on_alert[known.fingerprint], now, touched, changes)
+                    if (noted := suppression(known, on_alert[known.fingerprint], now)) is not None:
+                        self._book.alerts[known.fingerprint] = touched[known.fingerprint] = noted[0]
+                        changes.append(noted[1])
             group.flushed(now)
             writing = self._writing_for(group, members, on_alert, now)
             if writing is None:
-                self._drop_resolved(group, now, touched)
+                touched |= self._book.drop_resolved(group)
             else:
                 writings.append((group, writing))
         if touched or changes:
             self.control.alerts.save(touched.values(), changes)
         self._write(writings, now)
-        for id in [id for id, group in self._groups.items() if not group.members and group in due]:
-            del self._groups[id]
+        self._book.forget_empty(due)
 
     def _writing_for(
         self, group: Group, members: Sequence[KnownAlert], on_alert: dict[str, list[Hold]], now: datetime
     ) -> Writing | None:
         """What is to be written and told of a group; None when nothing is."""
-        logged = self._log_for(group)
+        logged = self._book.log_for(group)
         sends_resolved = self.config.receiver(group.route.receiver).sends_resolved
         look = look_at(group, members, on_alert, logged.told, self._around, sends_resolved, now)
         if not look.reason:
@@ -346,10 +314,6 @@ class Pipeline:
             cooldowns=cooldowns_after(made, self._around, now),
         )
 
-    def _log_for(self, group: Group) -> GroupLog:
-        id = group_id(group.route.receiver, group.key)
-        return self._logs.get(id) or GroupLog(group.route.receiver, group.key)
-
     def _write(self, writings: Sequence[tuple[Group, Writing]], now: datetime) -> None:
         """Writes all down in one transaction, then has them told."""
         if not writings:
@@ -359,17 +323,27 @@ class Pipeline:
         written = self.control.notifications.write(list(unique.values()))
         touched: dict[str, KnownAlert] = {}
         for writing in unique.values():
-            self._logs[writing.log.id] = writing.log
-            self._cooldowns.update(writing.cooldowns)
+            if writing.notification is None or writing.notification.key in written:
+                self._book.logs[writing.log.id] = writing.log
+                self._cooldowns.update(writing.cooldowns)
         for group, writing in writings:
             made = writing.notification
-            if made is None or writing.is_held or made.key not in written:
-                self._drop_resolved(group, now, touched)
+            if made is not None and made.key not in written:
+                self._catch_up(group, writing, now)
+            elif made is None or writing.is_held:
+                touched |= self._book.drop_resolved(group)
         for writing in unique.values():
             if writing.notification is not None and writing.notification.key in written:
                 self._go(writing, writing.notification, now)
         if touched:
             self.control.alerts.save(touched.values())
+
+    def _catch_up(self, group: Group, writing: Writing, now: datetime) -> None:
+        """Another server on this store told the group meanwhile: what it said decides what is still to be said."""
+        found = self.control.notifications.log(writing.log.id)
+        if found is not None:
+            self._book.logs[found.id] = found
+            group.next_flush = now
 
     def _go(self, writing: Writing, made: Notification, now: datetime) -> None:
         if writing.is_held:
@@ -387,6 +361,7 @@ class Pipeline:
     def _ended(self, notification: Notification, receipt: Receipt) -> None:
         """What became of a notification: told for good, or its group is told again at its next look."""
         has_failed = receipt.outcome is Outcome.FAILED
+        counters.notifications.labels(notification.receiver, receipt.outcome.value).inc()
         detail = {"receiver": notification.receiver, "reason": receipt.reason, "key": notification.key}
         changes = [change_of(alert, receipt.at, Change.FAILED, **detail) for alert in notification.alerts if has_failed]
         id = group_id(notification.receiver, notification.group_key)
@@ -396,9 +371,9 @@ class Pipeline:
             log.warning("alerts.receipt_lost", key=notification.key, error=str(error))
         with self._lock:
             before = self._in_flight.pop(id, None)
-            if has_failed and id in self._logs:
+            if has_failed and id in self._book.logs:
                 log.warning("alerts.not_delivered", receiver=notification.receiver, reason=receipt.reason)
-                self._logs[id] = replace(self._logs[id], told=before)
+                self._book.logs[id] = replace(self._book.logs[id], told=before)
             else:
                 self._drop_told(notification, receipt.at)
         self.wake()
@@ -406,65 +381,25 @@ class Pipeline:
     def _drop_told(self, notification: Notification, now: datetime) -> None:
         touched: dict[str, KnownAlert] = {}
         told = {alert.fingerprint for alert in notification.resolved}
-        for group in self._groups.values():
+        for group in self._book.groups.values():
             if group.key == notification.group_key and group.route.receiver == notification.receiver:
-                self._drop_resolved(group, now, touched, told)
+                touched |= self._book.drop_resolved(group, told)
         if touched:
             self.control.alerts.save(touched.values())
-
-    def _drop_resolved(
-        self, group: Group, now: datetime, touched: dict[str, KnownAlert], only: Collection[str] | None = None
-    ) -> None:
-        """Alerts that are over leave the group; those that are in no group any more are closed."""
-        for key in [key for key in group.members if key not in self._firing and (only is None or key in only)]:
-            group.members.discard(key)
-            if not any(key in other.members for other in self._groups_with(self._alerts[key].alert)):
-                touched[key] = replace(self._alerts.pop(key), is_open=False)
-
-    def _groups_with(self, alert: Alert) -> list[Group]:
-        """The groups an alert belongs to, where they are."""
-        found = []
-        for route in route_alert(self.config.route, alert.labels):
-            group = self._groups.get((route.id, tuple(sorted(group_labels(route, alert.labels).items()))))
-            found += [group] if group is not None else []
-        return found
-
-    def _note_suppression(
-        self,
-        known: KnownAlert,
-        holds: Sequence[Hold],
-        now: datetime,
-        touched: dict[str, KnownAlert],
-        changes: list[AlertChange],
-    ) -> None:
-        by = next((f"{hold.by}:{hold.ids[0] if hold.ids else ''}" for hold in holds if hold.by in OF_THE_ALERT), "")
-        if by == known.suppressed_by:
-            return
-        change = Change.SUPPRESSED if by else Change.UNSUPPRESSED
-        reasons = "; ".join(hold.reason for hold in holds) or f"{known.suppressed_by.partition(':')[0]} is over"
-        changes.append(change_of(known.alert, now, change, fingerprint=known.fingerprint, by=by, reason=reasons))
-        changed = replace(known, suppressed_by=by)
-        self._alerts[known.fingerprint] = touched[known.fingerprint] = changed
 
     # Storms.
 
     def _hold(self, notification: Notification, now: datetime) -> None:
-        receiver = notification.receiver
-        self._held.setdefault(receiver, []).append(notification)
-        self.storm.holding_since.setdefault(receiver, now)
-        self._digest_at.setdefault(receiver, now + timedelta(seconds=self.settings.storm_digest_seconds))
+        counters.notifications.labels(notification.receiver, Outcome.HELD.value).inc()
+        self._digests.hold(notification, now)
 
     def _digest(self, now: datetime) -> None:
         """One notification for everything that was held, where its time has come."""
-        for receiver in [receiver for receiver, at in self._digest_at.items() if at <= now]:
-            held = self._held.pop(receiver, [])
-            del self._digest_at[receiver]
-            since = self.storm.holding_since.pop(receiver, now)
-            if not held:
-                continue
-            logged = self._logs.get(group_id(receiver, DIGEST)) or GroupLog(receiver, DIGEST)
-            known = {key: each.alert for key, each in self._alerts.items()}
-            made = digest_of(held, known, notification_key(logged), since, now)
+        for waited in self._digests.take_due(now):
+            held, receiver = waited.notifications, waited.notifications[0].receiver
+            logged = self._book.logs.get(group_id(receiver, DIGEST)) or GroupLog(receiver, DIGEST)
+            known = {key: each.alert for key, each in self._book.alerts.items()}
+            made = digest_of(held, known, notification_key(logged), waited.since, now)
             made = replace(made, cause=" ".join(filter(None, (made.cause, self._cause(made.firing)))))
             after = replace(logged, sequence=logged.sequence + 1, told=None)
             detail = {"receiver": receiver, "group": DIGEST, "reason": "digest of a storm", "key": made.key}
@@ -472,7 +407,7 @@ class Pipeline:
             keys = [one.key for one in held]
             writing = Writing(after, None, now, made, changes=changes, digests=keys)
             written = self.control.notifications.write([writing])
-            self._logs[after.id] = after
+            self._book.logs[after.id] = after
             if written:
                 self._go(writing, made, now)
 
@@ -482,8 +417,10 @@ class Pipeline:
         self.control.alerts.prune(before)
         self.control.notifications.prune(before)
         self.control.silences.prune(before)
-        kept = {group_id(group.route.receiver, group.key) for group in self._groups.values()}
-        self._logs = {
-            id: each for id, each in self._logs.items() if id in kept or each.told is None or each.told.at >= before
+        kept = {group_id(group.route.receiver, group.key) for group in self._book.groups.values()}
+        self._book.logs = {
+            id: each
+            for id, each in self._book.logs.items()
+            if id in kept or each.told is None or each.told.at >= before
         }
         self._cooldowns = {key: each for key, each in self._cooldowns.items() if each.told_at >= before}

@@ -27,10 +27,9 @@ class Limits:
 
 @dataclass(slots=True)
 class Storm:
-    """The notifications of the last minutes at each receiver. `holding_since` has the receivers that are in a storm."""
+    """The notifications of the last minutes at each receiver."""
 
     limits: Limits
-    holding_since: dict[str, datetime] = field(default_factory=dict)
     _total: dict[str, deque[datetime]] = field(default_factory=dict)
     _same: dict[tuple[str, str], deque[datetime]] = field(default_factory=dict)
 

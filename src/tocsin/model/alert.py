@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from tocsin.model.labels import tenant_of
 from tocsin.model.severity import SEVERITY_LABEL, Severity, severity_of
@@ -31,7 +32,7 @@ class Alert:
     def name(self) -> str:
         return self.labels.get(ALERT_NAME, "")
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that stand for the labels, the same over restarts."""
         return fingerprint_of(self.labels)

@@ -38,6 +38,7 @@ class AlertBoard:
     clusters: Sequence[Cluster]
     around: Circumstances
     _holds: dict[str, tuple[Hold, ...]] = field(default_factory=dict)
+    _by_key: dict[str, KnownAlert] = field(default_factory=dict)
 
     def holds(self, known: KnownAlert) -> tuple[Hold, ...]:
         if known.fingerprint not in self._holds:
@@ -62,8 +63,9 @@ class AlertBoard:
         return [known for known in self.alerts if self.state(known) == "suppressed"]
 
     def of(self, cluster: Cluster) -> list[KnownAlert]:
-        by_key = {known.fingerprint: known for known in self.alerts}
-        return [by_key[alert.fingerprint] for alert in cluster.alerts if alert.fingerprint in by_key]
+        if not self._by_key:
+            self._by_key = {known.fingerprint: known for known in self.alerts}
+        return [self._by_key[alert.fingerprint] for alert in cluster.alerts if alert.fingerprint in self._by_key]
 
     def receivers(self, known: KnownAlert) -> list[str]:
         routes = route_alert(self.pipeline.config.route, known.alert.labels)
@@ -108,7 +110,7 @@ def in_environment(board: AlertBoard, environment: str | None) -> AlertBoard:
 
     kept = [known for known in board.alerts if belongs(known.alert)]
     clusters = [each for each in board.clusters if any(belongs(alert) for alert in each.alerts)]
-    return replace(board, alerts=kept, clusters=clusters)
+    return replace(board, alerts=kept, clusters=clusters, _by_key={})
 
 
 def alert_board(request: HTTPConnection, scope: Scope, *, tenant: str = "", with_resolved: bool = False) -> AlertBoard:

@@ -18,7 +18,8 @@ def board(say: Speech, dashboard: Dashboard, panels: Sequence[Shown]) -> Headlin
     found = [(tone, words) for shown in panels if (told := _beyond(shown)) for tone, words in [told]]
     bad = [words for tone, words in found if tone == "bad"]
     close = [words for tone, words in found if tone == "warn"]
-    asking = [shown for shown in panels if shown.panel.type not in ("row", "text")]
+    # That nothing fires is no figure, and no signal that is missing.
+    asking = [shown for shown in panels if shown.panel.type not in ("row", "text") and shown.panel.source != "alerts"]
     waiting = [shown for shown in asking if shown.waits]
     failing = [shown for shown in asking if shown.notes]
     sub = _missing(waiting, failing)

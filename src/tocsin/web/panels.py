@@ -255,8 +255,7 @@ def _alerts(shown: Shown, view: View) -> Shown:
     board = in_environment(
         alert_board(view.request, view.scope, tenant=view.choice.tenant or ""), view.choice.environment
     )
-    rest = view.rest("/alerts", range=None, environment=None)
-    return replace(shown, rows=board if board.firing else None, rest=rest, waits="" if board.firing else "alerts")
+    return replace(shown, rows=board, rest=view.rest("/alerts", range=None, environment=None))
 
 
 def _markers(annotations: Sequence[Annotation], drawing: Drawing) -> list[Marker]:

@@ -67,6 +67,11 @@ class Notifications:
         with self._database.read() as session:
             return [_log(row) for row in session.scalars(select(AlertGroupRow))]
 
+    def log(self, id: str) -> GroupLog | None:
+        with self._database.read() as session:
+            row = session.get(AlertGroupRow, id)
+            return None if row is None else _log(row)
+
     def cooldowns(self) -> dict[str, Cooldown]:
         with self._database.read() as session:
             return {row.key: Cooldown(row.told_at, row.severity) for row in session.scalars(select(CooldownRow))}

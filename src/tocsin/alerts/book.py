@@ -1,0 +1,85 @@
+"""What is open now: alerts, which of them fire, their groups, and what each group was told; kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from tocsin.alerts.group import Group, first_flush
+from tocsin.alerts.route import Route, group_key, group_labels, route_alert
+from tocsin.model.alert import Alert
+from tocsin.model.alert_state import AlertChange, Change, KnownAlert, change_of
+from tocsin.model.told import GroupLog, group_id
+
+GroupId = tuple[str, tuple[tuple[str, str], ...]]  # route and group labels
+
+
+@dataclass(slots=True)
+class Book:
+    """Written through by the pipeline, which holds the lock; nothing here is read from the store."""
+
+    tree: Route
+    logs: dict[str, GroupLog] = field(default_factory=dict)
+    alerts: dict[str, KnownAlert] = field(default_factory=dict)
+    firing: set[str] = field(default_factory=set)
+    groups: dict[GroupId, Group] = field(default_factory=dict)
+
+    def keep(self, key: str, known: KnownAlert, now: datetime) -> None:
+        """The alert as it is from now on, in the groups of its routes."""
+        self.alerts[key] = known
+        if known.is_firing(now):
+            self.firing.add(key)
+        else:
+            self.firing.discard(key)
+        for route in route_alert(self.tree, known.alert.labels):
+            group = self._group_of(route, known.alert, now)
+            group.members.add(key)
+            group.hurry(known, now)
+
+    def log_for(self, group: Group) -> GroupLog:
+        id = group_id(group.route.receiver, group.key)
+        return self.logs.get(id) or GroupLog(group.route.receiver, group.key)
+
+    def note_ended(self, now: datetime) -> list[AlertChange]:
+        """Alerts whose source stopped speaking of them, or had said when they would end."""
+        ended = [key for key in self.firing if not self.alerts[key].is_firing(now)]
+        self.firing.difference_update(ended)
+        return [
+            change_of(known.alert, now, Change.EXPIRED if known.is_timeout else Change.RESOLVED, fingerprint=key)
+            for key, known in ((key, self.alerts[key]) for key in ended)
+        ]
+
+    def drop_resolved(self, group: Group, only: Collection[str] | None = None) -> dict[str, KnownAlert]:
+        """Alerts that are over leave the group; those that are in no group any more are closed, and given back."""
+        closed = {}
+        for key in [key for key in group.members if key not in self.firing and (only is None or key in only)]:
+            group.members.discard(key)
+            if not any(key in other.members for other in self._groups_with(self.alerts[key].alert)):
+                closed[key] = replace(self.alerts.pop(key), is_open=False)
+        return closed
+
+    def forget_empty(self, groups: Iterable[Group]) -> None:
+        for group in groups:
+            if not group.members:
+                del self.groups[_id(group.route, group.labels)]
+
+    def _group_of(self, route: Route, alert: Alert, now: datetime) -> Group:
+        labels = group_labels(route, alert.labels)
+        id = _id(route, labels)
+        if id not in self.groups:
+            key = group_key(route, labels)
+            logged = self.logs.get(group_id(route.receiver, key))
+            told = logged.told if logged else None
+            self.groups[id] = Group(route, labels, key, first_flush(route, told, now))
+        return self.groups[id]
+
+    def _groups_with(self, alert: Alert) -> list[Group]:
+        """The groups an alert belongs to, where they are."""
+        routes = route_alert(self.tree, alert.labels)
+        found = (self.groups.get(_id(route, group_labels(route, alert.labels))) for route in routes)
+        return [group for group in found if group is not None]
+
+
+def _id(route: Route, labels: Mapping[str, str]) -> GroupId:
+    return route.id, tuple(sorted(labels.items()))

@@ -1,0 +1,12 @@
+"""What the pipeline counts about itself."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge
+
+received = Counter("tocsin_alerts_received_total", "Alerts kept, repetitions included.")
+refused = Counter("tocsin_alerts_refused_total", "Alerts that could not be kept; the sender was told why.")
+firing = Gauge("tocsin_alerts_firing", "Alerts that fire now.")
+notifications = Counter(
+    "tocsin_alerts_notifications_total", "Notifications by what became of them.", ["receiver", "outcome"]
+)
