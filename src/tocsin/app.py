@@ -24,9 +24,10 @@ import structlog
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
-from tocsin.alerts.config import AlertConfig, load_alert_config
+from tocsin.alerts.config import AlertConfig, load_alert_config, with_route_for
 from tocsin.alerts.correlate import cause_of
 from tocsin.alerts.dispatch import Pipeline
+from tocsin.alerts.handling import Handler
 from tocsin.alerts.settings import AlertSettings
 from tocsin.alerts.topology import ServiceTopology
 from tocsin.collect.local import LocalScraper, collector_settings, collectors
@@ -45,6 +46,7 @@ from tocsin.ingest.otlp_http import OtlpHttp
 from tocsin.ingest.remote_write import PATHS as WRITE_PATHS
 from tocsin.ingest.remote_write import RemoteWrite
 from tocsin.ingest.validate import parse
+from tocsin.model.delivery import Acknowledgement, from_json
 from tocsin.model.notification import Notification
 from tocsin.model.settings import Preset, setting
 from tocsin.model.tenant import PLATFORM
@@ -53,7 +55,7 @@ from tocsin.notify.acknowledge import Acknowledgements
 from tocsin.notify.chart import Picture, chart_of
 from tocsin.notify.contract import channel_settings
 from tocsin.notify.deliver import Deliverer
-from tocsin.notify.path import PathWatch
+from tocsin.notify.path import CHECK_LABEL, PathWatch
 from tocsin.notify.receivers import alertmanager_receivers, own_receivers
 from tocsin.notify.settings import NotifySettings
 from tocsin.query.event_counts import event_counts
@@ -249,10 +251,12 @@ class Server:
         )
         self.scraper = self._new_scraper()
         alerting = config[AlertSettings]
-        alert_config = load_alert_config(alerting.config_file)
+        test_receiver = config[NotifySettings].test_receiver
+        alert_config = with_route_for(load_alert_config(alerting.config_file), CHECK_LABEL, test_receiver)
         self.deliverer = open_deliverer(config, self.control, alert_config)
         self.deliverer.draw = self._draw
         self.acknowledgements = Acknowledgements(self.deliverer)
+        self.acknowledgements.listeners.append(self._acknowledged)
         self.topology = ServiceTopology(self.store)
         self.alerts = Pipeline(
             self.control,
@@ -329,6 +333,10 @@ class Server:
     def _on_commit(self, signal: Signal) -> None:
         if signal is Signal.LOGS:  # events are log records with a name
             self.rules.events_came()
+
+    def _acknowledged(self, said: Acknowledgement) -> None:
+        for delivery in self.control.deliveries.of_key(said.key)[:1]:
+            Handler(self.alerts).acknowledge_told(from_json(delivery.notification), said.by, said.channel)
 
     def _draw(self, notification: Notification) -> Picture | None:
         """The chart of a mail; a store that does not answer must not keep the mail."""

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.alerts.config import DEFAULT_TEXT, AlertConfigError, load_alert_config, read_alert_config
+from tocsin.alerts.config import (
+    DEFAULT_TEXT,
+    AlertConfigError,
+    load_alert_config,
+    read_alert_config,
+    with_route_for,
+)
 from tocsin.alerts.route import all_routes, group_key, group_labels, route_alert
 
 REAL = """
@@ -128,3 +134,12 @@ def test_what_is_not_carried_out_is_reported() -> None:
 def test_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(AlertConfigError, match="cannot read alert configuration"):
         load_alert_config(str(tmp_path / "none.yml"))
+
+
+def test_a_route_of_ones_own_comes_first_and_takes_only_its_label() -> None:
+    config = with_route_for(read_alert_config(REAL), "tocsin_path_check", "log")
+    (taken,) = route_alert(config.route, {"tocsin_path_check": "ab", "severity": "critical", "service": "foo1"})
+    assert (taken.receiver, taken.group_wait_seconds, taken.group_by) == ("log", 0.0, None)
+    assert config.receiver("log").name == "log"
+    others = route_alert(config.route, {"severity": "critical", "service": "foo1"})
+    assert [route.receiver for route in others] == ["team-X-pager"]

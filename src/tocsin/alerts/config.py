@@ -10,7 +10,7 @@ from typing import Any
 
 from tocsin.alerts.config_parts import Reader
 from tocsin.alerts.inhibit import InhibitRule
-from tocsin.alerts.matcher_text import in_order
+from tocsin.alerts.matcher_text import in_order, read_matchers
 from tocsin.alerts.mute import IntervalError, TimeInterval, time_interval_of
 from tocsin.alerts.route import Route, child_key
 from tocsin.model.yaml_text import Path, TextError, read_yaml
@@ -90,6 +90,19 @@ class AlertConfig:
 
     def receiver(self, name: str) -> RawReceiver:
         return next(each for each in self.receivers if each.name == name)
+
+
+def with_route_for(config: AlertConfig, label: str, receiver: str) -> AlertConfig:
+    """The same with a first route that leads every alert with this label to the receiver, at once and apart."""
+    matchers = read_matchers(f'{label}=~".+"')
+    first = Route(
+        f"{config.route.id}.{label}", child_key(config.route.key, matchers), receiver, matchers,
+        group_by=None, group_wait_seconds=0.0, group_interval_seconds=1.0,
+    )  # fmt: skip
+    route = dataclasses.replace(config.route, routes=(first, *config.route.routes))
+    has_receiver = any(one.name == receiver for one in config.receivers)
+    receivers = config.receivers if has_receiver else (*config.receivers, RawReceiver(receiver))
+    return dataclasses.replace(config, route=route, receivers=receivers)
 
 
 def load_alert_config(file: str) -> AlertConfig:

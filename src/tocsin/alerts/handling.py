@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from tocsin.alerts.dispatch import Pipeline
-from tocsin.model.access import Principal
+from tocsin.model.access import Principal, Role
 from tocsin.model.alert_state import Change, Handling, KnownAlert
+from tocsin.model.notification import Notification
 from tocsin.storage.control import InvalidInput
 
 LONGEST_SNOOZE = timedelta(days=30)
@@ -26,6 +27,13 @@ class Handler:
             known.handling, acknowledged_by=actor.name, acknowledged_at=at, note=note or known.handling.note
         )
         return self._done(actor, known, handling, Change.ACKNOWLEDGED, note)
+
+    def acknowledge_told(self, notification: Notification, by: str, channel: str) -> None:
+        """Somebody who was told has acknowledged it where they were told."""
+        known = self._pipeline.known()
+        for alert in notification.firing:
+            if (found := known.get(alert.fingerprint)) and not found.handling.acknowledged_by:
+                self.acknowledge(Principal(f"channel:{channel}", by or channel, Role.OPERATOR), found, f"at {channel}")
 
     def assign(self, actor: Principal, known: KnownAlert, person: str, note: str = "") -> KnownAlert:
         person = person.strip()
