@@ -23,6 +23,7 @@ from tocsin.sdk.guard import guarded
 from tocsin.sdk.propagation import format_traceparent, new_span_id, new_trace_id, parse_traceparent
 from tocsin.sdk.schedules import schedules
 from tocsin.sdk.spans import CONSUMER, ERROR, PRODUCER, RecordingSpan
+from tocsin.sdk.sums import describe
 from tocsin.sdk.tenant import clean, current_tenant, current_work
 from tocsin.sdk.trace import start_child
 
@@ -36,14 +37,15 @@ TENANT, QUEUED, REQUEST = "tocsin-tenant", "tocsin-queued", "tocsin-request-id"
 _STATUS_CHARACTERS = 256
 _NAME_CHARACTERS = 200
 
-HELPS = {
-    "job_duration_seconds": "Seconds that runs of background jobs take.",
-    "job_runs_total": "Runs of background jobs that have ended, by outcome: success, failure, retry or revoked.",
-    "job_queue_seconds": "Seconds from when a job was queued, or due, to when it began.",
-    "job_retries_total": "Runs that ended in the job being queued again.",
-    "job_enqueued_total": "Jobs put into a queue.",
-    "job_missed_total": "Times of a schedule at which its job was not run, by reason.",
-}
+# Jobs take milliseconds or hours.
+_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
+
+describe("job_duration_seconds", "Seconds that runs of background jobs take.", _BOUNDS)
+describe("job_runs_total", "Runs of background jobs that have ended, by outcome: success, failure, retry or revoked.")
+describe("job_queue_seconds", "Seconds from when a job was queued, or due, to when it began.", _BOUNDS)
+describe("job_retries_total", "Runs that ended in the job being queued again.")
+describe("job_enqueued_total", "Jobs put into a queue.")
+describe("job_missed_total", "Times of a schedule at which its job was not run, by reason.")
 
 
 class JobName(NamedTuple):
@@ -90,7 +92,7 @@ def queued(job: JobName, message_id: str = "", due: float = 0.0) -> dict[str, st
     if agent is None:
         return {}
     tenant = current_tenant() or ""
-    agent.tallies.count("job_enqueued_total", job.labels(), tenant)
+    agent.increases.count("job_enqueued_total", job.labels(), tenant)
     wake(agent)
     headers = {QUEUED: f"{max(time.time(), due):.6f}"}
     if tenant:
@@ -241,14 +243,14 @@ class JobRun:
         return find() or "" if find is not None else current_tenant() or ""
 
     def _count(self, agent: Agent, seconds: float, tenant: str) -> None:
-        tallies, job = agent.tallies, self.job
+        increases, job = agent.increases, self.job
         ended = job.labels(outcome=self.outcome)
-        tallies.count("job_runs_total", ended, tenant)
-        tallies.time("job_duration_seconds", seconds, ended, tenant)
+        increases.count("job_runs_total", ended, tenant)
+        increases.time("job_duration_seconds", ended, tenant, seconds)
         if self._waited >= 0:
-            tallies.time("job_queue_seconds", self._waited, job.labels(), tenant)
+            increases.time("job_queue_seconds", job.labels(), tenant, self._waited)
         if self.outcome == RETRY:
-            tallies.count("job_retries_total", job.labels(), tenant)
+            increases.count("job_retries_total", job.labels(), tenant)
         if self._schedule:
             succeeded = self.outcome == SUCCESS
             schedules.note_run(job.name, self._schedule, job.system, self._interval, self._began, succeeded)
@@ -282,7 +284,7 @@ def note_ended(job: JobName, outcome: str, tenant: str = "") -> None:
     """Counts a job that ended without having been run, such as one that was revoked or has expired."""
     agent = active_agent()
     if agent is not None:
-        agent.tallies.count("job_runs_total", job.labels(outcome=outcome), tenant)
+        agent.increases.count("job_runs_total", job.labels(outcome=outcome), tenant)
         wake(agent)
 
 
@@ -292,7 +294,7 @@ def note_missed(job: JobName, reason: str) -> None:
     agent = active_agent()
     if agent is not None:
         labels = labels_of({"job_name": job.name, "system": job.system, "reason": reason})
-        agent.tallies.count("job_missed_total", labels, "")
+        agent.increases.count("job_missed_total", labels, "")
         wake(agent)
 
 

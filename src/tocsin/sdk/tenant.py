@@ -54,6 +54,8 @@ class TenantHolder:
 
     # A request is changed in place, so that a dependency running in a thread is heard; other work gets a new holder.
     is_request = False
+    # A request knows its own; elsewhere the process's first agent counts.
+    agent: Any = None
 
     def __init__(self, tenant: str = "", row_tenant: Any = None) -> None:
         self.tenant, self.row_tenant = tenant, row_tenant

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tocsin.sdk.guard import guarded_observer
+from tocsin.sdk.instrument._isolation_findings import count_rows
 from tocsin.sdk.instrument._isolation_plan import CheckedColumn, Plan
-from tocsin.sdk.isolation_counts import counts
 
 # (self, column, raw values that are not the tenant's, rows)
 Judge = Callable[[Any, CheckedColumn, set[Any], Sequence[Any]], None]
@@ -39,7 +39,7 @@ class WatchedRows:
             if not seen <= self.accepted:
                 self._judge(self, column, seen - self.accepted, rows)
         if self.tenant:
-            counts.rows(self.tenant, len(rows))
+            count_rows(self.work, self.tenant, len(rows))
 
     def fetchone(self, result: Any, dbapi_cursor: Any, hard_close: bool = False) -> Any:
         row = self._inner.fetchone(result, dbapi_cursor, hard_close)

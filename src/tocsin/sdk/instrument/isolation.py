@@ -13,12 +13,20 @@ from contextvars import ContextVar
 from typing import Any, ClassVar
 
 from tocsin.sdk.guard import guarded, guarded_pair
+from tocsin.sdk.increases import MOST_NOTED
 from tocsin.sdk.instrument import _contract
-from tocsin.sdk.instrument._isolation_findings import Found, report_crossing, report_exempt, report_unscoped
+from tocsin.sdk.instrument._isolation_findings import (
+    Found,
+    agent_of,
+    count_statement,
+    report_crossing,
+    report_exempt,
+    report_unscoped,
+)
 from tocsin.sdk.instrument._isolation_plan import CheckedColumn, CheckedValue, Plan, Plans
 from tocsin.sdk.instrument._isolation_rows import WatchedRows
 from tocsin.sdk.isolation import configure, crossing_reason, declared, may_be_equal_kind
-from tocsin.sdk.isolation_counts import EXEMPT, MOST_NOTED, NOT_CHECKED, SCOPED, counts
+from tocsin.sdk.isolation_findings import EXEMPT, NOT_CHECKED, SCOPED, STATEMENTS
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.tenant import work_at_hand
 
@@ -108,10 +116,12 @@ class Checker:
             # Nearly all statements end here: they read, and name the tenant in one parameter or in each row.
             allowed = declared.allowed.get((tenant, work.row_tenant))
             if allowed and _is_own(context, plan.only_name, allowed):
-                noted = counts.noted_statements
-                noted.append((tenant, plan.result, ""))
-                if len(noted) > MOST_NOTED:
-                    counts.count_noted()
+                agent = work.agent or agent_of(None)
+                if agent is not None:
+                    noted = agent.increases.noted
+                    noted.append((STATEMENTS, plan.labels, tenant, 1))
+                    if len(noted) > MOST_NOTED:
+                        agent.increases.count_noted()
                 if plan.getters and not result._soft_closed:
                     result.cursor_strategy = WatchedRows(result, plan, work, tenant, allowed, self.judge)
                 return
@@ -120,20 +130,20 @@ class Checker:
     def _check_any(self, context: Any, result: Any, plan: Plan, work: Any, tenant: str) -> None:
         reason = crossing_reason.get()
         if reason:
-            counts.statement(tenant, EXEMPT)
+            count_statement(work, tenant, EXEMPT)
             report_exempt(work, tenant, reason)
         elif not tenant:
-            counts.statement("", NOT_CHECKED, NO_TENANT)
+            count_statement(work, "", NOT_CHECKED, NO_TENANT)
         elif not self._is_always and random.random() >= self._ratio:
-            counts.statement(tenant, NOT_CHECKED, SAMPLED)
+            count_statement(work, tenant, NOT_CHECKED, SAMPLED)
         elif not plan.is_understood:
-            counts.statement(tenant, NOT_CHECKED, NOT_UNDERSTOOD)
+            count_statement(work, tenant, NOT_CHECKED, NOT_UNDERSTOOD)
         else:
             allowed = _ask_allowed(tenant, work.row_tenant)
             if allowed:
                 self._check(context, result, Found(plan, work, tenant), allowed)
             elif allowed is not None:
-                counts.statement(tenant, NOT_CHECKED, UNKNOWN_KEY)
+                count_statement(work, tenant, NOT_CHECKED, UNKNOWN_KEY)
 
     def _find_plan(self, context: Any) -> Plan:
         if not self._has_models and "sqlalchemy.orm.persistence" in sys.modules:
@@ -147,14 +157,14 @@ class Checker:
         flushing = _flushing.get() if plan.is_write else ""
         if flushing:
             # Its objects have been looked at one by one.
-            counts.statement(tenant, *((NOT_CHECKED, flushing) if flushing == UNKNOWN_ROW else (SCOPED, "")))
+            count_statement(work, tenant, *((NOT_CHECKED, flushing) if flushing == UNKNOWN_ROW else (SCOPED, "")))
         else:
             if plan.values:
                 self._check_values(context, plan, found, allowed)
             if not plan.is_declared and not self._is_proven(plan):
-                counts.statement(tenant, NOT_CHECKED, UNKNOWN_KEY)
+                count_statement(work, tenant, NOT_CHECKED, UNKNOWN_KEY)
             else:
-                counts.statement(tenant, plan.result)
+                count_statement(work, tenant, plan.result)
                 if plan.loose:
                     report_unscoped(found)
         if plan.getters and not result._soft_closed:
@@ -185,7 +195,7 @@ class Checker:
         """Values of others, unless they cannot name tenants as requests do."""
         for value in dict.fromkeys(map(_hashable, others)):
             if not may_be_equal_kind(value, found.tenant) and not _has_mapping(found.work):
-                counts.statement(found.tenant, NOT_CHECKED, UNKNOWN_KEY)
+                count_statement(found.work, found.tenant, NOT_CHECKED, UNKNOWN_KEY)
                 return
             report_crossing(found, table, column, how, value, rows, self._plans.tables.is_declared(table))
 
@@ -251,7 +261,7 @@ class Checker:
         if not others:
             return
         table = str(state.mapper.local_table.name).lower()
-        column = self._plans.tables.column_of(table) or attribute
+        column = self._plans.tables.column_of_table(state.mapper.local_table) or attribute
         is_declared = self._plans.tables.is_declared(table)
         if self.may_judge(table, column, is_declared) and may_be_equal_kind(others[0], found.tenant):
             report_crossing(found, table, column, "write", others[0], 1, is_declared)
