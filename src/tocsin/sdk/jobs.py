@@ -20,6 +20,7 @@ from tocsin.sdk.current import SPAN_KEY, current_context, enter_context, leave_c
 from tocsin.sdk.errors import qualified_name
 from tocsin.sdk.exposition import Labels, labels_of
 from tocsin.sdk.guard import guarded
+from tocsin.sdk.overhead import JOBS
 from tocsin.sdk.propagation import format_traceparent, new_span_id, new_trace_id, parse_traceparent
 from tocsin.sdk.schedules import schedules
 from tocsin.sdk.spans import CONSUMER, ERROR, PRODUCER, RecordingSpan
@@ -157,7 +158,7 @@ class JobRun:
         self._schedule, self._interval = schedule, interval
         self._is_detached = is_detached or bool(headers)
         self._agent: Agent | None = None
-        self._began_ns = 0
+        self._began_ns = self._cost_ns = 0
         self._began = self._waited = 0.0
         self._tokens: tuple[Any, Any] | None = None
 
@@ -173,15 +174,20 @@ class JobRun:
     @guarded(None)
     def begin(self, since: float = 0.0) -> None:
         """since: when it began, in Unix seconds, if that is over already."""
+        entered_ns = perf_counter_ns()
         agent = self._agent = active_agent()
         if agent is None:
             return
-        self._began, self._began_ns = time.time(), perf_counter_ns()
+        self._began, self._began_ns = time.time(), entered_ns
         if since:
             self._began_ns -= int((self._began - since) * 1e9)
             self._began = since
         due = self._due or _number(self._headers.get(QUEUED))
         self._waited = max(0.0, self._began - due) if due else -1.0
+        self._open(agent)
+        self._cost_ns = perf_counter_ns() - entered_ns
+
+    def _open(self, agent: Agent) -> None:
         above = None if self._is_detached else current_span()
         if above is not None and not above.root.is_done:
             below = start_child(agent, above, self.job.name, CONSUMER)
@@ -208,7 +214,8 @@ class JobRun:
         agent = self._agent
         if agent is None or not self._began_ns:
             return
-        seconds = (perf_counter_ns() - self._began_ns) * 1e-9
+        ended_ns = perf_counter_ns()
+        seconds = (ended_ns - self._began_ns) * 1e-9
         self._began_ns = 0
         self.outcome = outcome
         span = self.span
@@ -220,6 +227,7 @@ class JobRun:
         finally:
             self._leave()
         wake(agent)
+        agent.meter.add(JOBS, (self._cost_ns + perf_counter_ns() - ended_ns) * 1e-9)
 
     def leave(self) -> None:
         """Gives the context of before back, where what runs meanwhile is not this job."""

@@ -10,11 +10,10 @@ from opentelemetry import trace
 from tocsin.sdk.agent import Agent, current_agent
 from tocsin.sdk.caller import own_line
 from tocsin.sdk.calls import current_span
-from tocsin.sdk.exposition import Labels, labels_of
-from tocsin.sdk.increases import MOST_NOTED
+from tocsin.sdk.exposition import labels_of
 from tocsin.sdk.instrument._isolation_plan import Plan
 from tocsin.sdk.isolation import declared
-from tocsin.sdk.isolation_findings import CROSSINGS, ROWS, STATEMENTS, SUSPICIONS, Finding, findings
+from tocsin.sdk.isolation_findings import CROSSINGS, STATEMENTS, SUSPICIONS, Finding, findings
 from tocsin.sdk.records import FATAL, INFO, WARN
 from tocsin.sdk.route import route_template
 
@@ -42,20 +41,9 @@ def agent_of(work: Any) -> Agent | None:
 
 def count_statement(work: Any, tenant: str, result: str, reason: str = "") -> None:
     """reason: why it was not checked."""
-    _note(work, STATEMENTS, labels_of({"result": result, "reason": reason}), tenant, 1)
-
-
-def count_rows(work: Any, tenant: str, number: int) -> None:
-    _note(work, ROWS, (), tenant, number)
-
-
-def _note(work: Any, name: str, labels: Labels, tenant: str, number: int) -> None:
     agent = agent_of(work)
     if agent is not None:
-        increases = agent.increases
-        increases.noted.append((name, labels, tenant, number))
-        if len(increases.noted) > MOST_NOTED:
-            increases.count_noted()
+        agent.increases.count(STATEMENTS, labels_of({"result": result, "reason": reason}), tenant)
 
 
 def report_crossing(found: Found, table: str, column: str, how: str, value: Any, rows: int, is_declared: bool) -> None:

@@ -10,10 +10,12 @@ import random
 import sys
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from time import perf_counter_ns
 from typing import Any, ClassVar
 
-from tocsin.sdk.guard import guarded, guarded_pair
-from tocsin.sdk.increases import MOST_NOTED
+from tocsin.sdk.agent import current_agent
+from tocsin.sdk.guard import followed, guarded
+from tocsin.sdk.increases import MOST_NOTED, Increases
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.instrument._isolation_findings import (
     Found,
@@ -56,14 +58,7 @@ class Instrument(_contract.Instrument):
         self.patches.wrap(DefaultExecutionContext, "_setup_result_proxy", self._watch_results)
 
     def _watch_results(self, original: Callable[[Any], Any]) -> Any:
-        check = self._checker.check
-
-        def _setup_result_proxy(self: Any) -> Any:
-            result = original(self)
-            check(self, result)
-            return result
-
-        return _setup_result_proxy
+        return followed(original, self._checker.check)
 
     def _watch_writes(self) -> None:
         """The unit of work, as soon as it is imported; named with an underscore since SQLAlchemy 2.1."""
@@ -98,10 +93,10 @@ class Checker:
         self._is_always = ratio >= 1.0
         self._plans = Plans()
         self._has_models = False
+        self._judge = self.judge  # bound once
         # (table, column) whose rows have been seen to name tenants as requests do, with those tenants.
         self._proofs: dict[tuple[str, str], set[str]] = {}
 
-    @guarded_pair
     def check(self, context: Any, result: Any) -> None:
         """Called once an execution, with the result whose rows nobody has yet."""
         compiled = context.compiled
@@ -114,16 +109,22 @@ class Checker:
         tenant: str = (work.tenant or work.find_tenant() or "") if work is not None else ""
         if plan.is_simple and tenant and self._is_always and not crossing_reason.get():
             # Nearly all statements end here: they read, and name the tenant in one parameter or in each row.
+            began_ns = perf_counter_ns() if work.is_metered else 0
             allowed = declared.allowed.get((tenant, work.row_tenant))
             if allowed and _is_own(context, plan.only_name, allowed):
-                agent = work.agent or agent_of(None)
+                agent = work.agent or current_agent()
                 if agent is not None:
-                    noted = agent.increases.noted
+                    increases: Increases = agent.increases
+                    noted = increases.noted
                     noted.append((STATEMENTS, plan.labels, tenant, 1))
                     if len(noted) > MOST_NOTED:
-                        agent.increases.count_noted()
-                if plan.getters and not result._soft_closed:
-                    result.cursor_strategy = WatchedRows(result, plan, work, tenant, allowed, self.judge)
+                        increases.count_noted()
+                    if plan.getters and not result._soft_closed:
+                        result.cursor_strategy = WatchedRows(
+                            result, plan, work, tenant, allowed, self._judge, increases
+                        )
+                if began_ns:
+                    work.note_hook("isolation", perf_counter_ns() - began_ns)
                 return
         self._check_any(context, result, plan, work, tenant)
 
@@ -169,9 +170,11 @@ class Checker:
                     report_unscoped(found)
         if plan.getters and not result._soft_closed:
             if plan.is_declared or self._is_proven(plan):
-                watch = WatchedRows(result, plan, work, tenant, allowed, self.judge)
+                agent = agent_of(work)
+                increases = agent.increases if agent is not None else None
+                watch = WatchedRows(result, plan, work, tenant, allowed, self._judge, increases)
             else:
-                watch = WatchedRows(result, plan, work, "", frozenset(), self._prover(tenant, allowed))
+                watch = WatchedRows(result, plan, work, "", frozenset(), self._prover(tenant, allowed), None)
             result.cursor_strategy = watch
 
     # -- predicates and written values
@@ -272,7 +275,7 @@ def _is_own(context: Any, name: str, allowed: frozenset[Any]) -> bool:
     if not name:
         return True
     try:
-        return not context.executemany and context.compiled_parameters[0][name] in allowed
+        return len(context.compiled_parameters) == 1 and context.compiled_parameters[0][name] in allowed
     except (KeyError, TypeError):
         return False
 
