@@ -6,7 +6,7 @@ Every candidate has a process of its own, in which its instrument is switched on
 request span. `on the path` is what the caller waits for: of the requests of a pass, ten calls each, the lower quartile
 (the machine is shared), on less off, and the median over the passes. `CPU` adds what comes later, spans made, encoded
 and sent to a sink in another process; it is the whole process's, all threads. `own meter` is what the SDK reports of
-itself in the running product: the path without the way into the hook and out of it. Redis and the HTTP server are
+itself in the running product. Redis and the HTTP server are
 processes of their own.
 """
 
@@ -149,7 +149,12 @@ def own_figure() -> float:
     from tocsin.sdk.agent import current_agent
 
     agent = current_agent()
-    return agent.meter.costs().get("calls", 0.0) / CALLS_A_REQUEST * 1e6 if agent is not None else 0.0
+    if agent is None:
+        return 0.0
+    costs = agent.meter.costs()
+    # A task is queued below a request and runs as a job of its own.
+    of_request = sum(costs.get(name, 0.0) for name in ("db", "cache", "http")) / CALLS_A_REQUEST
+    return (of_request + costs.get("jobs", 0.0)) * 1e6
 
 
 def with_tocsin(kind: str, app: Any, endpoint: str, _engine: Any) -> tuple[Any, Switch, Work]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,9 +22,9 @@ from tallyroom_user import User
 
 from demo import faults
 from tocsin.sdk import agent as agents
-from tocsin.sdk import instrument
+from tocsin.sdk import catalogue, instrument
 from tocsin.sdk.isolation import declared
-from tocsin.sdk.isolation_counts import CROSSINGS, STATEMENTS, SUSPICIONS, counts, findings
+from tocsin.sdk.isolation_findings import CROSSINGS, STATEMENTS, SUSPICIONS, findings
 from tocsin.testing import capture_spans
 
 # The socket needs a network.
@@ -34,7 +35,7 @@ ALL = tuple(action for action in ACTIONS if action.name != "notification socket"
 def _watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TOCSIN_ENABLED", "true")
     monkeypatch.setenv("TOCSIN_ENDPOINT", "http://127.0.0.1:9")
-    counts.forget()
+    catalogue.want()
     findings.forget()
     yield
     faults.switch_all_off()
@@ -46,32 +47,37 @@ def _watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def families() -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
     return {
-        family.name: {labels: value for (_, labels), value in family.samples.items()} for family in counts.families()
+        family.name: {labels: value for (_, labels), value in family.samples.items()}
+        for agent in agents.all_agents()
+        for family in agent.increase_families()
     }
 
 
 def test_all_of_the_traffic_raises_no_alarm(tmp_path: Path) -> None:
-    asyncio.run(_send(1500, tmp_path))
+    # The first data are nobody's work.
+    before = asyncio.run(_send(1500, tmp_path))
     found = families()
     assert CROSSINGS not in found
     assert SUSPICIONS not in found
-    by_result: dict[str, float] = {}
+    by_result: Counter[str] = Counter()
     for labels, value in found[STATEMENTS].items():
-        by_result[dict(labels)["result"]] = by_result.get(dict(labels)["result"], 0) + value
-    assert by_result.get("not_checked", 0) == 0, found[STATEMENTS]
+        by_result[dict(labels)["result"]] += int(value - before.get(labels, 0))
+    assert by_result["not_checked"] == 0, found[STATEMENTS]
     assert by_result["scoped"] + by_result["rows"] > 0.85 * (sum(by_result.values()) - by_result["exempt"])
 
 
-async def _send(requests: int, data: Path) -> None:
+async def _send(requests: int, data: Path) -> dict[tuple[tuple[str, str], ...], float]:
+    """Gives the statements that were counted before."""
     renderer = httpx2.ASGITransport(app=create_renderer(latency_scale=0))
     client = httpx2.AsyncClient(mounts={"http://renderer": renderer}, trust_env=False)
     app = create_app(ProductSettings(data, renderer_url="http://renderer", latency_scale=0), renderer_client=client)
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
     async with app.router.lifespan_context(app), httpx2.AsyncClient(transport=transport, base_url="http://t") as users:
-        counts.forget()  # the first data are nobody's work
+        before = families().get(STATEMENTS, {})
         traffic = Traffic(users, TrafficSettings(seed=3), ALL)
         await traffic.send(requests)
         assert not traffic.unexpected
+        return before
 
 
 def test_the_forgotten_filter_is_named_with_its_line_and_both_tenants(tmp_path: Path) -> None:

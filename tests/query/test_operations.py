@@ -13,9 +13,9 @@ from tocsin.model.tenant import PLATFORM, Scope
 from tocsin.model.window import Window
 from tocsin.query.filters import Filter
 from tocsin.query.operations import operations, profile_of, series, tone_for
-from tocsin.sdk.deltas import DeltaTable
 from tocsin.sdk.encode import resource
 from tocsin.sdk.encode_metrics import MetricEncoder
+from tocsin.sdk.increases import Increases
 from tocsin.sdk.red import RedTable
 from tocsin.storage.telemetry.store import TelemetryStore
 
@@ -23,17 +23,17 @@ SHOP = {"service.name": "shop", "deployment.environment.name": "production", "se
 
 
 def run(
-    deltas: DeltaTable, operation: str, outcome: str, tenant: str, number: int, seconds: float, reason: str = ""
+    increases: Increases, operation: str, outcome: str, tenant: str, number: int, seconds: float, reason: str = ""
 ) -> None:
     labels = (("operation", operation), ("outcome", outcome), *((("reason", reason),) if reason else ()))
-    deltas.count("operation_outcomes_total", labels, tenant, number)
+    increases.count("operation_outcomes_total", labels, tenant, number)
     for _ in range(number):
-        deltas.time("operation_duration_seconds", (("operation", operation),), tenant, seconds)
+        increases.time("operation_duration_seconds", (("operation", operation),), tenant, seconds)
 
 
-def sent(deltas: DeltaTable, **more: str) -> ExportMetricsServiceRequest:
+def sent(increases: Increases, **more: str) -> ExportMetricsServiceRequest:
     encoder = MetricEncoder(resource({**SHOP, **more}), "1")
-    body = encoder.encode_request(RedTable(10).collect(), [], [], time.time_ns(), None, deltas.collect())
+    body = encoder.encode_request(RedTable(10).collect(), [], [], time.time_ns(), None, increases.collect())
     return ExportMetricsServiceRequest.FromString(body)
 
 
@@ -44,16 +44,16 @@ def last_minutes() -> Filter:
 
 @pytest.fixture
 def ran(store: TelemetryStore, put: Any) -> TelemetryStore:
-    deltas = DeltaTable()
-    run(deltas, "login", "success", "acme", 90, 0.1)
-    run(deltas, "login", "failure", "acme", 10, 0.1, "ReadTimeout")
-    run(deltas, "login", "rejected", "acme", 50, 0.1, "401")
-    run(deltas, "login", "success", "globex", 300, 0.2)
-    run(deltas, "work_order_sync", "success", "globex", 97, 2.0)
-    run(deltas, "work_order_sync", "failure", "globex", 3, 2.0, "Conflict")
-    put(sent(deltas))
-    run(deltas, "login", "success", "globex", 1, 0.2)
-    put(sent(deltas, **{"service.instance.id": "2"}))
+    increases = Increases()
+    run(increases, "login", "success", "acme", 90, 0.1)
+    run(increases, "login", "failure", "acme", 10, 0.1, "ReadTimeout")
+    run(increases, "login", "rejected", "acme", 50, 0.1, "401")
+    run(increases, "login", "success", "globex", 300, 0.2)
+    run(increases, "work_order_sync", "success", "globex", 97, 2.0)
+    run(increases, "work_order_sync", "failure", "globex", 3, 2.0, "Conflict")
+    put(sent(increases))
+    run(increases, "login", "success", "globex", 1, 0.2)
+    put(sent(increases, **{"service.instance.id": "2"}))
     return store
 
 

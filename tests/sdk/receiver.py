@@ -109,7 +109,7 @@ class Receiver:
         for point in self.points(metric_name):
             attributes = attributes_of(point)
             key = tuple(attributes.get(label, "") for label in labels)
-            amount = getattr(point, "count", 0) or getattr(point, "as_double", 0)
+            amount = getattr(point, "count", 0) or getattr(point, "as_double", 0) or getattr(point, "as_int", 0)
             added[key] = added.get(key, 0) + amount
         return added
 

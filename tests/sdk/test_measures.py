@@ -107,9 +107,9 @@ def test_what_another_process_has_counted_adds_up() -> None:
         one.set("level", 3, {})
         one.time("render_seconds", 0.5, {})
     ours.add_packed(json.loads(json.dumps(theirs.packed())))
-    numbers = {(key.name, key.tenant): value for key, value in ours.numbers.items()}
+    numbers = {(key.name, key.tenant): value for key, value in ours.sums.numbers.items()}
     assert numbers == {("invoices_total", "acme"): 4, ("level", ""): 3}
-    [timing] = ours.timings.values()
+    [timing] = ours.sums.timings.values()
     assert (timing.count, timing.seconds) == (2, 1.0)
 
 

@@ -350,7 +350,7 @@ def test_a_cancelled_request_leaves_nothing_active(captured: Capture) -> None:
         task = asyncio.create_task(tocsin.instrument(waits)(scope_of(), no_body, nowhere))
         await asyncio.sleep(0.01)
         (agent,) = agents.all_agents()
-        assert [figure.value for figure in agent.figures() if figure.name == "http.server.active_requests"] == [1]
+        assert [figure.value for figure in agent.figures.all() if figure.name == "http.server.active_requests"] == [1]
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -400,7 +400,7 @@ def test_active_requests_are_counted_by_tenant(captured: Capture) -> None:
             asyncio.create_task(app(scope_of(f"/{name}"), no_body, nowhere)) for name in ("acme", "acme", "globex")
         ]
         await asyncio.sleep(0.01)
-        figures = agents.all_agents()[0].figures()
+        figures = agents.all_agents()[0].figures.all()
         release.set()
         await asyncio.gather(*tasks)
         active = [figure for figure in figures if figure.name == "http.server.active_requests"]

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 import tocsin
 from tocsin.sdk.agent import current_agent
 from tocsin.sdk.critical_routes import CriticalError, CriticalRoutes, declared
-from tocsin.sdk.deltas import DeltaTable
+from tocsin.sdk.increases import Increases
 from tocsin.testing import capture_spans
 
 ACME, GLOBEX = {"X-Tenant-ID": "acme"}, {"X-Tenant-ID": "globex"}
@@ -246,10 +246,10 @@ def test_a_name_that_is_none_is_refused_where_it_is_written() -> None:
 
 
 def test_labels_that_should_not_be_ones_stay_bounded_and_nothing_is_lost() -> None:
-    table = DeltaTable()
+    table = Increases(limit=5000)
     for number in range(8000):
         table.count("feature_flag_evaluations_total", (("variant", str(number)),), f"tenant {number}")
-    found = table.collect().counts
+    found = table.collect().sums.numbers
     assert sum(found.values()) == 8000
     assert len(found) == 6001
     assert table.folded == 3000

@@ -19,9 +19,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from served import START_SECONDS, Served, served
 
 from otlp import exception, log_record, log_request, span
-from tocsin.sdk.deltas import DeltaTable
 from tocsin.sdk.encode import resource
 from tocsin.sdk.encode_metrics import MetricEncoder
+from tocsin.sdk.increases import Increases
 from tocsin.sdk.red import RedTable
 
 SHOP = {"service.name": "shop", "deployment.environment.name": "production"}
@@ -93,7 +93,7 @@ def _traces(spans: list[Any], release: str) -> ExportTraceServiceRequest:
 
 
 def _operations() -> bytes:
-    deltas = DeltaTable()
+    increases = Increases()
     for operation, outcome, reason, tenant, number in (
         ("login", "success", "", "acme", 90),
         ("login", "failure", "ProviderDown", "acme", 10),
@@ -102,10 +102,10 @@ def _operations() -> bytes:
         ("form_automation", "success", "", "globex", 50),
     ):
         labels = (("operation", operation), ("outcome", outcome), *((("reason", reason),) if reason else ()))
-        deltas.count("operation_outcomes_total", labels, tenant, number)
-        deltas.time("operation_duration_seconds", (("operation", operation),), tenant, 0.25)
+        increases.count("operation_outcomes_total", labels, tenant, number)
+        increases.time("operation_duration_seconds", (("operation", operation),), tenant, 0.25)
     encoder = MetricEncoder(resource({**SHOP, "service.instance.id": "1"}), "1")
-    return encoder.encode_request(RedTable(10).collect(), [], [], time.time_ns(), None, deltas.collect())
+    return encoder.encode_request(RedTable(10).collect(), [], [], time.time_ns(), None, increases.collect())
 
 
 def _post(client: httpx2.Client, signal: str, request: Any, body: bytes = b"") -> None:

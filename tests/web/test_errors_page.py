@@ -42,7 +42,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
                                                    "tocsin.tenant": tenant})
             for of, field, tenant in ((7, "body.rate", "acme"), (2, "body.currency", "globex"))
         ]  # fmt: skip
-        send(running, "metrics", metric_request([counter("http_validation_errors_total", points)], SHOP))
+        send(running, "metrics", metric_request([counter("http_validation_errors_total", points, temporality=1)], SHOP))
         until(lambda: len(running.administrator.get("/api/v1/errors/fields").json()["fields"]) == 2)
         until(lambda: len(running.administrator.get("/api/v1/errors/clients").json()["endpoints"]) == 2)
         yield running

@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tocsin.model.tenant import Scope
-from tocsin.model.window import Window
-from tocsin.query.filters import Filter, seconds_text
+from tocsin.query.filters import Filter
 from tocsin.query.red import filter_empty
 from tocsin.query.rollups import Split, totals_rollup
-from tocsin.query.series_samples import series_samples
 from tocsin.storage.telemetry.engine import Value
 from tocsin.storage.telemetry.store import TelemetryStore
 
 VALIDATION = "http_validation_errors_total"
-DAY_NS = 86_400 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +70,20 @@ def client_errors(store: TelemetryStore, scope: Scope, filter: Filter, limit: in
 
 def failing_fields(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 12) -> list[FieldRow]:
     """The fields that failed validation most in the window."""
-    # A counter counts from what it had reached before the window.
-    day = replace(filter, window=Window(max(0, filter.window.start_ns - DAY_NS), filter.window.end_ns))
-    parameters: dict[str, Value] = {"within": seconds_text(filter.window.start_ns), "limit": limit}
-    where = f"{replace(day, method=None, route=None).conditions('p.time')}"
+    parameters: dict[str, Value] = {"limit": limit}
+    where = replace(filter, method=None, route=None).conditions("d.time")
     for name, value in (("method", filter.method), ("route", filter.route)):
         if value is not None:
             parameters[name] = value
-            where += f" AND p.labels['{name}'] = {{{name}:String}}"
-    gained = (
-        f"SELECT any(p.service) AS of_service, any(p.labels) AS said, any(p.tenant) AS whose, "
-        f"max(p.value) - maxIf(p.value, p.time < {{within:DateTime64(9)}}) AS gained "
-        f"FROM ({series_samples(VALIDATION)}) AS p WHERE {where} GROUP BY p.series"
-    )
+            where += f" AND i.labels['{name}'] = {{{name}:String}}"
     sql = (
-        f"SELECT of_service, said['method'] AS of_method, said['route'] AS of_route, said['field'] AS field, "
-        f"said['type'] AS kind, whose, toUInt64(round(sum(gained))) AS count FROM ({gained}) GROUP BY ALL "
+        f"SELECT i.service AS of_service, i.labels['method'] AS of_method, i.labels['route'] AS of_route, "
+        f"i.labels['field'] AS field, i.labels['type'] AS kind, i.tenant AS whose, "
+        f"toUInt64(round(sum(d.value))) AS count FROM deltas AS d INNER JOIN ("
+        f"SELECT id, any(tenant) AS tenant, any(labels) AS labels, any(service) AS service, "
+        f"any(environment) AS environment FROM series WHERE name = '{VALIDATION}' GROUP BY id) AS i "
+        f"ON d.series = i.id WHERE d.name = '{VALIDATION}' AND {where} GROUP BY ALL "
         f"HAVING count > 0 ORDER BY count DESC, field LIMIT {{limit:UInt32}}"
     )
-    rows = store.read(filter.narrowed(scope), sql, **(day.parameters() | parameters)).rows
+    rows = store.read(filter.narrowed(scope), sql, **(filter.parameters() | parameters)).rows
     return [FieldRow(*row) for row in rows]

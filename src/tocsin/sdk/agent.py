@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 import weakref
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,39 +20,35 @@ from tocsin.sdk import coexist, guard, instrument
 from tocsin.sdk.call_digest import CallCollection, CallDigest
 from tocsin.sdk.catalogue import Catalogue
 from tocsin.sdk.critical_routes import CriticalRoutes
-from tocsin.sdk.deltas import DeltaCollection, DeltaTable
 from tocsin.sdk.digest import Digest
 from tocsin.sdk.encode import resource
-from tocsin.sdk.encode_metrics import Figure, MetricEncoder
+from tocsin.sdk.encode_metrics import MetricEncoder
 from tocsin.sdk.encode_spans import Queued, SpanEncoder
 from tocsin.sdk.exchange import Exchange, MeteredExchange
 from tocsin.sdk.export import Exporter
 from tocsin.sdk.exposition import Family
-from tocsin.sdk.isolation_counts import counts as isolation_counts
-from tocsin.sdk.isolation_counts import findings as isolation_findings
-from tocsin.sdk.jobs import HELPS, JobSpan
+from tocsin.sdk.increases import Increase, Increases
+from tocsin.sdk.isolation_findings import findings
+from tocsin.sdk.jobs import JobSpan
 from tocsin.sdk.measures import measures
 from tocsin.sdk.overhead import MEASURE_EVERY, OverheadMeter
+from tocsin.sdk.process_figures import ProcessFigures
 from tocsin.sdk.records import INFO, Record, RecordEncoder
 from tocsin.sdk.red import RedCollection, RedTable
 from tocsin.sdk.sampling import Sampler
-from tocsin.sdk.schedules import schedules
 from tocsin.sdk.settings import Settings, host_name
 from tocsin.sdk.slow import SlowLog
 from tocsin.sdk.spans import ERROR, RecordingSpan
-from tocsin.sdk.tallies import Tallies
 from tocsin.sdk.tenant import Resolver, current_tenant, join_resolvers, parse_resolvers, work_at_hand
 from tocsin.sdk.trace import TocsinTracerProvider
 from tocsin.sdk.version import VERSION
 
 log = logging.getLogger("tocsin")
 
-# Tenants whose active requests are exported apart.
-_ACTIVE_TENANTS = 100
 # Ended requests that wait for the export thread before requests digest a portion themselves.
 _MOST_PENDING, _PORTION = 4096, 2 * MEASURE_EVERY
-# Between two exports of the instruments' gauges.
-_GAUGE_SECONDS = 5.0
+# Without traffic the figures are repeated this often, so that a quiet process is seen to be alive.
+_QUIET_NS = 15_000_000_000
 # Share of the sampled traces that shedding leaves.
 _SHED_SHARE = 0.1
 
@@ -86,13 +82,13 @@ class Agent:
         """What belongs to this very process; done anew in a forked child."""
         self.live: set[Exchange] = set()
         self.live_jobs: set[JobSpan] = set()
-        self.tallies = Tallies(HELPS)
+        self.increases = Increases()
         self._pending: deque[Exchange] = deque()
         self.__dict__["put"] = self._put_first
         self._digest = Digest(self)
         self.catalogue = Catalogue(self)
         self.calls = CallDigest(self)
-        self.deltas = DeltaTable()
+        self.figures = ProcessFigures(self)
         self._is_announced = False
         self._digest_lock = threading.Lock()
         # One request in some is measured by a kind of exchange that takes more clocks.
@@ -107,7 +103,6 @@ class Agent:
         self._encoders: tuple[SpanEncoder, MetricEncoder, RecordEncoder] | None = None
         self._last_state = (-1, -1)
         self._last_figures_ns = 0
-        self._next_gauges = 0.0
 
     def after_fork(self) -> None:
         self._reset()
@@ -117,7 +112,7 @@ class Agent:
     def answer_through(self, instance_id: str, pid: int) -> None:
         """Sends on as a part of another process, which lives longer: for a child forked for one job.
 
-        What adds up is sent from here; this process's own state and tallies are left to the other.
+        What adds up is sent from here; this process's own state and increases are left to the other.
         """
         self.instance_id, self.pid, self.is_helper = instance_id, pid, True
         self._encoders = None
@@ -228,21 +223,21 @@ class Agent:
         with self._digest_lock:
             collection = self.red.collect()
             self.catalogue.add(collection.rows)
-            self.routes.count(collection.rows, self.deltas)
+            self.routes.count(collection.rows, self.increases)
         return collection
 
-    def collect_deltas(self) -> DeltaCollection:
+    def collect_increase(self) -> Increase:
         """What was counted as increases since the last collection."""
-        collection = self.deltas.collect()
+        increase = self.increases.collect()
         with self._digest_lock:
-            self.catalogue.add_deltas(collection)
-        return collection
+            self.catalogue.add_increase(increase.sums)
+        return increase
 
-    def delta_families(self) -> list[Family]:
+    def increase_families(self) -> list[Family]:
         """The same of this process since it began, for a scraper."""
         self.digest()
         with self._digest_lock:
-            return self.catalogue.delta_families(self.deltas, self.routes, self.red.rows)
+            return self.catalogue.increase_families(self.increases, self.routes, self.red.rows)
 
     def collect_calls(self) -> CallCollection:
         """What the app has called since the last collection, as far as digested."""
@@ -304,33 +299,24 @@ class Agent:
     def _encode_metrics(self) -> tuple[bytes, int] | None:
         """The RED deltas and the SDK's figures; None when nothing has happened for a while."""
         self._review_overhead()
-        isolation_findings.flush(self)
-        collection = self.collect_red()
-        calls, deltas = self.collect_calls(), self.collect_deltas()
+        findings.flush(self)
+        red, calls = self.collect_red(), self.collect_calls()
         self.announce()
-        increases = isolation_counts.increases()
-        now = collection.end_ns
-        # Without traffic the figures are repeated now and then, so that a quiet process is seen to be alive.
+        rows = len(red.rows) + len(calls.by_caller)
+        encoder = self._open_encoders()[1]
         if self.is_helper:
-            if not collection.rows and not calls.by_caller:
-                return None
-            body = self._open_encoders()[1].encode_request(collection, (), (), self.start_ns, calls)
-            return body, len(collection.rows) + len(calls.by_caller)
-        state, added = (self.red.total, measures.version), self.tallies.collect()
-        has_counted = added or increases or deltas.counts or deltas.timings
-        has_more = collection.rows or calls.by_caller or has_counted or state != self._last_state
-        if not has_more and now - self._last_figures_ns < 15e9:
+            return (encoder.encode_request(red, (), (), self.start_ns, calls), rows) if rows else None
+        increase = self.collect_increase()
+        rows += len(increase.sums)
+        state = (self.red.total, measures.version)
+        if not rows and state == self._last_state and red.end_ns - self._last_figures_ns < _QUIET_NS:
             return None
         if not self.live:
             self._last_state = state
-        self._last_figures_ns = now
-        figures = [*self.figures(), *increases]
-        timings = measures.copied_timings()
-        body = self._open_encoders()[1].encode_request(
-            collection, figures, timings, self.start_ns, calls, added, deltas
-        )
-        more = len(added) + len(deltas.counts) + len(deltas.timings)
-        return body, len(collection.rows) + len(calls.by_caller) + len(figures) + len(timings) + more
+        self._last_figures_ns = red.end_ns
+        figures, timings = self.figures.all(), measures.copied_timings()
+        body = encoder.encode_request(red, figures, timings, self.start_ns, calls, increase)
+        return body, rows + len(figures) + len(timings)
 
     def announce(self) -> None:
         """Says once that this process runs a release; the server shows the first process of each."""
@@ -340,67 +326,6 @@ class Agent:
             facts = {"tocsin.release": settings.release, "vcs.ref.head.revision": settings.commit}
             facts = {name: value for name, value in facts.items() if value}
             self.emit("tocsin.deploy", f"{settings.service} {settings.release} started", facts, tenant="")
-
-    def figures(self) -> list[Figure]:
-        """The state of this process: active requests and the SDK's own health."""
-        exporter = self.exporter
-        figures = self._active_figures()
-        figures += measures.figures()
-        figures += [
-            Figure(name, "{lookup}", n, {"cache": cache, **({"tocsin.tenant": tenant} if tenant else {})}, True, True)
-            for (name, cache, tenant), n in self.calls.table.copied_lookups()
-        ]
-        figures += self._gauges()
-        figures += schedules.figures()
-        figures += [
-            Figure("tocsin.sdk.dropped", "{item}", n, {"signal": signal, "reason": reason}, True, True)
-            for (signal, reason), n in self.dropped().items()
-        ]
-        figures += [
-            Figure("tocsin.sdk.exported", "{item}", n, {"signal": signal}, True, True)
-            for signal, n in list(exporter.exported.items())
-        ]
-        figures.append(Figure("tocsin.sdk.queue.length", "{span}", exporter.queue_length, {}))
-        figures.append(Figure("tocsin.sdk.shed.level", "1", self.meter.level, {}))
-        figures += [
-            Figure("tocsin.sdk.overhead.duration", "s", seconds, {"instrument": name})
-            for name, seconds in self.meter.costs().items()
-        ]
-        return figures
-
-    def _gauges(self) -> list[Figure]:
-        """What the instruments see, every few seconds: it changes slowly, and there are many."""
-        now = time.monotonic()
-        if now < self._next_gauges:
-            return []
-        self._next_gauges = now + _GAUGE_SECONDS
-        return [Figure(g.name, g.unit, g.value, g.labels, g.is_counter, g.is_counter) for g in instrument.gauges()]
-
-    def dropped(self) -> Counter[tuple[str, str]]:
-        """Items that were not exported, by signal and reason."""
-        dropped = Counter(self.exporter.dropped)
-        if self.red.folded:
-            dropped["metrics", "key_limit"] = self.red.folded
-        if self.calls.table.folded:
-            dropped["metrics", "call_limit"] = self.calls.table.folded
-        if self.deltas.folded:
-            dropped["metrics", "operation_limit"] = self.deltas.folded
-        if measures.dropped:
-            dropped["metrics", "measure_limit"] = measures.dropped
-        if self.tallies.folded:
-            dropped["metrics", "job_limit"] = self.tallies.folded
-        if guard.faults:
-            dropped["all", "fault"] = sum(guard.faults.values())
-        return dropped
-
-    def _active_figures(self) -> list[Figure]:
-        name, unit = "http.server.active_requests", "{request}"
-        by_tenant = Counter(exchange.tenant for exchange in tuple(self.live))
-        anonymous = by_tenant.pop("", 0)
-        busiest = by_tenant.most_common(_ACTIVE_TENANTS)
-        rest = anonymous + sum(by_tenant.values()) - sum(count for _, count in busiest)
-        figures = [Figure(name, unit, rest, {}, is_sum=True)]
-        return figures + [Figure(name, unit, n, {"tocsin.tenant": tenant}, is_sum=True) for tenant, n in busiest]
 
     def _review_overhead(self) -> None:
         if self.meter.review():
@@ -440,7 +365,7 @@ def all_agents() -> list[Agent]:
 
 def close_agent(agent: Agent, timeout_seconds: float) -> None:
     """Flushes an agent and forgets it."""
-    isolation_findings.flush(agent, is_last=True)
+    findings.flush(agent, is_last=True)
     agent.exporter.stop(timeout_seconds)
     with _lock:
         if _by_settings.get(agent.settings) is agent:
@@ -458,7 +383,7 @@ def _after_fork() -> None:
 def _flush_at_exit() -> None:
     for agent in list(_agents):
         if not agent.exporter.is_idle or agent.exporter.queue_length:
-            isolation_findings.flush(agent, is_last=True)
+            findings.flush(agent, is_last=True)
             agent.exporter.stop(agent.settings.exit_flush_seconds)
 
 

@@ -157,7 +157,7 @@ def note(
         group = None
     if root.is_metered:
         # Since the call ended nothing has happened but its hook.
-        root.calls_ns += perf_counter_ns() - ended_ns  # type: ignore[attr-defined]  # metered ones have it
+        root.note_hook(operation.kind.group, perf_counter_ns() - ended_ns)  # type: ignore[attr-defined]  # they have it
     return group
 
 

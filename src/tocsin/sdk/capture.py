@@ -13,11 +13,11 @@ from tocsin.sdk.critical_routes import OUTCOMES
 from tocsin.sdk.decode import MessageReader
 from tocsin.sdk.encode_spans import Queued, SpanEncoder
 from tocsin.sdk.export import exports_paused
-from tocsin.sdk.measures import MeasureKey
 from tocsin.sdk.records import Record, RecordEncoder
 from tocsin.sdk.red import RedKey
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.spans import ERROR, OK
+from tocsin.sdk.sums import SumKey
 
 _KINDS = ("", "internal", "server", "client", "producer", "consumer")
 
@@ -103,7 +103,7 @@ class Capture:
         self._spans: list[CapturedSpan] = []
         self._rows: dict[tuple[str, str, int, str, str], CapturedRequests] = {}
         self._records: list[CapturedRecord] = []
-        self._counts: Counter[MeasureKey] = Counter()
+        self._counts: Counter[SumKey] = Counter()
 
     @property
     def spans(self) -> list[CapturedSpan]:
@@ -132,7 +132,8 @@ class Capture:
         """Critical operations, whether declared in the code or known by their route."""
         for agent in agents.all_agents():
             agent.collect_red()
-            self._counts.update(agent.collect_deltas().counts)
+            for key, number in agent.collect_increase().sums.numbers.items():
+                self._counts[key] += int(number)
         found = []
         for key, number in self._counts.items():
             labels = dict(key.labels)
@@ -154,7 +155,7 @@ class Capture:
         self._drain()
         for agent in agents.all_agents():
             agent.collect_red()
-            agent.collect_deltas()
+            agent.collect_increase()
         self._counts.clear()
         self._spans.clear()
         self._records.clear()

@@ -14,13 +14,13 @@ from tocsin.sdk import instrument
 from tocsin.sdk.call_digest import CallRows, CallTable
 from tocsin.sdk.call_totals import CallTotals, lookup_families
 from tocsin.sdk.critical_routes import CriticalRoutes
-from tocsin.sdk.deltas import DeltaCollection, DeltaTable, DeltaTotals
 from tocsin.sdk.exposition import Family, Labels, add_up
 from tocsin.sdk.guard import guarded
-from tocsin.sdk.isolation_counts import counts as isolation_counts
+from tocsin.sdk.increases import Increases, IncreaseTotals
 from tocsin.sdk.measures import measures
 from tocsin.sdk.red import Rows
 from tocsin.sdk.schedules import schedules
+from tocsin.sdk.sums import Sums
 from tocsin.sdk.totals import RequestTotals
 from tocsin.sdk.workers import WorkerTotals, group_name
 
@@ -46,10 +46,10 @@ class Catalogue:
         self._agent = agent
         self.totals = RequestTotals(agent.settings.metrics_tenants)
         self._calls = CallTotals(self.totals.bounded)
-        self._deltas = DeltaTotals(self.totals.bounded)
+        self._increases = IncreaseTotals(self.totals.bounded)
         self._shared: WorkerTotals | None = None
         self._is_shared = bool(group_name())
-        self._published = (0.0, -1, -1, -1)
+        self._published = (0.0, -1, -1, -1, -1)
 
     def add(self, rows: Rows) -> None:
         """Takes the RED rows of one interval."""
@@ -61,18 +61,16 @@ class Catalogue:
         if _is_wanted:
             self._calls.add(rows)
 
-    def add_deltas(self, collection: DeltaCollection) -> None:
+    def add_increase(self, sums: Sums) -> None:
         """Takes what was counted as increases in one interval."""
         if _is_wanted:
-            self._deltas.add(collection)
+            self._increases.add(sums)
 
-    def delta_families(self, table: DeltaTable, routes: CriticalRoutes, rows: Rows) -> list[Family]:
+    def increase_families(self, increases: Increases, routes: CriticalRoutes, rows: Rows) -> list[Family]:
         """The same since the process began, with the requests not collected yet."""
-        waiting, pending = DeltaTotals(self.totals.bounded), DeltaTable()
-        waiting.add(table.waiting())
+        pending = Increases()
         routes.count(rows, pending)
-        waiting.add(pending.collect())
-        return add_up([*self._deltas.families(), *waiting.families()])
+        return self._increases.families([increases.waiting(), pending.waiting()])
 
     def call_families(self, table: CallTable) -> list[Family]:
         """What the app has called since the process began, the rows not collected yet included."""
@@ -92,11 +90,12 @@ class Catalogue:
         """Lets the other workers know; called once a second by the export thread."""
         if not (_is_wanted and self._is_shared):
             return
-        now = (time.monotonic(), self._agent.red.total, measures.version, len(self._agent.live))
+        agent = self._agent
+        now = (time.monotonic(), agent.red.total, measures.version, agent.increases.version, len(agent.live))
         shared = self._open()
         is_due = now[1:] != self._published[1:] or now[0] - self._published[0] > _SHOW_UP_SECONDS
         if shared is not None and is_due:
-            shared.publish(self._agent.instance_id, self._own())
+            shared.publish(agent.instance_id, self._own())
             self._published = now
 
     def _others(self) -> list[Family]:
@@ -117,12 +116,10 @@ class Catalogue:
         # First, because instruments hand over what they have timed when they are asked.
         instruments = [self._bounded(family) for family in instrument.families() if family.name not in known]
         own = [self._bounded(family) for family in measures.families()]
-        own += [self._bounded(family) for family in isolation_counts.families()]
-        called, operations = self._agent.call_families(), self._agent.delta_families()
-        tallied = [self._bounded(family) for family in self._agent.tallies.families()]
+        agent = self._agent
         return [
-            *self._agent.request_families(), self._active(), *called, *operations, *tallied, *schedules.families(),
-            *own, *instruments, *process, self._dropped(),
+            *agent.request_families(), self._active(), *agent.call_families(), *agent.increase_families(),
+            *schedules.families(), *own, *instruments, *process, self._dropped(),
         ]  # fmt: skip
 
     def _active(self) -> Family:
@@ -132,7 +129,7 @@ class Catalogue:
 
     def _dropped(self) -> Family:
         dropped = Family("tocsin_sdk_dropped_items_total", "counter", "What the SDK could not export, and why.")
-        for (signal, reason), number in self._agent.dropped().items():
+        for (signal, reason), number in self._agent.figures.dropped().items():
             dropped.add(number, signal=signal, reason=reason)
         return dropped
 

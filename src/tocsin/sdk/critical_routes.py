@@ -10,11 +10,14 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tocsin.sdk.deltas import DeltaTable
+from tocsin.sdk.increases import Increases
 from tocsin.sdk.red import Rows
+from tocsin.sdk.sums import describe
 
 OUTCOMES, DURATION = "operation_outcomes_total", "operation_duration_seconds"
 SUCCESS, FAILURE, REJECTED = "success", "failure", "rejected"
+describe(OUTCOMES, "Runs of critical operations, by how they ended.")
+describe(DURATION, "Seconds that critical operations took.")
 
 # Operations that the code declares by itself (`tocsin.critical`): their routes are not counted a second time.
 declared: set[str] = set()
@@ -67,7 +70,7 @@ class CriticalRoutes:
             name = self._known[method, route] = self._find(method, route)
         return "" if name in declared else name
 
-    def count(self, rows: Rows, deltas: DeltaTable) -> None:
+    def count(self, rows: Rows, increases: Increases) -> None:
         """Adds the requests of one interval that are operations; off the requests' path."""
         for (method, route, status, tenant, error_type), row in rows.items():
             name = self.name_of(method, route)
@@ -75,8 +78,8 @@ class CriticalRoutes:
                 continue
             outcome, reason = outcome_of(status, error_type)
             labels = outcome_labels(name, outcome, reason)
-            deltas.count(OUTCOMES, labels, tenant, row.count)
-            deltas.add_buckets(DURATION, (("operation", name),), tenant, row.buckets, row.seconds)
+            increases.count(OUTCOMES, labels, tenant, row.count)
+            increases.add_buckets(DURATION, (("operation", name),), tenant, row.buckets, row.seconds)
 
     def _find(self, method: str, route: str) -> str:
         plain = _PARAMETER.sub("{}", route.rstrip("/") or "/")

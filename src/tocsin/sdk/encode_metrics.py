@@ -25,15 +25,14 @@ from tocsin.sdk.totals import Histogram
 
 if TYPE_CHECKING:
     from tocsin.sdk.call_digest import CallCollection, CallRows
-    from tocsin.sdk.deltas import DeltaCollection
-    from tocsin.sdk.tallies import Added
+    from tocsin.sdk.increases import Increase
+
+
+_RISING = DELTA + b"\x18\x01"
 
 
 class Figure(NamedTuple):
-    """One number about this process. is_sum: a cumulative, non-decreasing or up-and-down sum; else a gauge.
-
-    since_ns: of an increase, since when; 0 for what counts from the start of the process.
-    """
+    """One number about this process. is_sum: a cumulative, non-decreasing or up-and-down sum; else a gauge."""
 
     name: str
     unit: str
@@ -41,7 +40,6 @@ class Figure(NamedTuple):
     attributes: Mapping[str, str]
     is_sum: bool = False
     is_monotonic: bool = False
-    since_ns: int = 0
 
 
 class Timed(Protocol):
@@ -71,19 +69,16 @@ class MetricEncoder:
         timings: Iterable[tuple[Timed, Spread]],
         process_start_ns: int,
         calls: CallCollection | None = None,
-        added: Added | None = None,
-        deltas: DeltaCollection | None = None,
+        increase: Increase | None = None,
     ) -> bytes:
-        """One ExportMetricsServiceRequest: RED metrics, calls and tallies as deltas, the others cumulative."""
+        """One ExportMetricsServiceRequest: RED metrics, calls and increases as deltas, the others cumulative."""
         metrics = self._red_metrics(red) if red.rows else []
         scopes: list[tuple[bytes, list[bytes]]] = []
         if calls is not None and calls.by_caller:
             metrics += self._call_metrics(calls.start_ns, calls.rows, red.end_ns)
             scopes = self._calls.encode(calls, red.end_ns)
-        if added:
-            metrics += self._tally_metrics(added, red.end_ns)
-        if deltas is not None:
-            metrics += self._delta_metrics(deltas, red.end_ns)
+        if increase is not None:
+            metrics += self._increase_metrics(increase, red.end_ns)
         metrics += self._figure_metrics(figures, process_start_ns, red.end_ns)
         metrics += self._timing_metrics(timings, process_start_ns, red.end_ns)
         own = (self._scope, [delimited(b"\x12", metric) for metric in metrics])
@@ -152,18 +147,14 @@ class MetricEncoder:
             made.append(metric(name, "s", b"\x4a", points))
         return made
 
-    def _delta_metrics(self, deltas: DeltaCollection, now_ns: int) -> list[bytes]:
-        times = TIMES.pack(b"\x11", deltas.start_ns, b"\x19", now_ns)
+    def _increase_metrics(self, increase: Increase, now_ns: int) -> list[bytes]:
+        times = TIMES.pack(b"\x11", increase.start_ns, b"\x19", now_ns)
         counts: dict[str, list[bytes]] = {}
-        for key, number in deltas.counts.items():
+        for key, number in increase.sums.numbers.items():
             point = times + _number(number) + self._number.encode_all(key.attributes())
             counts.setdefault(key.name, []).append(delimited(b"\x0a", point))
-        durations: dict[str, list[bytes]] = {}
-        for key, timing in deltas.timings.items():
-            point = self._exponential.encode_all(key.attributes()) + times + exponential(timing)
-            durations.setdefault(key.name, []).append(delimited(b"\x0a", point))
-        rising = DELTA + b"\x18\x01"
-        made = [head(name, "") + delimited(b"\x3a", b"".join(points) + rising) for name, points in counts.items()]
+        durations = self._timing_points(increase.sums.timings.items(), times)
+        made = [head(name, "") + delimited(b"\x3a", b"".join(points) + _RISING) for name, points in counts.items()]
         return made + [metric(name, "s", b"\x52", points) for name, points in durations.items()]
 
     def _figure_metrics(self, figures: Iterable[Figure], start_ns: int, now_ns: int) -> list[bytes]:
@@ -173,37 +164,24 @@ class MetricEncoder:
         return [self._figures(name, group, start_ns, now_ns) for name, group in by_name.items()]
 
     def _timing_metrics(self, timings: Iterable[tuple[Timed, Spread]], start_ns: int, now_ns: int) -> list[bytes]:
-        times = TIMES.pack(b"\x11", start_ns, b"\x19", now_ns)
+        points = self._timing_points(timings, TIMES.pack(b"\x11", start_ns, b"\x19", now_ns))
+        return [head(name, "s") + delimited(b"\x52", b"".join(made) + CUMULATIVE) for name, made in points.items()]
+
+    def _timing_points(self, timings: Iterable[tuple[Timed, Spread]], times: bytes) -> dict[str, list[bytes]]:
         by_name: dict[str, list[bytes]] = {}
         for key, spread in timings:
             labels = self._exponential.encode_all(key.attributes())
             by_name.setdefault(key.name, []).append(delimited(b"\x0a", labels + times + exponential(spread)))
-        return [head(name, "s") + delimited(b"\x52", b"".join(points) + CUMULATIVE) for name, points in by_name.items()]
-
-    def _tally_metrics(self, added: Added, now_ns: int) -> list[bytes]:
-        times = TIMES.pack(b"\x11", added.start_ns, b"\x19", now_ns)
-        numbers: dict[str, list[bytes]] = {}
-        for key, value in added.numbers.items():
-            labels = self._number.encode_all(key.attributes())
-            numbers.setdefault(key.name, []).append(delimited(b"\x0a", times + _number(float(value)) + labels))
-        spreads: dict[str, list[bytes]] = {}
-        for key, timing in added.timings.items():
-            labels = self._exponential.encode_all(key.attributes())
-            spreads.setdefault(key.name, []).append(delimited(b"\x0a", labels + times + exponential(timing)))
-        counters = [
-            head(name, "") + delimited(b"\x3a", b"".join(points) + DELTA + b"\x18\x01")
-            for name, points in numbers.items()
-        ]
-        return counters + [metric(name, "s", b"\x52", points) for name, points in spreads.items()]
+        return by_name
 
     def _figures(self, name: str, group: list[Figure], start_ns: int, now_ns: int) -> bytes:
         first = group[0]
-        times = TIMES.pack(b"\x11", (first.since_ns or start_ns) if first.is_sum else 0, b"\x19", now_ns)
+        times = TIMES.pack(b"\x11", start_ns if first.is_sum else 0, b"\x19", now_ns)
         points = [delimited(b"\x0a", times + _number(f.value) + self._number.encode_all(f.attributes)) for f in group]
         begin = head(name, first.unit)
         if not first.is_sum:
             return begin + delimited(b"\x2a", b"".join(points))
-        tail = (DELTA if first.since_ns else CUMULATIVE) + (b"\x18\x01" if first.is_monotonic else b"")
+        tail = CUMULATIVE + (b"\x18\x01" if first.is_monotonic else b"")
         return begin + delimited(b"\x3a", b"".join(points) + tail)
 
 

@@ -349,7 +349,13 @@ class MeteredExchange(Exchange):
     """An exchange that also adds up what observing it costs; one request in some is one."""
 
     is_metered = True
-    cost_ns = calls_ns = 0
+    cost_ns = 0
+
+    def note_hook(self, instrument: str, nanoseconds: int) -> None:
+        """Adds what a call into a watched library cost in its hook."""
+        hooks = self.__dict__.setdefault("hooks", {})
+        spent, number = hooks.get(instrument, (0, 0))
+        hooks[instrument] = spent + nanoseconds, number + 1
 
     def send(self, message: Message) -> Awaitable[None]:
         began_ns = perf_counter_ns()
@@ -362,6 +368,6 @@ class MeteredExchange(Exchange):
         began_ns = perf_counter_ns()
         super().finish()
         self.agent.meter.add("request", (self.cost_ns + perf_counter_ns() - began_ns) / 1e9)
-        if self.calls_ns:
-            self.agent.meter.add("calls", self.calls_ns / 1e9)
+        for instrument, (nanoseconds, number) in self.__dict__.get("hooks", {}).items():
+            self.agent.meter.add(instrument, nanoseconds / 1e9, number)
         self.agent.relieve()

@@ -74,15 +74,17 @@ def guarded_step(function: Callable[[S], None]) -> Callable[[S], None]:
     return call
 
 
-def guarded_pair(function: Callable[[Any, S, T], None]) -> Callable[[Any, S, T], None]:
-    """`guarded(None)` for methods of two arguments inside calls of other libraries."""
-    where = function.__qualname__
+def followed(original: Callable[[S], T], observe: Callable[[S, T], None]) -> Callable[[S], T]:
+    """A method that does what `original` does and then shows `observe` what it gave."""
+    where = observe.__qualname__
 
-    def call(self: Any, first: S, second: T) -> None:
+    def call(self: S) -> T:
+        given = original(self)
         try:
-            function(self, first, second)
+            observe(self, given)
         except Exception as error:  # noqa: BLE001  the reason this module exists
             note_fault(where, error)
+        return given
 
     return call
 

@@ -20,9 +20,11 @@ from tocsin.sdk.current import SPAN_KEY, current_context, enter_context, leave_c
 from tocsin.sdk.errors import qualified_name
 from tocsin.sdk.exposition import Labels, labels_of
 from tocsin.sdk.guard import guarded
+from tocsin.sdk.overhead import JOBS
 from tocsin.sdk.propagation import format_traceparent, new_span_id, new_trace_id, parse_traceparent
 from tocsin.sdk.schedules import schedules
 from tocsin.sdk.spans import CONSUMER, ERROR, PRODUCER, RecordingSpan
+from tocsin.sdk.sums import describe
 from tocsin.sdk.tenant import clean, current_tenant, current_work
 from tocsin.sdk.trace import start_child
 
@@ -36,14 +38,15 @@ TENANT, QUEUED, REQUEST = "tocsin-tenant", "tocsin-queued", "tocsin-request-id"
 _STATUS_CHARACTERS = 256
 _NAME_CHARACTERS = 200
 
-HELPS = {
-    "job_duration_seconds": "Seconds that runs of background jobs take.",
-    "job_runs_total": "Runs of background jobs that have ended, by outcome: success, failure, retry or revoked.",
-    "job_queue_seconds": "Seconds from when a job was queued, or due, to when it began.",
-    "job_retries_total": "Runs that ended in the job being queued again.",
-    "job_enqueued_total": "Jobs put into a queue.",
-    "job_missed_total": "Times of a schedule at which its job was not run, by reason.",
-}
+# Jobs take milliseconds or hours.
+_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
+
+describe("job_duration_seconds", "Seconds that runs of background jobs take.", _BOUNDS)
+describe("job_runs_total", "Runs of background jobs that have ended, by outcome: success, failure, retry or revoked.")
+describe("job_queue_seconds", "Seconds from when a job was queued, or due, to when it began.", _BOUNDS)
+describe("job_retries_total", "Runs that ended in the job being queued again.")
+describe("job_enqueued_total", "Jobs put into a queue.")
+describe("job_missed_total", "Times of a schedule at which its job was not run, by reason.")
 
 
 class JobName(NamedTuple):
@@ -90,7 +93,7 @@ def queued(job: JobName, message_id: str = "", due: float = 0.0) -> dict[str, st
     if agent is None:
         return {}
     tenant = current_tenant() or ""
-    agent.tallies.count("job_enqueued_total", job.labels(), tenant)
+    agent.increases.count("job_enqueued_total", job.labels(), tenant)
     wake(agent)
     headers = {QUEUED: f"{max(time.time(), due):.6f}"}
     if tenant:
@@ -155,7 +158,7 @@ class JobRun:
         self._schedule, self._interval = schedule, interval
         self._is_detached = is_detached or bool(headers)
         self._agent: Agent | None = None
-        self._began_ns = 0
+        self._began_ns = self._cost_ns = 0
         self._began = self._waited = 0.0
         self._tokens: tuple[Any, Any] | None = None
 
@@ -171,15 +174,20 @@ class JobRun:
     @guarded(None)
     def begin(self, since: float = 0.0) -> None:
         """since: when it began, in Unix seconds, if that is over already."""
+        entered_ns = perf_counter_ns()
         agent = self._agent = active_agent()
         if agent is None:
             return
-        self._began, self._began_ns = time.time(), perf_counter_ns()
+        self._began, self._began_ns = time.time(), entered_ns
         if since:
             self._began_ns -= int((self._began - since) * 1e9)
             self._began = since
         due = self._due or _number(self._headers.get(QUEUED))
         self._waited = max(0.0, self._began - due) if due else -1.0
+        self._open(agent)
+        self._cost_ns = perf_counter_ns() - entered_ns
+
+    def _open(self, agent: Agent) -> None:
         above = None if self._is_detached else current_span()
         if above is not None and not above.root.is_done:
             below = start_child(agent, above, self.job.name, CONSUMER)
@@ -206,7 +214,8 @@ class JobRun:
         agent = self._agent
         if agent is None or not self._began_ns:
             return
-        seconds = (perf_counter_ns() - self._began_ns) * 1e-9
+        ended_ns = perf_counter_ns()
+        seconds = (ended_ns - self._began_ns) * 1e-9
         self._began_ns = 0
         self.outcome = outcome
         span = self.span
@@ -218,6 +227,7 @@ class JobRun:
         finally:
             self._leave()
         wake(agent)
+        agent.meter.add(JOBS, (self._cost_ns + perf_counter_ns() - ended_ns) * 1e-9)
 
     def leave(self) -> None:
         """Gives the context of before back, where what runs meanwhile is not this job."""
@@ -241,14 +251,14 @@ class JobRun:
         return find() or "" if find is not None else current_tenant() or ""
 
     def _count(self, agent: Agent, seconds: float, tenant: str) -> None:
-        tallies, job = agent.tallies, self.job
+        increases, job = agent.increases, self.job
         ended = job.labels(outcome=self.outcome)
-        tallies.count("job_runs_total", ended, tenant)
-        tallies.time("job_duration_seconds", seconds, ended, tenant)
+        increases.count("job_runs_total", ended, tenant)
+        increases.time("job_duration_seconds", ended, tenant, seconds)
         if self._waited >= 0:
-            tallies.time("job_queue_seconds", self._waited, job.labels(), tenant)
+            increases.time("job_queue_seconds", job.labels(), tenant, self._waited)
         if self.outcome == RETRY:
-            tallies.count("job_retries_total", job.labels(), tenant)
+            increases.count("job_retries_total", job.labels(), tenant)
         if self._schedule:
             succeeded = self.outcome == SUCCESS
             schedules.note_run(job.name, self._schedule, job.system, self._interval, self._began, succeeded)
@@ -282,7 +292,7 @@ def note_ended(job: JobName, outcome: str, tenant: str = "") -> None:
     """Counts a job that ended without having been run, such as one that was revoked or has expired."""
     agent = active_agent()
     if agent is not None:
-        agent.tallies.count("job_runs_total", job.labels(outcome=outcome), tenant)
+        agent.increases.count("job_runs_total", job.labels(outcome=outcome), tenant)
         wake(agent)
 
 
@@ -292,7 +302,7 @@ def note_missed(job: JobName, reason: str) -> None:
     agent = active_agent()
     if agent is not None:
         labels = labels_of({"job_name": job.name, "system": job.system, "reason": reason})
-        agent.tallies.count("job_missed_total", labels, "")
+        agent.increases.count("job_missed_total", labels, "")
         wake(agent)
 
 

@@ -85,8 +85,8 @@ class Run:
                 self.span.root.wanted = "error"
         if agent is not None:
             tenant = self._tenant or current_tenant() or ""
-            agent.deltas.count(OUTCOMES, outcome_labels(self._name, self.outcome, reason), tenant)
-            agent.deltas.time(DURATION, (("operation", self._name),), tenant, seconds)
+            agent.increases.count(OUTCOMES, outcome_labels(self._name, self.outcome, reason), tenant)
+            agent.increases.time(DURATION, (("operation", self._name),), tenant, seconds)
 
 
 class operation:

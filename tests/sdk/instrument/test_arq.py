@@ -188,5 +188,5 @@ def test_a_job_that_exists_is_not_counted_twice(server: Any, redis_port: int) ->
     assert first is not None
     assert second is None
     [agent] = all_agents()
-    [count] = agent.tallies.collect().numbers.values()
+    [count] = agent.increases.collect().sums.numbers.values()
     assert count == 1

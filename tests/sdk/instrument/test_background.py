@@ -123,7 +123,7 @@ def test_a_job_of_ones_own_takes_its_tenant_from_inside() -> None:
     ]
     inner = [span for span in captured.spans if span.name == "inner"]
     assert [span.parent_id for span in inner] == [job.span_id for job in jobs]
-    added = agent.tallies.collect()
+    added = agent.increases.collect().sums
     counted = {(dict(key.labels)["outcome"], key.tenant): n for key, n in added.numbers.items()}
     assert counted == {("success", "acme"): 1, ("failure", "acme"): 1}
 
@@ -166,12 +166,12 @@ def test_a_schedule_is_known_before_its_job_has_run_and_a_run_is_its_heartbeat()
     @tocsin.job("nightly", schedule="every 10m")
     def nightly() -> None: ...
 
-    before = {figure.name: figure.value for figure in agent.figures() if figure.name.startswith("job_")}
+    before = {figure.name: figure.value for figure in agent.figures.all() if figure.name.startswith("job_")}
     assert before["job_expected_interval_seconds"] == 600
     assert "job_last_run_timestamp_seconds" not in before
-    assert [figure for figure in agent.figures() if figure.name.startswith("job_")] == []
+    assert [figure for figure in agent.figures.all() if figure.name.startswith("job_")] == []
     nightly()
-    after = {figure.name: figure for figure in agent.figures() if figure.name.startswith("job_")}
+    after = {figure.name: figure for figure in agent.figures.all() if figure.name.startswith("job_")}
     assert after["job_last_run_timestamp_seconds"].attributes == {
         "job_name": "nightly",
         "schedule": "every 10m",

@@ -36,7 +36,9 @@ from sqlalchemy.orm import (
     contains_eager,
     joinedload,
     load_only,
+    mapped_column,
     raiseload,
+    registry,
     selectinload,
     subqueryload,
 )
@@ -45,13 +47,12 @@ import tocsin
 from sdk.instrument.tenanted import ACME, GLOBEX, Base, Line, Plan, Project, Report, counted, crossings, fill, serve
 from tocsin.sdk.agent import current_agent
 from tocsin.sdk.isolation import declared
-from tocsin.sdk.isolation_counts import counts, findings
+from tocsin.sdk.isolation_findings import findings
 from tocsin.testing import Capture, capture_spans
 
 
 @pytest.fixture(autouse=True)
 def _fresh_declaration() -> Iterator[None]:
-    counts.forget()
     findings.forget()
     declared.forget()
     tocsin.isolation(tenant_columns=["org_id"])
@@ -440,13 +441,18 @@ def test_the_numbers_go_out_over_otlp_as_increases(engine: Engine) -> None:
         with Session(engine) as session:
             session.scalars(select(Report).where(Report.org_id == "acme")).all()
 
-    visit(handler)
-    sent = {(figure.name, tuple(sorted(figure.attributes.items()))): figure.value for figure in counts.increases()}
+    client = serve(handler)
+    with capture_spans():
+        client.get("/work", headers=ACME)
+        agent = current_agent()
+        assert agent is not None
+        waiting = agent.increases.collect().sums.numbers
+        assert not agent.increases.collect().sums
+    sent = {(key.name, tuple(sorted(key.attributes().items()))): number for key, number in waiting.items()}
     assert sent == {
         ("tenant_isolation_statements_total", (("result", "scoped"), ("tocsin.tenant", "acme"))): 1,
         ("tenant_isolation_rows_total", (("tocsin.tenant", "acme"),)): 4,
     }
-    assert counts.increases() == []
 
 
 def test_a_statement_that_nothing_holds_is_warned_about_once_a_route(engine: Engine) -> None:
@@ -570,6 +576,28 @@ def test_rows_with_numbers_are_no_crossing_of_requests_with_names(engine: Engine
     captured, client = visit(handler)
     assert crossings(captured) == []
     assert counted(client)['{reason="unknown_key",result="not_checked",tenant="acme"}'] >= 2
+
+
+def test_a_table_of_the_same_name_elsewhere_in_the_process_changes_nothing(engine: Engine) -> None:
+    elsewhere = registry()
+
+    @elsewhere.mapped
+    class Order:
+        __tablename__ = "orders"
+        id = mapped_column(Integer, primary_key=True)
+
+    tocsin.isolation(tenant_columns=["tenant_id"], tenant_key={"acme": 17}.get)
+    table = numbered(engine)
+
+    def handler() -> None:
+        with engine.connect() as connection:
+            connection.execute(select(Order.id)).all()
+            connection.execute(select(table)).all()
+
+    captured, client = visit(handler)
+    elsewhere.dispose()
+    assert crossings(captured) == [("row", "orders", "acme", "18")]
+    assert counted(client) == {'{result="rows",tenant="acme"}': 1}
 
 
 def test_a_key_function_or_the_tenants_own_number_makes_them_known(engine: Engine) -> None:
@@ -750,11 +778,8 @@ def test_our_own_faults_never_reach_the_app(engine: Engine, monkeypatch: pytest.
         with Session(engine) as session:
             return len(session.scalars(select(Report)).all())
 
-    def broken(*_: Any) -> None:
-        raise RuntimeError("planted")
-
     app.get("/broken")(handler)
-    monkeypatch.setattr(_isolation_rows.counts, "rows", broken)
+    monkeypatch.setattr(_isolation_rows, "MOST_NOTED", "no number")
     assert client.get("/broken", headers=ACME).json() == 8
     assert sum(guard.faults.values()) >= 1
     guard.faults.clear()

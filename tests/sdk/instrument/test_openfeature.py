@@ -63,7 +63,7 @@ def numbers() -> dict[tuple[str, ...], int]:
     assert agent is not None
     return {
         (key.name, *(value for _, value in key.labels), key.tenant): n
-        for key, n in agent.deltas.collect().counts.items()
+        for key, n in agent.increases.collect().sums.numbers.items()
     }
 
 

@@ -110,7 +110,7 @@ def test_the_same_goes_out_over_otlp() -> None:
     client.get("/quick")
     agent = current_agent()
     assert agent is not None
-    names = {figure.name for figure in agent.figures()}
+    names = {figure.name for figure in agent.figures.all()}
     assert {"python_threads", "process_resident_memory_bytes", "python_gc_collections_total"} <= names
 
 

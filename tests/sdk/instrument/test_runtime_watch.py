@@ -136,8 +136,8 @@ def test_a_blocking_call_is_an_event_with_line_source_stack_and_endpoint() -> No
         def told() -> list[Any]:
             agent = current_agent()
             assert agent is not None
-            agent._next_gauges = 0.0
-            agent.figures()
+            agent.figures.next_gauges = 0.0
+            agent.figures.all()
             return [record for record in captured.records if record.event == "tocsin.runtime.blocked"]
 
         [first] = eventually(told)
@@ -266,8 +266,8 @@ def test_the_start_is_an_event_of_the_process() -> None:
         def told() -> list[Any]:
             agent = current_agent()
             assert agent is not None
-            agent._next_gauges = 0.0
-            agent.figures()
+            agent.figures.next_gauges = 0.0
+            agent.figures.all()
             return [record for record in captured.records if record.event == "tocsin.runtime.restart"]
 
         [start] = eventually(told)

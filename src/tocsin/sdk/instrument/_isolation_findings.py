@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 from opentelemetry import trace
 
-from tocsin.sdk.agent import current_agent
+from tocsin.sdk.agent import Agent, current_agent
 from tocsin.sdk.caller import own_line
 from tocsin.sdk.calls import current_span
+from tocsin.sdk.exposition import labels_of
 from tocsin.sdk.instrument._isolation_plan import Plan
 from tocsin.sdk.isolation import declared
-from tocsin.sdk.isolation_counts import CROSSINGS, SUSPICIONS, Finding, counts, findings
+from tocsin.sdk.isolation_findings import CROSSINGS, STATEMENTS, SUSPICIONS, Finding, findings
 from tocsin.sdk.records import FATAL, INFO, WARN
 from tocsin.sdk.route import route_template
 
@@ -33,15 +34,27 @@ class Found(NamedTuple):
     tenant: str
 
 
+def agent_of(work: Any) -> Agent | None:
+    """Who counts this work."""
+    return (work.agent if work is not None else None) or current_agent()
+
+
+def count_statement(work: Any, tenant: str, result: str, reason: str = "") -> None:
+    """reason: why it was not checked."""
+    agent = agent_of(work)
+    if agent is not None:
+        agent.increases.count(STATEMENTS, labels_of({"result": result, "reason": reason}), tenant)
+
+
 def report_crossing(found: Found, table: str, column: str, how: str, value: Any, rows: int, is_declared: bool) -> None:
     """A row of another tenant was read, asked for by name, or written. how: row, predicate or write."""
-    agent = current_agent()
-    owner = declared.name_of(value)
-    name = CROSSINGS if is_declared else SUSPICIONS
-    counts.crossing(name, found.tenant, table, "reader")
-    counts.crossing(name, owner, table, "owner")
+    agent = agent_of(found.work)
     if agent is None:
         return
+    owner = declared.name_of(value)
+    name = CROSSINGS if is_declared else SUSPICIONS
+    agent.increases.count(name, labels_of({"table": table, "role": "reader"}), found.tenant)
+    agent.increases.count(name, labels_of({"table": table, "role": "owner"}), owner)
     _mark(found.tenant, table, how)
     statement, digest = _statement(found.plan, table)
     key = (CROSSING, digest, table, how, found.tenant, owner)
@@ -81,7 +94,7 @@ def report_crossing(found: Found, table: str, column: str, how: str, value: Any,
 
 def report_unscoped(found: Found) -> None:
     """A statement on tables of tenants that no condition holds to one, and whose rows do not say whose they are."""
-    agent = current_agent()
+    agent = agent_of(found.work)
     plan = found.plan
     if agent is None or plan is None:
         return
@@ -107,7 +120,7 @@ def report_unscoped(found: Found) -> None:
 
 def report_exempt(work: Any, tenant: str, reason: str) -> None:
     """A statement within `cross_tenant`."""
-    agent = current_agent()
+    agent = agent_of(work)
     if agent is None:
         return
     request = _request(work)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from tocsin.sdk.instrument._isolation_tables import Tables, guess_column
 from tocsin.sdk.instrument._pool import IGNORED
 from tocsin.sdk.isolation import declared
-from tocsin.sdk.isolation_counts import ROWS_CHECKED, SCOPED, UNSCOPED
+from tocsin.sdk.isolation_findings import ROWS_CHECKED, SCOPED, UNSCOPED
 from tocsin.sdk.sql import Fingerprint, fingerprint
 from tocsin.sdk.sql_scope import StatementScope, TableUse, read_scope
 from tocsin.sdk.sql_tree import Parameter
@@ -48,7 +48,7 @@ class Plan:
 
     __slots__ = (
         "_fingerprint", "columns", "getters", "is_declared", "is_empty", "is_simple", "is_understood", "is_write",
-        "loose", "mysql", "only_name", "result", "scope", "statement", "values", "version",
+        "labels", "loose", "mysql", "only_name", "result", "scope", "statement", "values", "version",
     )  # fmt: skip
 
     def __init__(self, scope: StatementScope, statement: str, mysql: bool) -> None:
@@ -65,6 +65,7 @@ class Plan:
         self.is_write = scope.verb != "SELECT"
         self.loose: tuple[str, ...] = ()
         self.result = SCOPED
+        self.labels = (("result", SCOPED),)
         self.is_declared = True
         self.is_understood = scope.is_understood
         self._fingerprint: Fingerprint | None = None
@@ -105,9 +106,10 @@ class Plans:
         if context.isddl or is_left_out(context) or statement.lstrip()[:9].upper().startswith(_NO_STATEMENTS):
             return Plan(NOTHING.scope, "", False)
         shown = _shown_columns(context)
-        self.tables.refresh(_metadatas(compiled))
+        metadatas = _metadatas(compiled)
+        self.tables.refresh(metadatas)
         mysql = context.dialect.name in ("mysql", "mariadb")
-        scope = self._read(statement, shown, mysql)
+        scope = self._read(statement, shown, mysql, metadatas)
         plan = Plan(scope, statement, mysql)
         plan.values = tuple(_checked_values(scope, compiled))
         plan.columns = tuple(self._checked_columns(scope, compiled, shown))
@@ -130,15 +132,16 @@ class Plans:
         plan.only_name = next(iter(names), "")
         # Only compiled statements have their parameters by name at hand.
         is_one = len(names) == bool(plan.only_name) and (compiled is not None or not names)
+        plan.labels = (("result", plan.result),)
         plan.is_simple = plan.is_understood and plan.is_declared and is_one and not loose and not plan.is_write
         return plan
 
-    def _read(self, statement: str, shown: Sequence[str], mysql: bool) -> StatementScope:
+    def _read(self, statement: str, shown: Sequence[str], mysql: bool, metadatas: Sequence[Any]) -> StatementScope:
         named: list[str] = []
 
         def column_of(table: str, alias: str) -> str:
             named.append(table)
-            known = self.tables.column_of(table)
+            known = self.tables.column_of(table, metadatas)
             if known is None:
                 unknown.append((table, alias))
             return known or ""
@@ -174,9 +177,8 @@ class Plans:
             return
         for index, entry in enumerate(entries):
             for column in _base_columns(entry[2]):
-                table = str(column.table.name).lower()
-                if self.tables.column_of(table) == column.name.lower():
-                    yield CheckedColumn(index, table, column.name.lower())
+                if self.tables.column_of_table(column.table) == column.name.lower():
+                    yield CheckedColumn(index, str(column.table.name).lower(), column.name.lower())
                     break
 
 

@@ -7,39 +7,56 @@ tuples there: a set of one column's values costs a twentieth of a microsecond a 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from time import perf_counter_ns
 from typing import Any
 
 from tocsin.sdk.guard import guarded_observer
+from tocsin.sdk.increases import MOST_NOTED, Increases
 from tocsin.sdk.instrument._isolation_plan import CheckedColumn, Plan
-from tocsin.sdk.isolation_counts import counts
+from tocsin.sdk.isolation_findings import ROWS
 
 # (self, column, raw values that are not the tenant's, rows)
 Judge = Callable[[Any, CheckedColumn, set[Any], Sequence[Any]], None]
 
 
 class WatchedRows:
-    """A fetch strategy around that of a result; tenant: '' where rows are looked at and not counted.
+    """A fetch strategy around that of a result. increases: where rows are counted, None where they are not.
 
     It holds the result's metadata and not the result, which holds it.
     """
 
-    __slots__ = ("_inner", "_judge", "accepted", "metadata", "plan", "tenant", "work")
+    __slots__ = ("_increases", "_inner", "_judge", "accepted", "metadata", "plan", "tenant", "work")
 
-    def __init__(self, result: Any, plan: Plan, work: Any, tenant: str, accepted: frozenset[Any], judge: Judge) -> None:
+    def __init__(
+        self, result: Any, plan: Plan, work: Any, tenant: str, accepted: frozenset[Any], judge: Judge,
+        increases: Increases | None,
+    ) -> None:  # fmt: skip
         self._inner, self.metadata, self.plan = result.cursor_strategy, result._metadata, plan
         self.work, self.tenant, self.accepted, self._judge = work, tenant, accepted, judge
+        self._increases = increases
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
     @guarded_observer
     def _look(self, rows: Sequence[Any]) -> None:
+        began_ns = perf_counter_ns() if self.work is not None and self.work.is_metered else 0
         for value_of, column in self.plan.getters:
-            seen = set(map(value_of, rows)) if len(rows) > 1 else {value_of(rows[0])}
+            if len(rows) == 1:
+                if value_of(rows[0]) in self.accepted:
+                    continue
+                seen = {value_of(rows[0])}
+            else:
+                seen = set(map(value_of, rows))
             if not seen <= self.accepted:
                 self._judge(self, column, seen - self.accepted, rows)
-        if self.tenant:
-            counts.rows(self.tenant, len(rows))
+        increases = self._increases
+        if increases is not None:
+            increases.noted.append((ROWS, (), self.tenant, len(rows)))
+            if len(increases.noted) > MOST_NOTED:
+                increases.count_noted()
+        if began_ns:
+            self.work.note_hook("isolation", perf_counter_ns() - began_ns)
 
     def fetchone(self, result: Any, dbapi_cursor: Any, hard_close: bool = False) -> Any:
         row = self._inner.fetchone(result, dbapi_cursor, hard_close)

@@ -17,6 +17,8 @@ class Tables:
     """What the metadata and models of this process say; read again when there are more of them."""
 
     def __init__(self) -> None:
+        # Of each metadata, because two of one process may have different tables of the same name.
+        self._known: weakref.WeakKeyDictionary[Any, dict[str, str]] = weakref.WeakKeyDictionary()
         self._seen: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._columns: dict[str, str] = {}
         # Tables whose model names its column, and tables that a declaration names.
@@ -30,6 +32,7 @@ class Tables:
         declaration = declared.now
         if declared.version != self._version:
             self._seen.clear()
+            self._known.clear()
             self._columns.clear()
             self._explicit.clear()
             self._attributes.clear()
@@ -39,13 +42,22 @@ class Tables:
         for metadata in [*metadatas, *self._read_models(declaration)]:
             if self._seen.get(metadata) != len(metadata.tables):
                 self._seen[metadata] = len(metadata.tables)
+                known = self._known[metadata] = {}
                 for table in metadata.tables.values():
-                    self._add(table, declaration)
+                    self._add(table, declaration, known)
 
-    def column_of(self, table: str) -> str | None:
-        """The tenant column of a table, '' when it has none, None when the table is unknown."""
+    def column_of(self, table: str, metadatas: Iterable[Any] = ()) -> str | None:
+        """The tenant column of a table, '' when it has none, None when the table is unknown.
+
+        metadatas: those of the statement, which say it before all others of the process.
+        """
         if table in declared.now.exempt:
             return ""
+        if table not in self._explicit:
+            for metadata in metadatas:
+                found = self._known.get(metadata, {}).get(table)
+                if found is not None:
+                    return found
         return self._columns.get(table)
 
     def is_declared(self, table: str) -> bool:
@@ -63,18 +75,24 @@ class Tables:
                 (
                     key
                     for key, column in mapper.columns.items()
-                    if column.name.lower() == self.column_of(_name(getattr(column, "table", None)))
+                    if column.name.lower() == self.column_of_table(getattr(column, "table", None))
                 ),
                 "",
             )
         return found
 
-    def _add(self, table: Any, declaration: Declaration) -> None:
+    def column_of_table(self, table: Any) -> str | None:
+        metadata = getattr(table, "metadata", None)
+        return self.column_of(_name(table), [metadata] if metadata is not None else ())
+
+    def _add(self, table: Any, declaration: Declaration, known: dict[str, str]) -> None:
         name = _name(table)
         if name in self._explicit:
             return
         own = {column.name.lower() for column in table.columns}
-        self._columns[name] = next((column for column in declaration.columns if column in own), "")
+        column = next((column for column in declaration.columns if column in own), "")
+        known[name] = known.get(name) or column
+        self._columns[name] = self._columns.get(name) or column
 
     def _read_models(self, declaration: Declaration) -> list[Any]:
         module = sys.modules.get("sqlalchemy.orm.mapper")

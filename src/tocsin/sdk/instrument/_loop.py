@@ -16,8 +16,8 @@ from tocsin.sdk.caller import Line
 from tocsin.sdk.digest import WEBSOCKET
 from tocsin.sdk.errors import is_outside
 from tocsin.sdk.guard import attempt, guarded, guarded_step
-from tocsin.sdk.measures import Timing
 from tocsin.sdk.route import route_template
+from tocsin.sdk.sums import Timing
 
 _TICK_SECONDS = 0.1
 _SLOW_TICKS = 10

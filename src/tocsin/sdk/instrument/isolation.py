@@ -10,15 +10,25 @@ import random
 import sys
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from time import perf_counter_ns
 from typing import Any, ClassVar
 
-from tocsin.sdk.guard import guarded, guarded_pair
+from tocsin.sdk.agent import current_agent
+from tocsin.sdk.guard import followed, guarded
+from tocsin.sdk.increases import MOST_NOTED, Increases
 from tocsin.sdk.instrument import _contract
-from tocsin.sdk.instrument._isolation_findings import Found, report_crossing, report_exempt, report_unscoped
+from tocsin.sdk.instrument._isolation_findings import (
+    Found,
+    agent_of,
+    count_statement,
+    report_crossing,
+    report_exempt,
+    report_unscoped,
+)
 from tocsin.sdk.instrument._isolation_plan import CheckedColumn, CheckedValue, Plan, Plans
 from tocsin.sdk.instrument._isolation_rows import WatchedRows
 from tocsin.sdk.isolation import configure, crossing_reason, declared, may_be_equal_kind
-from tocsin.sdk.isolation_counts import EXEMPT, MOST_NOTED, NOT_CHECKED, SCOPED, counts
+from tocsin.sdk.isolation_findings import EXEMPT, NOT_CHECKED, SCOPED, STATEMENTS
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.tenant import work_at_hand
 
@@ -48,14 +58,7 @@ class Instrument(_contract.Instrument):
         self.patches.wrap(DefaultExecutionContext, "_setup_result_proxy", self._watch_results)
 
     def _watch_results(self, original: Callable[[Any], Any]) -> Any:
-        check = self._checker.check
-
-        def _setup_result_proxy(self: Any) -> Any:
-            result = original(self)
-            check(self, result)
-            return result
-
-        return _setup_result_proxy
+        return followed(original, self._checker.check)
 
     def _watch_writes(self) -> None:
         """The unit of work, as soon as it is imported; named with an underscore since SQLAlchemy 2.1."""
@@ -90,10 +93,10 @@ class Checker:
         self._is_always = ratio >= 1.0
         self._plans = Plans()
         self._has_models = False
+        self._judge = self.judge  # bound once
         # (table, column) whose rows have been seen to name tenants as requests do, with those tenants.
         self._proofs: dict[tuple[str, str], set[str]] = {}
 
-    @guarded_pair
     def check(self, context: Any, result: Any) -> None:
         """Called once an execution, with the result whose rows nobody has yet."""
         compiled = context.compiled
@@ -106,34 +109,42 @@ class Checker:
         tenant: str = (work.tenant or work.find_tenant() or "") if work is not None else ""
         if plan.is_simple and tenant and self._is_always and not crossing_reason.get():
             # Nearly all statements end here: they read, and name the tenant in one parameter or in each row.
+            began_ns = perf_counter_ns() if work.is_metered else 0
             allowed = declared.allowed.get((tenant, work.row_tenant))
             if allowed and _is_own(context, plan.only_name, allowed):
-                noted = counts.noted_statements
-                noted.append((tenant, plan.result, ""))
-                if len(noted) > MOST_NOTED:
-                    counts.count_noted()
-                if plan.getters and not result._soft_closed:
-                    result.cursor_strategy = WatchedRows(result, plan, work, tenant, allowed, self.judge)
+                agent = work.agent or current_agent()
+                if agent is not None:
+                    increases: Increases = agent.increases
+                    noted = increases.noted
+                    noted.append((STATEMENTS, plan.labels, tenant, 1))
+                    if len(noted) > MOST_NOTED:
+                        increases.count_noted()
+                    if plan.getters and not result._soft_closed:
+                        result.cursor_strategy = WatchedRows(
+                            result, plan, work, tenant, allowed, self._judge, increases
+                        )
+                if began_ns:
+                    work.note_hook("isolation", perf_counter_ns() - began_ns)
                 return
         self._check_any(context, result, plan, work, tenant)
 
     def _check_any(self, context: Any, result: Any, plan: Plan, work: Any, tenant: str) -> None:
         reason = crossing_reason.get()
         if reason:
-            counts.statement(tenant, EXEMPT)
+            count_statement(work, tenant, EXEMPT)
             report_exempt(work, tenant, reason)
         elif not tenant:
-            counts.statement("", NOT_CHECKED, NO_TENANT)
+            count_statement(work, "", NOT_CHECKED, NO_TENANT)
         elif not self._is_always and random.random() >= self._ratio:
-            counts.statement(tenant, NOT_CHECKED, SAMPLED)
+            count_statement(work, tenant, NOT_CHECKED, SAMPLED)
         elif not plan.is_understood:
-            counts.statement(tenant, NOT_CHECKED, NOT_UNDERSTOOD)
+            count_statement(work, tenant, NOT_CHECKED, NOT_UNDERSTOOD)
         else:
             allowed = _ask_allowed(tenant, work.row_tenant)
             if allowed:
                 self._check(context, result, Found(plan, work, tenant), allowed)
             elif allowed is not None:
-                counts.statement(tenant, NOT_CHECKED, UNKNOWN_KEY)
+                count_statement(work, tenant, NOT_CHECKED, UNKNOWN_KEY)
 
     def _find_plan(self, context: Any) -> Plan:
         if not self._has_models and "sqlalchemy.orm.persistence" in sys.modules:
@@ -147,21 +158,23 @@ class Checker:
         flushing = _flushing.get() if plan.is_write else ""
         if flushing:
             # Its objects have been looked at one by one.
-            counts.statement(tenant, *((NOT_CHECKED, flushing) if flushing == UNKNOWN_ROW else (SCOPED, "")))
+            count_statement(work, tenant, *((NOT_CHECKED, flushing) if flushing == UNKNOWN_ROW else (SCOPED, "")))
         else:
             if plan.values:
                 self._check_values(context, plan, found, allowed)
             if not plan.is_declared and not self._is_proven(plan):
-                counts.statement(tenant, NOT_CHECKED, UNKNOWN_KEY)
+                count_statement(work, tenant, NOT_CHECKED, UNKNOWN_KEY)
             else:
-                counts.statement(tenant, plan.result)
+                count_statement(work, tenant, plan.result)
                 if plan.loose:
                     report_unscoped(found)
         if plan.getters and not result._soft_closed:
             if plan.is_declared or self._is_proven(plan):
-                watch = WatchedRows(result, plan, work, tenant, allowed, self.judge)
+                agent = agent_of(work)
+                increases = agent.increases if agent is not None else None
+                watch = WatchedRows(result, plan, work, tenant, allowed, self._judge, increases)
             else:
-                watch = WatchedRows(result, plan, work, "", frozenset(), self._prover(tenant, allowed))
+                watch = WatchedRows(result, plan, work, "", frozenset(), self._prover(tenant, allowed), None)
             result.cursor_strategy = watch
 
     # -- predicates and written values
@@ -185,7 +198,7 @@ class Checker:
         """Values of others, unless they cannot name tenants as requests do."""
         for value in dict.fromkeys(map(_hashable, others)):
             if not may_be_equal_kind(value, found.tenant) and not _has_mapping(found.work):
-                counts.statement(found.tenant, NOT_CHECKED, UNKNOWN_KEY)
+                count_statement(found.work, found.tenant, NOT_CHECKED, UNKNOWN_KEY)
                 return
             report_crossing(found, table, column, how, value, rows, self._plans.tables.is_declared(table))
 
@@ -251,7 +264,7 @@ class Checker:
         if not others:
             return
         table = str(state.mapper.local_table.name).lower()
-        column = self._plans.tables.column_of(table) or attribute
+        column = self._plans.tables.column_of_table(state.mapper.local_table) or attribute
         is_declared = self._plans.tables.is_declared(table)
         if self.may_judge(table, column, is_declared) and may_be_equal_kind(others[0], found.tenant):
             report_crossing(found, table, column, "write", others[0], 1, is_declared)
@@ -262,7 +275,7 @@ def _is_own(context: Any, name: str, allowed: frozenset[Any]) -> bool:
     if not name:
         return True
     try:
-        return not context.executemany and context.compiled_parameters[0][name] in allowed
+        return len(context.compiled_parameters) == 1 and context.compiled_parameters[0][name] in allowed
     except (KeyError, TypeError):
         return False
 

@@ -10,13 +10,17 @@ from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
+from tocsin.sdk.exposition import labels_of
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.instrument._flips import Flips
 from tocsin.sdk.settings import Settings
+from tocsin.sdk.sums import describe
 from tocsin.sdk.tenant import current_tenant
 
 EVALUATIONS, DURATION = "feature_flag_evaluations_total", "feature_flag_evaluation_duration_seconds"
+describe(EVALUATIONS, "Evaluations of feature flags, by variant.")
+describe(DURATION, "Seconds that evaluating a feature flag took.")
 EVENT = "feature_flag.evaluation"
 FLIP = "tocsin.flag.flip"
 
@@ -81,11 +85,9 @@ class Instrument(_contract.Instrument):
             return
         flag, variant, reason = details.flag_key, _variant(details), str(details.reason or "unknown").lower()
         tenant = current_tenant() or ""
-        labels = (("flag", flag), ("reason", reason), ("variant", variant)) if variant else (
-            ("flag", flag), ("reason", reason),
-        )  # fmt: skip
-        agent.deltas.count(EVALUATIONS, labels, tenant)
-        agent.deltas.time(DURATION, (("flag", flag),), tenant, seconds)
+        labels = labels_of({"flag": flag, "reason": reason, "variant": variant})
+        agent.increases.count(EVALUATIONS, labels, tenant)
+        agent.increases.time(DURATION, (("flag", flag),), tenant, seconds)
         facts = {"feature_flag.key": flag, "feature_flag.result.variant": variant, "feature_flag.result.reason": reason}
         if details.error_code is not None:
             facts["error.type"] = str(details.error_code.value).lower()

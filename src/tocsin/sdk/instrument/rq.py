@@ -137,7 +137,7 @@ class Instrument(_contract.Instrument):
             return
         if said:
             report = json.loads(said)
-            agent.tallies.add(report["tallies"])
+            agent.increases.add_packed(report["increases"])
             measures.add_packed(report["measures"])
             schedules.add(report["schedules"])
             unsent = [Payload(signal, b64decode(body), items) for signal, body, items in report["unsent"]]
@@ -260,7 +260,7 @@ def _hand_over(horse: Horse) -> None:
         return
     unsent = agent.exporter.hand_over(agent.settings.exit_flush_seconds)
     report = {
-        "tallies": agent.tallies.packed(),
+        "increases": agent.increases.packed(),
         "measures": measures.packed(),
         "schedules": schedules.packed(),
         "unsent": [[payload.signal, b64encode(payload.body).decode(), payload.items] for payload in unsent],

@@ -21,12 +21,16 @@ from tocsin.sdk.instrument._leaks import LeakWatch
 from tocsin.sdk.instrument._loop import LoopWatch
 from tocsin.sdk.instrument._restarts import CRASH, KILLED, OUT_OF_MEMORY, STOPPED, Life, Restart, listen_for_the_end
 from tocsin.sdk.instrument._restarts import EVENT as RESTART
-from tocsin.sdk.measures import Timing, measures
+from tocsin.sdk.measures import measures
 from tocsin.sdk.records import INFO, WARN
 from tocsin.sdk.settings import Settings
+from tocsin.sdk.sums import Timing, describe
 
 _LAG, _PAUSE = "python_event_loop_lag_seconds", "python_gc_pause_seconds"
 _RESTARTS = "process_restarts_total"
+describe(_LAG, "Seconds that the event loop was late, ten times a second.")
+describe(_PAUSE, "Seconds that the garbage collector has stopped the process, by generation.")
+describe(_RESTARTS, "Processes that took the place of another, by what became of that one.")
 # Between two writings of the file that tells the next process what became of this one.
 _SHOW_UP_SECONDS = 5.0
 _IMPORTED = monotonic()
@@ -52,9 +56,6 @@ class Instrument(_contract.Instrument):
     def switch_on(self, settings: Settings) -> None:
         self._settings = settings
         self._limit_seconds = settings.loop_lag_seconds
-        measures.describe(_LAG, "Seconds that the event loop was late, ten times a second.")
-        measures.describe(_PAUSE, "Seconds that the garbage collector has stopped the process, by generation.")
-        measures.describe(_RESTARTS, "Processes that took the place of another, by what became of that one.")
         gc.callbacks.append(self._collecting)
         self._undo_listening = listen_for_the_end(lambda: self._life)
         self.enter_loop()

@@ -11,18 +11,20 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tocsin.sdk.digest import WEBSOCKET
+from tocsin.sdk.exposition import labels_of
 from tocsin.sdk.guard import guarded_hook
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.instrument._declared import field_of, of_model, of_request
-from tocsin.sdk.measures import measures
 from tocsin.sdk.red import OTHER
 from tocsin.sdk.route import route_template
 from tocsin.sdk.settings import Settings
+from tocsin.sdk.sums import describe
 from tocsin.sdk.tenant import work_at_hand
 
 ERRORS = "http_validation_errors_total"
-# Distinct endpoint × field × kind, and the same × tenant; beyond, the field and then the tenant become `other`.
-_FIELDS, _ROWS = 400, 2000
+describe(ERRORS, "Fields of requests that failed validation, by endpoint, field, kind and tenant.")
+# Distinct endpoint × field × kind; beyond, the field becomes `other`.
+_FIELDS = 400
 # Of one request: a list of a thousand wrong items says nothing more.
 _OF_ONE_REQUEST = 50
 _CLIENT_ERRORS = frozenset({400, 422})
@@ -35,16 +37,11 @@ class Instrument(_contract.Instrument):
 
     modules = ("fastapi.exceptions", "starlette._exception_handler")
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._fields: set[tuple[str, ...]] = set()
-        self._rows: set[tuple[str, ...]] = set()
-
     def switch_on(self, settings: Settings) -> None:
         from fastapi import exceptions
         from starlette import _exception_handler
 
-        measures.describe(ERRORS, "Fields of requests that failed validation, by endpoint, field, kind and tenant.")
+        self._fields: set[tuple[str, str, str, str]] = set()
         for name in ("RequestValidationError", "WebSocketRequestValidationError"):
             if (kind := getattr(exceptions, name, None)) is not None:
                 self.patches.wrap(kind, "__init__", self._watch_made)
@@ -92,20 +89,18 @@ class Instrument(_contract.Instrument):
             return
         request.has_invalid_input = True
         scope = request.scope
-        method = str(scope.get("method", WEBSOCKET))
-        where = (route_template(scope), method)
+        where = (route_template(scope), str(scope.get("method", WEBSOCKET)))
         tenant = request.find_tenant() or ""
         for field, kind in found:
-            self._add((*where, field, kind), tenant)
+            route, method, field, kind = self._bounded((*where, field, kind))
+            labels = labels_of({"route": route, "method": method, "field": field, "type": kind})
+            request.agent.increases.count(ERRORS, labels, tenant)
 
-    def _add(self, key: tuple[str, ...], tenant: str) -> None:
-        if not _has_room(key, self._fields, _FIELDS):
-            key = (*key[:2], OTHER, OTHER)
-        if not _has_room((*key, tenant), self._rows, _ROWS):
-            tenant = OTHER
-        route, method, field, kind = key
-        labels = {"route": route, "method": method, "field": field, "type": kind, "tenant": tenant}
-        measures.count(ERRORS, 1, labels)
+    def _bounded(self, key: tuple[str, str, str, str]) -> tuple[str, str, str, str]:
+        if key not in self._fields and len(self._fields) >= _FIELDS:
+            return (*key[:2], OTHER, OTHER)
+        self._fields.add(key)
+        return key
 
 
 def _found(errors: Iterable[Any], scope: Mapping[str, Any], model: str) -> set[tuple[str, str]]:
@@ -121,12 +116,3 @@ def _found(errors: Iterable[Any], scope: Mapping[str, Any], model: str) -> set[t
         field = f"{model}.{field}".rstrip(".") if model else field
         found.add((field or "*", kind if _KIND.fullmatch(kind) else OTHER))
     return found
-
-
-def _has_room(key: tuple[str, ...], kept: set[tuple[str, ...]], limit: int) -> bool:
-    if key in kept:
-        return True
-    if len(kept) < limit:
-        kept.add(key)
-        return True
-    return False
