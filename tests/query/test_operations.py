@@ -33,7 +33,7 @@ def run(
 
 def sent(deltas: DeltaTable, **more: str) -> ExportMetricsServiceRequest:
     encoder = MetricEncoder(resource({**SHOP, **more}), "1")
-    body = encoder.encode_request(RedTable(10).collect(), [], [], time.time_ns(), None, deltas.collect())
+    body = encoder.encode_request(RedTable(10).collect(), [], [], time.time_ns(), deltas=deltas.collect())
     return ExportMetricsServiceRequest.FromString(body)
 
 

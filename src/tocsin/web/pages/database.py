@@ -55,7 +55,6 @@ def database(view: Annotated[View, Depends(view_of(page))], sort: str = "", all:
             for pool in found.pools[:2]
         ],
         statement_link=lambda digest: database_headline.statement_link(view.link, digest),
-        short_line=database_headline.short_line,
         summary=database_headline.summary,
     )
 

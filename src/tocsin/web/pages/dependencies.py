@@ -10,7 +10,6 @@ from starlette.responses import Response
 from tocsin.query import caches, calls, dependencies
 from tocsin.query.calls import Asked
 from tocsin.web import call_charts, dependency_headline, headline
-from tocsin.web.database_headline import short_line
 from tocsin.web.page import Page
 from tocsin.web.view import View, view_of
 
@@ -42,5 +41,4 @@ def show(view: Annotated[View, Depends(view_of(page))]) -> Response:
         tones=dependency_headline.HEALTH_TONES,
         phases=dependencies.PHASES,
         traces_of=lambda each, **more: dependency_headline.traces_link(view.link, each, **more),
-        short_line=short_line,
     )

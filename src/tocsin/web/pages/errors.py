@@ -18,7 +18,7 @@ from tocsin.web.state import control_of
 from tocsin.web.tiles import error_tiles
 from tocsin.web.view import View, view_of
 
-page = Page(id="errors", title="Errors", group="Explore", path="/errors", order=5, key="e")
+page = Page(id="errors", title="Errors", group="Explore", path="/errors", order=7, key="e")
 router = APIRouter()
 
 COLUMNS: dict[str, Callable[[ErrorRow], Any]] = {

@@ -23,7 +23,7 @@ from tocsin.web.page import Page
 from tocsin.web.view import View, view_of
 
 page = Page(
-    id="runtime", title="Runtime", group="Inside", path="/runtime", order=4, role=Role.VIEWER, key="r",
+    id="runtime", title="Runtime", group="Inside", path="/runtime", order=6, role=Role.VIEWER, key="r",
     notes_reads=False,
 )  # fmt: skip
 router = APIRouter()
