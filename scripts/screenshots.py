@@ -24,6 +24,13 @@ CHROMIUM = (
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 QUIET_SECONDS, FAILING_SECONDS = 180, 60
+FAULTS = (("errors-for-one-tenant", "acme"), ("n+1", "hooli"), ("cross-tenant-read", "acme"))
+INSIDE = {
+    "database-dark": "/database", "errors-light": "/errors", "isolation-light": "/isolation", "jobs-light": "/jobs",
+    "dependencies-light": "/dependencies", "runtime-dark": "/runtime", "operations-light": "/operations",
+    "releases-light": "/releases",
+}  # fmt: skip
+"""Pictures of the pages about the inside, by name and look."""
 
 
 def main() -> None:
@@ -54,7 +61,8 @@ def _addresses(demo: subprocess.Popen[str]) -> tuple[str, str]:
 def _draw(server: str, product: str) -> None:
     print(f"watching the demo for {QUIET_SECONDS + FAILING_SECONDS} s")
     time.sleep(QUIET_SECONDS)
-    httpx2.post(f"{product}/_demo/faults/errors-for-one-tenant", params={"on": "true", "tenant": "acme"})
+    for fault, tenant in FAULTS:
+        httpx2.post(f"{product}/_demo/faults/{fault}", params={"on": "true", "tenant": tenant})
     time.sleep(FAILING_SECONDS)
     headers = {"authorization": f"Bearer {TOKEN}"}
     query = {
@@ -68,6 +76,9 @@ def _draw(server: str, product: str) -> None:
         _picture(browser, headers, f"{server}/?range=15m", "overview-light", color_scheme="light")
         _picture(browser, headers, f"{server}/traces/{found[0]['trace_id']}", "trace-dark", color_scheme="dark")
         _picture(browser, headers, f"{server}/tenants?range=15m", "tenants-light", color_scheme="light")
+        for name, path in INSIDE.items():
+            look = name.rpartition("-")[2]
+            _picture(browser, headers, f"{server}{path}?range=15m", name, color_scheme=look)
         browser.close()
 
 

@@ -3,68 +3,19 @@
 from __future__ import annotations
 
 import re
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 import psutil
 import pytest
-from server_process import ADMIN_TOKEN, ROOT, environment, eventually
+from demo_process import Demo, start_demo
+from server_process import eventually
 from visitor import PASSWORD, links, submit
 
 pytestmark = pytest.mark.xdist_group("demo")
 VISIBLE_SECONDS = 5.0
-
-
-@dataclass
-class Demo:
-    """The running demo and what it printed."""
-
-    process: subprocess.Popen[bytes]
-    output: Path
-    url: str = ""
-    setup_link: str = ""
-    product_url: str = ""
-
-    def is_up(self) -> bool:
-        assert self.process.poll() is None, self.output.read_text()
-        printed = self.output.read_text()
-        if "stop " not in printed:
-            return False
-        self.url = re.findall(r"^open +(\S+)$", printed, re.MULTILINE)[0]
-        self.setup_link = next(iter(re.findall(r"http\S+/setup/\S+", printed)), "")
-        self.product_url = re.findall(r"^product +(http\S+)", printed, re.MULTILINE)[0]
-        return True
-
-    def client(self, token: str = ADMIN_TOKEN) -> httpx2.Client:
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        return httpx2.Client(base_url=self.url, headers=headers, timeout=20, trust_env=False)
-
-    def interrupt(self) -> int:
-        """Ctrl-C; answers the exit code."""
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(30)
-
-
-def start_demo(folder: Path, name: str) -> Demo:
-    output = folder / f"{name}.out"
-    options = ["--data", str(folder / "data"), "--port", "0", "--grpc-port", "0", "--product-port", "0"]
-    with output.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "demo", "up", *options], stdout=file, stderr=file, env=environment({}), cwd=ROOT
-        )
-    demo = Demo(process, output)
-    try:
-        eventually(demo.is_up, 60, "the demo is up")
-    except AssertionError:
-        process.kill()
-        raise
-    return demo
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +66,7 @@ def test_fault_of_one_tenant_is_seen_within_seconds_and_explained_two_links_late
             return sum(row["red"]["errors"] for row in rows)
 
         before = errors_of_acme()
-        switch(demo, "on")
+        demo.switch("errors-for-one-tenant", True, "acme")
         try:
             # The first failed request is some moments away: acme does not click all the time.
             eventually(lambda: "MissingRateError" in log.read_text(), 60, "a request of acme fails")
@@ -129,7 +80,7 @@ def test_fault_of_one_tenant_is_seen_within_seconds_and_explained_two_links_late
             # Three failures are too few to call anybody hurt; a little later there are more.
             eventually(lambda: names_acme(api.get("/")), 40, "the overview's headline names acme", 0.5)
         finally:
-            switch(demo, "off")
+            demo.switch("errors-for-one-tenant", False, "acme")
         assert exception_within_two_links(api, page), "no failing trace with its exception two links from the overview"
 
 
@@ -137,11 +88,6 @@ def names_acme(page: httpx2.Response) -> bool:
     """Whether the headline of the overview names the hurt tenant."""
     headline = re.search(r"<h1.*?</h1>", page.text, re.DOTALL)
     return headline is not None and "acme" in headline[0]
-
-
-def switch(demo: Demo, state: str) -> None:
-    options = ["fault", "errors-for-one-tenant", state, "--tenant", "acme", "--url", demo.product_url]
-    subprocess.run([sys.executable, "-m", "demo", *options], check=True, env=environment({}), cwd=ROOT)
 
 
 def exception_within_two_links(client: httpx2.Client, overview: httpx2.Response) -> str:

@@ -157,13 +157,16 @@ def test_a_dependency_that_fails_is_down_and_says_how_and_who_waits(store: Telem
     assert (well.host, well.health) == ("rates.example", "well")
 
 
-def test_a_dependency_twice_as_slow_as_before_is_slow(store: TelemetryStore, put: Any) -> None:
+@pytest.mark.parametrize(("number", "health"), [(20, "slow"), (5, "well")])
+def test_a_dependency_twice_as_slow_as_before_is_slow_when_there_are_enough_calls_to_tell(
+    store: TelemetryStore, put: Any, number: int, health: str
+) -> None:
     for minutes, milliseconds in ((-30, 100), (5, 300)):
         table = CallTable()
-        table.record(request_to("rates.example", "/v1/rates"), "acme", [call(milliseconds)] * 5, "GET /prices")
+        table.record(request_to("rates.example", "/v1/rates"), "acme", [call(milliseconds)] * number, "GET /prices")
         put(sent(table, at(minutes)))
     (found,) = dependencies.dependencies(store, PLATFORM, HOUR, BEFORE)
-    assert found.health == "slow"
+    assert found.health == health
 
 
 def test_a_cache_that_finds_half_of_what_it_did_is_cold(store: TelemetryStore, put: Any) -> None:

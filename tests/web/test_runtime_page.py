@@ -16,7 +16,7 @@ from telemetry_rows import NOW_NS, SAY
 from otlp import SECOND_NS, counter, gauge, log_record, log_request, metric_request, number
 from tocsin.query.events import EventRecord
 from tocsin.query.runtime import BlockingLine, Process
-from tocsin.web import runtime_headline
+from tocsin.web import format, runtime_headline
 
 pytestmark = pytest.mark.xdist_group("runtime")
 
@@ -119,7 +119,9 @@ def test_the_page_opens_with_the_leak_and_what_grows(site: Served) -> None:
     html = site.administrator.get("/runtime").text
     said = re.sub(r"<[^>]+>", "", html.split('<h1 class="headline"')[1].split(">", 1)[1].split("</h1>")[0])
     assert said.strip() == "Worker 4711 of tallyroom leaks 38\u202fMB an hour: shop.Undo._history and shop.Report grow."
-    assert "stood still 12 times for 300\u202fms: time.sleep(0.3) in product/live.py:27 in notifications" in html
+    kept = "GET /notifications kept the event loop of tallyroom 12 times for 300\u202fms at product/live.py:27"
+    assert f"{kept} · " in html
+    assert f"{LINE} is time.sleep(0.3)" in html
     assert "Worker 4000 of tallyroom was killed for want of memory" in html
     assert "starlette/routing.py:1 in app" in html
 
@@ -176,9 +178,14 @@ def test_headline_names_what_nears_its_limit() -> None:
     assert "uses 96.2 % of its memory" in runtime_headline.runtime(SAY, [tight], [], []).text
 
 
-def test_headline_names_a_call_that_blocked_once_and_a_crash() -> None:
-    said = runtime_headline.runtime(SAY, [WELL], [LINE_OF], [])
-    assert said.text == f"The event loop of shop stood still once for 400\u202fms: time.sleep(1) in {LINE}."
+def test_call_that_kept_the_event_loop_once_and_shortly_is_no_headline() -> None:
+    assert runtime_headline.runtime(SAY, [WELL], [LINE_OF], []).state == "ok"
+
+
+def test_headline_names_a_call_that_kept_the_event_loop_for_long_and_a_crash() -> None:
+    said = runtime_headline.runtime(SAY, [WELL], [replace(LINE_OF, seconds=1.4, worst_seconds=1.4)], [])
+    assert said.text == f"A call of shop kept the event loop of shop once for 1.4\u202fs at {format.code_line(LINE)}."
+    assert said.sub_text == f"{LINE} is time.sleep(1)"
     crash = EventRecord("e", NOW_NS, "", "shop", "", "", 9, "", {"tocsin.restart.reason": "crash",
         "tocsin.restart.previous_pid": 6}, "", "")  # fmt: skip
     assert runtime_headline.runtime(SAY, [WELL], [], [crash]).text == "Worker 6 of shop crashed."

@@ -14,6 +14,8 @@ from tocsin.storage.telemetry.store import TelemetryStore
 
 FAILING_RATIO, NOTICED_RATIO = 0.05, 0.01
 SLOWER = 2.0
+SLOW_CALLS = 20
+"""So many calls, now and before, tell that a service has become slow."""
 SLOW_FLOOR_SECONDS = 0.05
 MEANT = 3
 """So many failed calls are more than an accident."""
@@ -55,8 +57,9 @@ class Dependency:
             return "down"
         if self.calls.errors >= MEANT and self.calls.error_ratio >= NOTICED_RATIO:
             return "failing"
+        is_meant = min(self.calls.calls, self.before.calls) >= SLOW_CALLS
         now, before = self.calls.p95_seconds, self.before.p95_seconds
-        if now and before and now >= SLOW_FLOOR_SECONDS and now >= SLOWER * before:
+        if is_meant and now and before and now >= SLOW_FLOOR_SECONDS and now >= SLOWER * before:
             return "slow"
         if self.tls_days is not None and self.tls_days < TLS_SOON_DAYS:
             return "expiring"

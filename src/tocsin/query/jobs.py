@@ -187,13 +187,17 @@ def failing_line(store: TelemetryStore, scope: Scope, filter: Filter, name: str)
 
 
 def line_of(stack: str) -> str:
-    """The innermost line of the app in a stack as Python prints it, its path cut to two parts."""
+    """The innermost line of the app in a stack as Python prints it, its path cut to three parts."""
     frames = _FRAME.findall(stack)
-    own = [frame for frame in frames if "/site-packages/" not in frame[0] and "/lib/python" not in frame[0]]
+    own = [
+        frame
+        for frame in frames
+        if "/site-packages/" not in frame[0] and "/lib/python" not in frame[0] and frame[0][:1] != "<"
+    ]
     if not frames:
         return ""
     path, line, function = (own or frames)[-1]
-    return f"{'/'.join(path.split('/')[-2:])}:{line} in {function}"
+    return f"{'/'.join(path.split('/')[-3:])}:{line} in {function}"
 
 
 def errors(store: TelemetryStore, scope: Scope, filter: Filter, name: str, limit: int = 8) -> list[ErrorGroup]:

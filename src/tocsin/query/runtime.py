@@ -13,6 +13,7 @@ from typing import Any
 from tocsin.model.tenant import Scope
 from tocsin.model.window import Window
 from tocsin.query import evaluate
+from tocsin.query.begun import begin
 from tocsin.query.events import EventRecord, events
 from tocsin.query.filters import Filter, seconds_text
 from tocsin.query.metric_reader import Labels, MetricReader
@@ -123,17 +124,37 @@ class BlockingLine:
     last_ns: int
 
 
-def processes(store: TelemetryStore, scope: Scope, filter: Filter, spreads: Spreads) -> list[Process]:
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Events of the processes, newest first: starts of the last months, leaks and stalls of the window."""
+
+    starts: list[EventRecord]
+    leaks: list[EventRecord]
+    stalls: list[EventRecord]
+
+
+def happened(store: TelemetryStore, scope: Scope, filter: Filter) -> Happened:
+    """What the processes told of themselves."""
+    start_ns = filter.window.start_ns
+    # Both are rare; stalls are many, and must not push them out of what is read at most.
+    rare = _told(store, scope, filter, [RESTART, LEAK], start_ns - START_DAYS * 86_400 * 10**9)
+    return Happened(
+        [event for event in rare if event.name == RESTART],
+        [event for event in rare if event.name == LEAK and event.time_ns >= start_ns],
+        _told(store, scope, filter, [BLOCKED], start_ns),
+    )
+
+
+def processes(store: TelemetryStore, scope: Scope, filter: Filter, spreads: Spreads, told: Happened) -> list[Process]:
     """Those that sent figures in the window: leaking ones first, then running ones, by service."""
-    figures = _figures(store, scope, filter)
+    asked_figures = begin(_figures, store, scope, filter)
+    known = _known(store, scope, filter)
+    figures = asked_figures.result()
     for (metric, instance), steps in spreads.items():
         late = over_all(steps).p99()
         for key in (key for key in figures if key[1] == instance and late is not None):
             figures[key]["lag_p99_seconds" if metric == LAG else "gc_p99_seconds"] = late or 0.0
-    known = _known(store, scope, filter)
-    since = filter.window.start_ns - START_DAYS * 86_400 * 10**9
-    starts = _latest_by_instance(_told(store, scope, filter, RESTART, since))
-    leaks = _latest_by_instance(_told(store, scope, filter, LEAK, filter.window.start_ns))
+    starts, leaks = _latest_by_instance(told.starts), _latest_by_instance(told.leaks)
     found = []
     for (service, instance), mine in figures.items():
         about = known.get(instance, {})
@@ -187,20 +208,20 @@ def _known(store: TelemetryStore, scope: Scope, filter: Filter) -> dict[str, Lab
     return dict(store.read(scope, sql, **day.parameters()).rows)
 
 
-def blocking_lines(store: TelemetryStore, scope: Scope, filter: Filter) -> list[BlockingLine]:
+def blocking_lines(told: Happened) -> list[BlockingLine]:
     """The lines that kept an event loop, longest in all first."""
     by_line: dict[tuple[str, str], list[EventRecord]] = {}
-    for event in _told(store, scope, filter, BLOCKED, filter.window.start_ns):
+    for event in told.stalls:
         line = str(event.attributes.get("tocsin.blocked.line", ""))
         by_line.setdefault((event.service, line), []).append(event)
-    lines = [_line(service, line, told) for (service, line), told in by_line.items()]
+    lines = [_line(service, line, same) for (service, line), same in by_line.items()]
     return sorted(lines, key=lambda each: -each.seconds)
 
 
-def restarts(store: TelemetryStore, scope: Scope, filter: Filter) -> list[EventRecord]:
+def restarts(told: Happened, window: Window) -> list[EventRecord]:
     """Processes that took the place of another in the window, the latest first."""
-    told = _told(store, scope, filter, RESTART, filter.window.start_ns)
-    return [event for event in told if event.attributes.get("tocsin.restart.reason") != "first"]
+    begun = [event for event in told.starts if event.time_ns >= window.start_ns]
+    return [event for event in begun if event.attributes.get("tocsin.restart.reason") != "first"]
 
 
 def courses(
@@ -216,9 +237,9 @@ def courses(
     ]
 
 
-def _told(store: TelemetryStore, scope: Scope, filter: Filter, name: str, since_ns: int) -> list[EventRecord]:
+def _told(store: TelemetryStore, scope: Scope, filter: Filter, names: list[str], since_ns: int) -> list[EventRecord]:
     asked = replace(filter, tenant=None, window=Window(max(0, since_ns), filter.window.end_ns))
-    return events(store, scope, asked, [name], MOST_EVENTS)
+    return events(store, scope, asked, names, MOST_EVENTS)
 
 
 def _latest_by_instance(told: Sequence[EventRecord]) -> dict[str, EventRecord]:

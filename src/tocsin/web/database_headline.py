@@ -69,7 +69,7 @@ def statement(
     if repeats and repeated >= max(TOLD_SHARE, waited):
         worst = repeats[0]
         text = f"Run {round(worst.per_request)} times in each {worst.caller or 'request'}"
-        at = f" at {short_line(worst.line)}" if worst.line else ""
+        at = f" at {format.code_line(worst.line)}" if worst.line else ""
         return Headline("warn", (Part(text, is_harm=True), Part(f"{at}: load them together (N+1).")), row(sub))
     if slow and waited >= TOLD_SHARE:
         return Headline("warn", (Part("It is slow", is_harm=True), Part(f":{_slowness(slow[0], plan)}.")), row(sub))
@@ -80,11 +80,6 @@ def statement(
 
 def statement_link(link: Linker, digest: str) -> str:
     return link(f"/database/{quote(digest, safe='')}")
-
-
-def short_line(line: str) -> str:
-    """`demo/product/routes/projects.py:91` of `demo/product/routes/projects.py:91 in list_projects`."""
-    return line.partition(" in ")[0]
 
 
 def summary(text: str) -> str:
@@ -121,7 +116,7 @@ def _pool(found: DatabaseFindings) -> _Cause | None:
     if pool.holders:
         holder = pool.holders[0]
         who = holder.route or "somebody"
-        at = f" at {short_line(holder.line)}" if holder.line else ""
+        at = f" at {format.code_line(holder.line)}" if holder.line else ""
         parts.append(Part(f" {who} keeps a connection for {format.duration(holder.seconds)}{at}."))
     return _Cause("bad" if pool.waits.errors else "warn", 1.0, tuple(parts))
 
@@ -132,7 +127,7 @@ def _repeat(say: Speech, found: DatabaseFindings) -> _Cause | None:
         return None
     worst = found.repeats[0]
     share = worst.seconds / total
-    at = f" at {short_line(worst.line)}" if worst.line else ""
+    at = f" at {format.code_line(worst.line)}" if worst.line else ""
     parts = (
         Part(f"{format.share(share)} % of database time is one statement, "),
         Part(summary(worst.text), statement_link(say.link, worst.digest), True),
@@ -159,7 +154,7 @@ def _slow(say: Speech, found: DatabaseFindings) -> _Cause | None:
 
 def _slowness(worst: SlowCall, plan: Plan | None) -> str:
     """` 162 ms in GET /report at demo/product/ledger.py:82; its plan reads all of ledger_entries`."""
-    at = f" at {short_line(worst.line)}" if worst.line else ""
+    at = f" at {format.code_line(worst.line)}" if worst.line else ""
     reads = f"; its plan reads all of {format.join(plan.scans)}" if plan and plan.scans else ""
     return f" {format.duration(worst.mean_seconds)} in {worst.caller or 'the background'}{at}{reads}"
 

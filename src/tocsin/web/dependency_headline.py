@@ -8,7 +8,7 @@ from tocsin.query.caches import CacheRow
 from tocsin.query.calls import OperationRow
 from tocsin.query.dependencies import Dependency
 from tocsin.web import format
-from tocsin.web.database_headline import short_line, statement_link, summary
+from tocsin.web.database_headline import statement_link, summary
 from tocsin.web.words import Headline, Linker, Part, Speech, endpoint_link, listed, row
 
 HEALTH_TONES = {"down": "p1", "failing": "p1", "slow": "p2", "expiring": "p2", "well": "ok"}
@@ -66,7 +66,7 @@ def _cause(each: Dependency) -> tuple[Part, ...]:
         said.append(Part(format.plural(each.calls.timeouts, "timeout")))
     origin = next((route.origin for route in each.routes if route.calls.errors and route.origin), "")
     if origin:
-        said.append(Part(f"called at {short_line(origin)}"))
+        said.append(Part(f"called at {format.code_line(origin)}"))
     said.append(Part(f"p95 {format.duration(each.calls.p95_seconds)}"))
     return row(said)
 
@@ -95,7 +95,7 @@ def _instead(say: Speech, grown: tuple[OperationRow, float] | None) -> tuple[Par
         return ()
     row, times = grown
     who = f"{row.callers[0]} runs" if row.callers else "The app runs"
-    at = f" at {short_line(row.operation.origin)}" if row.operation.origin else ""
+    at = f" at {format.code_line(row.operation.origin)}" if row.operation.origin else ""
     link = statement_link(say.link, row.operation.digest)
     return (
         Part(f"{who} "),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from tocsin.model.errors import ErrorDecision, ErrorState, state_of
@@ -18,7 +18,7 @@ from tocsin.web.charts import spark
 MOST_GROUPS = 200
 SPARK_POINTS = 40
 
-TABS = {"open": "open", "new": "new", "regressed": "regressed", "resolved": "resolved", "ignored": "ignored"}
+TABS = {"open": "open", "new": "new", "regressed": "came back", "resolved": "resolved", "ignored": "ignored"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +95,11 @@ def _row(
     now: datetime,
 ) -> ErrorRow:
     seen = {part.name: instant(part.last_ns) for part in history.releases}
+    count = group.count if group else sum(course.total) if course else 0
     return ErrorRow(
-        history=history,
-        count=group.count if group else sum(course.total) if course else 0,
+        # What is known for ever is counted approximately; it is never less than what the chosen time has.
+        history=replace(history, count=max(history.count, count)),
+        count=count,
         tenants=group.tenants if group else _names(history.tenants),
         routes=group.routes if group else _names(history.routes),
         state=state_of(decision, instant(history.last_ns), history.count, seen, now),

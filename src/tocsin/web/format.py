@@ -182,6 +182,11 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def code_line(place: str) -> str:
+    """`routes/projects.py:91` of `routes/projects.py:91 in list_projects`."""
+    return place.partition(" in ")[0]
+
+
 def short_id(value: str) -> str:
     """The ends of a long id: 7d1f…c40a."""
     return value if len(value) <= 12 else f"{value[:4]}…{value[-4:]}"

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from tocsin.query.job_schedules import QueueRow, ScheduleRow
 from tocsin.query.jobs import Hurt, JobRow
 from tocsin.web import format
-from tocsin.web.words import FAILING_RATIO, Headline, Linker, Part, Speech, row, tenant_link
+from tocsin.web.words import FAILING_RATIO, Headline, Linker, Part, Speech, tenant_link
 
 OLD_QUEUE_SECONDS = 300.0
 """A first job that waits longer is worth the headline."""
@@ -39,9 +39,10 @@ def jobs(say: Speech, rows: Sequence[JobRow], schedules: Sequence[ScheduleRow], 
         if len(names) == 1
         else f"All {format.count_word(len(names))} jobs run as they should."
     )
-    sub = [Part(format.plural(sum(each.runs for each in rows), "run") + f" in {say.span}")]
-    sub += [Part(format.plural(failures, "run") + " failed")] if failures else []
-    return Headline("ok", (Part(well),), row(sub))
+    runs = format.plural(sum(each.runs for each in rows), "run")
+    failed = f"{format.number(failures)} failed" if failures else "none failed"
+    sub = f"{runs} in {say.span}, {failed}." if rows else f"None was due in {say.span}."
+    return Headline("ok", (Part(well),), (Part(sub),))
 
 
 def is_failing(job: JobRow) -> bool:

@@ -55,7 +55,7 @@ def listing(say: Speech, rows: Sequence[OperationRow]) -> Headline:
 def one(say: Speech, row: OperationRow | None, operation: str) -> Headline:
     if row is None or not row.now.runs:
         return Headline("quiet", (Part(f"{operation} did not run in {say.span}."),))
-    sub = (Part(_against_last_week(row)), Part(_bands(operation)))
+    sub = (Part(_against_last_week(row)), Part(" · "), Part(_bands(operation)))
     if row.tone in ("bad", "warn"):
         return Headline(STATES[row.tone], (*_failing(say, row), Part(".")), sub)
     slower = _slower(row.now, row.week_before)
@@ -73,7 +73,7 @@ def _failing(say: Speech, row: OperationRow) -> tuple[Part, ...]:
         links = [Part(name, tenant_link(say.link, name)) for name in row.hurt[:3]]
         more = [Part(f"{len(row.hurt) - 3} more")] if len(row.hurt) > 3 else []
         parts += [Part(" for "), *listed([*links, *more])]
-    elif len(named) > 1:
+    elif row.hurt and len(named) > 1:
         parts.append(Part(f" for all {format.count_word(len(named))} tenants"))
     reason = ""
     if row.now.top_reasons:
@@ -85,9 +85,9 @@ def _failing(say: Speech, row: OperationRow) -> tuple[Part, ...]:
 def _against_last_week(row: OperationRow) -> str:
     before = row.week_before.success_ratio
     if before is None:
-        return "nothing a week ago to compare with; "
+        return "nothing a week ago to compare with"
     p95 = f", p95 {format.duration(row.now.p95_seconds)} against {format.duration(row.week_before.p95_seconds)}"
-    return f"a week ago {format.percent(before)} %{p95}; "
+    return f"a week ago {format.percent(before)} %{p95}"
 
 
 def _bands(operation: str) -> str:

@@ -30,6 +30,11 @@ def is_for_people(request: HTTPConnection) -> bool:
     return not inner_path(request).startswith(MACHINE_PREFIXES)
 
 
+def segment(text: str) -> str:
+    """Text as one segment of a URL path."""
+    return quote(text, safe="")
+
+
 def safe_next(request: HTTPConnection, wanted: str) -> str:
     """`wanted` when it is a path on this host, otherwise the overview; a link must not lead a signed-in user away."""
     home = at(request, "/")

@@ -15,7 +15,7 @@ from tocsin.query.timerange import RANGES
 from tocsin.web import assets, format
 from tocsin.web.choice import COOKIE, SPOKEN
 from tocsin.web.page import GROUPS, found, listed
-from tocsin.web.paths import inner_path, root_of
+from tocsin.web.paths import inner_path, root_of, segment
 from tocsin.web.units import written
 from tocsin.web.white_label import EMBED, site_settings_of, theme_path
 
@@ -85,6 +85,7 @@ def _environment() -> Environment:
         "breakable": _breakable,
         "bytes": format.size,
         "clock": format.clock,
+        "code_line": format.code_line,
         "duration": format.duration,
         "instant": lambda moment: int(moment.timestamp() * 1e9),
         "joined": format.join,
@@ -92,6 +93,7 @@ def _environment() -> Environment:
         "number": format.number,
         "percent": format.percent,
         "plural": format.plural,
+        "segment": segment,
         "sentence": format.sentence,
         "share": format.share,
         "short_id": format.short_id,

@@ -10,6 +10,9 @@ from tocsin.web import format
 from tocsin.web.words import Headline, Part, Speech, row
 
 BAD_REASONS = {"crash": "crashed", "oom": "was killed for want of memory", "killed": "was killed"}
+OFTEN_TIMES, LONG_SECONDS = 3, 1.0
+"""A machine that is busy elsewhere makes a call seem to keep the event loop once; from here on it does."""
+
 FULL_RATIO = 0.9
 """Memory or processor from here on of what the container allows is worth a word."""
 
@@ -19,9 +22,10 @@ def runtime(
 ) -> Headline:
     if not processes:
         return Headline("quiet", (Part(f"No process told how it fares in {say.span}."),), _nobody())
+    kept = [line for line in blocking if line.times >= OFTEN_TIMES or line.worst_seconds >= LONG_SECONDS]
     said = [
         *(("bad", sentence) for sentence in map(_leak, filter(lambda one: one.is_leaking, processes))),
-        *(("bad", _blocked(line)) for line in blocking[:1]),
+        *(("bad", _blocked(line)) for line in kept[:1]),
         *(("bad", sentence) for sentence in map(_ended, restarts[:3]) if sentence),
         *((tone, sentence) for one in processes for tone, sentence in _tight(one)),
     ]
@@ -35,6 +39,8 @@ def runtime(
         return Headline("ok", (Part(words if running else "No process is running."),), _level(running))
     tone, first = said[0]
     others = [Part(format.sentence(sentence)) for _, sentence in said[1:4]]
+    if kept and kept[0].source:
+        others.append(Part(f"{kept[0].line} is {kept[0].source.partition('  #')[0].rstrip()}"))
     return Headline(tone, (Part(f"{format.sentence(first)}."),), row(others) if others else _level(running))
 
 
@@ -48,8 +54,8 @@ def _leak(one: Process) -> str:
 def _blocked(line: BlockingLine) -> str:
     each = format.duration(line.seconds / max(line.times, 1))
     times = "once" if line.times == 1 else f"{format.number(line.times)} times"
-    what = f"{line.source.partition('  #')[0].rstrip()} in {line.line}" if line.source else line.line
-    return f"the event loop of {line.service} stood still {times} for {each}: {what}"
+    whose = line.endpoints[0] if line.endpoints else f"a call of {line.service}"
+    return f"{whose} kept the event loop of {line.service} {times} for {each} at {format.code_line(line.line)}"
 
 
 def _ended(event: EventRecord) -> str:

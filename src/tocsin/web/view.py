@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from functools import cached_property
 from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import Depends, HTTPException, Request
@@ -30,7 +30,7 @@ from tocsin.web.auth import current_principal
 from tocsin.web.charts import Marker
 from tocsin.web.choice import Choice
 from tocsin.web.page import Page
-from tocsin.web.paths import inner_path, root_of
+from tocsin.web.paths import inner_path, root_of, segment
 from tocsin.web.read_audit import note_read
 from tocsin.web.render import render
 from tocsin.web.white_label import EMBED
@@ -251,11 +251,6 @@ def zone_of(request: Request) -> tzinfo:
         return ZoneInfo(request.cookies.get(ZONE_COOKIE, "UTC"))
     except (ZoneInfoNotFoundError, ValueError, OSError):  # a cookie is anybody's text
         return UTC
-
-
-def segment(text: str) -> str:
-    """Text as one segment of a URL path."""
-    return quote(text, safe="")
 
 
 def _allowed_choice(request: Request, principal: Principal, zone: tzinfo) -> Choice:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from tocsin.query import runtime as query
+from tocsin.query.begun import begin
 from tocsin.query.runtime import Process
 from tocsin.query.runtime_spreads import spreads
 from tocsin.web.api.asked import READING, Asked, Store
@@ -90,10 +91,12 @@ class RuntimeAnswer(BaseModel):
 def read_runtime(store: Store, viewer: Viewer, asked: Asked) -> RuntimeAnswer:
     """Processes serve all tenants: a tenant that is asked for narrows nothing."""
     whole = replace(asked, tenant=None)
-    late = spreads(store, viewer.scope, whole, whole.step_seconds(query.CHART_POINTS))
+    asked_late = begin(spreads, store, viewer.scope, whole, whole.step_seconds(query.CHART_POINTS))
+    told = query.happened(store, viewer.scope, whole)
+    late = asked_late.result()
     return RuntimeAnswer(
-        processes=[_process(one) for one in query.processes(store, viewer.scope, whole, late)],
-        blocking=[BlockingAnswer.model_validate(line) for line in query.blocking_lines(store, viewer.scope, whole)],
+        processes=[_process(one) for one in query.processes(store, viewer.scope, whole, late, told)],
+        blocking=[BlockingAnswer.model_validate(line) for line in query.blocking_lines(told)],
         restarts=[
             RestartAnswer(
                 time=datetime.fromtimestamp(event.time_ns / 1e9, UTC),
@@ -101,7 +104,7 @@ def read_runtime(store: Store, viewer: Viewer, asked: Asked) -> RuntimeAnswer:
                 reason=str(event.attributes.get("tocsin.restart.reason", "")),
                 detail=event.body,
             )
-            for event in query.restarts(store, viewer.scope, whole)
+            for event in query.restarts(told, whole.window)
         ],
     )
 

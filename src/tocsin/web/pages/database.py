@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from tocsin.query import call_places, call_tenants, calls, pools
+from tocsin.query.begun import begin
 from tocsin.query.calls import Asked, OperationRow
 from tocsin.web import call_charts, database_headline, headline
 from tocsin.web.database_headline import DatabaseFindings
@@ -36,9 +37,10 @@ def database(view: Annotated[View, Depends(view_of(page))], sort: str = "", all:
     sorting = read_sorting(sort, COLUMNS)
     if not view.has_data:
         return view.render(headline=headline.nothing_yet(), is_new=True)
+    asked_before = begin(calls.totals, view.store, view.scope, view.before(view.filter), STATEMENTS)
+    asked_series = begin(calls.series, view.store, view.scope, view.filter, STATEMENTS)
     found = findings(view)
-    before = calls.totals(view.store, view.scope, view.before(view.filter), STATEMENTS)
-    series = calls.series(view.store, view.scope, view.filter, STATEMENTS)
+    before, series = asked_before.result(), asked_series.result()
     rest = view.rest("/database/series")
     return view.render(
         headline=database_headline.database(view.speech, found),
@@ -55,7 +57,6 @@ def database(view: Annotated[View, Depends(view_of(page))], sort: str = "", all:
             for pool in found.pools[:2]
         ],
         statement_link=lambda digest: database_headline.statement_link(view.link, digest),
-        short_line=database_headline.short_line,
         summary=database_headline.summary,
     )
 
@@ -63,13 +64,18 @@ def database(view: Annotated[View, Depends(view_of(page))], sort: str = "", all:
 def findings(view: View) -> DatabaseFindings:
     """Everything the page and its sentence are made of."""
     store, scope, asked = view.store, view.scope, view.filter
+    statements = begin(calls.operations, store, scope, asked, STATEMENTS, MOST_STATEMENTS)
+    # Neither the pools nor the other tenants are a tenant viewer's to see.
+    tenants = begin(call_tenants.tenant_shares, store, scope, asked, STATEMENTS) if scope.is_platform else None
+    found_pools = begin(pools.pools, store, scope, asked) if scope.is_platform else None
+    repeats, slow = begin(call_places.repeats, store, scope, asked), begin(call_places.slow_calls, store, scope, asked)
+    plans = begin(call_places.plans, store, scope, asked)
     return DatabaseFindings(
         now=calls.totals(store, scope, asked, STATEMENTS),
-        statements=calls.operations(store, scope, asked, STATEMENTS, MOST_STATEMENTS),
-        repeats=call_places.repeats(store, scope, asked),
-        slow=call_places.slow_calls(store, scope, asked),
-        # Neither the pools nor the other tenants are a tenant viewer's to see.
-        pools=pools.pools(store, scope, asked) if scope.is_platform else (),
-        tenants=call_tenants.tenant_shares(store, scope, asked, STATEMENTS) if scope.is_platform else (),
-        plans=call_places.plans(store, scope, asked),
+        statements=statements.result(),
+        repeats=repeats.result(),
+        slow=slow.result(),
+        pools=found_pools.result() if found_pools else (),
+        tenants=tenants.result() if tenants else (),
+        plans=plans.result(),
     )

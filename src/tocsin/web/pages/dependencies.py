@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from tocsin.query import caches, calls, dependencies
+from tocsin.query.begun import begin
 from tocsin.query.calls import Asked
 from tocsin.web import call_charts, dependency_headline, headline
-from tocsin.web.database_headline import short_line
 from tocsin.web.page import Page
 from tocsin.web.view import View, view_of
 
@@ -25,13 +25,14 @@ def show(view: Annotated[View, Depends(view_of(page))]) -> Response:
     if not view.has_data:
         return view.render(headline=headline.nothing_yet(), is_new=True)
     store, scope, asked, before = view.store, view.scope, view.filter, view.before(view.filter)
+    asked_caches = begin(caches.caches, store, scope, asked, before)
+    asked_commands = begin(caches.slow_commands, store, scope, asked)
+    asked_series = begin(calls.series, store, scope, asked, REQUESTS)
     found = dependencies.dependencies(store, scope, asked, before)
-    kept = caches.caches(store, scope, asked, before)
-    series = calls.series(store, scope, asked, REQUESTS)
+    kept, commands, series = asked_caches.result(), asked_commands.result(), asked_series.result()
     is_cold = any(row.is_cold for row in kept)
     grown = calls.grown(store, scope, asked, before, Asked(("db",))) if is_cold else None
     rest = view.rest("/dependencies/series")
-    commands = caches.slow_commands(store, scope, asked)
     return view.render(
         headline=dependency_headline.dependencies(view.speech, found, kept, grown),
         is_new=False,
@@ -42,5 +43,4 @@ def show(view: Annotated[View, Depends(view_of(page))]) -> Response:
         tones=dependency_headline.HEALTH_TONES,
         phases=dependencies.PHASES,
         traces_of=lambda each, **more: dependency_headline.traces_link(view.link, each, **more),
-        short_line=short_line,
     )

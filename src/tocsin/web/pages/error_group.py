@@ -18,12 +18,12 @@ from tocsin.web.auth import Operator
 from tocsin.web.charts import Chart, Line
 from tocsin.web.error_list import found
 from tocsin.web.page import Page
-from tocsin.web.paths import at
+from tocsin.web.paths import at, segment
 from tocsin.web.refusals import RefusingRoute
 from tocsin.web.state import control_of
-from tocsin.web.view import View, segment, view_of
+from tocsin.web.view import View, view_of
 
-page = Page(id="error_group", title="Error", group="Explore", path="/errors/{fingerprint}", order=6, parent="errors")
+page = Page(id="error_group", title="Error", group="Explore", path="/errors/{fingerprint}", order=8, parent="errors")
 router = APIRouter(route_class=RefusingRoute)
 
 IGNORE_FOR = {"1h": timedelta(hours=1), "1d": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}

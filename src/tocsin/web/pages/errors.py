@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, HTTPException
 from starlette.responses import Response
 
 from tocsin.query import client_errors, red
+from tocsin.query.begun import begin
 from tocsin.web import error_headline, headline
 from tocsin.web.error_list import TABS, ErrorRow, listed
 from tocsin.web.page import Page
@@ -18,7 +19,7 @@ from tocsin.web.state import control_of
 from tocsin.web.tiles import error_tiles
 from tocsin.web.view import View, view_of
 
-page = Page(id="errors", title="Errors", group="Explore", path="/errors", order=5, key="e")
+page = Page(id="errors", title="Errors", group="Explore", path="/errors", order=7, key="e")
 router = APIRouter()
 
 COLUMNS: dict[str, Callable[[ErrorRow], Any]] = {
@@ -38,10 +39,12 @@ def errors(view: Annotated[View, Depends(view_of(page))], tab: str = "open", sor
     if not view.has_data:
         return view.render(headline=headline.nothing_yet(), is_new=True)
     now = datetime.fromtimestamp(view.now_ns / 1e9, UTC)
+    asked_totals = begin(red.totals, view.store, view.scope, view.filter)
+    asked_before = begin(red.totals, view.store, view.scope, view.before(view.filter))
+    asked_series = begin(red.series, view.store, view.scope, view.filter)
+    asked_refused = begin(client_errors.client_errors, view.store, view.scope, view.filter)
+    asked_fields = begin(client_errors.failing_fields, view.store, view.scope, view.filter)
     rows = listed(view.store, control_of(view.request), view.scope, view.filter, now)
-    totals = red.totals(view.store, view.scope, view.filter)
-    before = red.totals(view.store, view.scope, view.before(view.filter))
-    series = red.series(view.store, view.scope, view.filter)
     return view.render(
         headline=error_headline.errors(view.speech, rows),
         is_new=False,
@@ -49,7 +52,9 @@ def errors(view: Annotated[View, Depends(view_of(page))], tab: str = "open", sor
         tabs=[(name, words, sum(row.is_in(name) for row in rows)) for name, words in TABS.items()],
         sorting=sorting,
         rows=in_order([row for row in rows if row.is_in(tab)], sorting, COLUMNS),
-        tiles=error_tiles(totals, before, series, view.window, view.before_words),
-        refused=client_errors.client_errors(view.store, view.scope, view.filter),
-        fields=client_errors.failing_fields(view.store, view.scope, view.filter),
+        tiles=error_tiles(
+            asked_totals.result(), asked_before.result(), asked_series.result(), view.window, view.before_words
+        ),
+        refused=asked_refused.result(),
+        fields=asked_fields.result(),
     )

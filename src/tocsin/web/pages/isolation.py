@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from tocsin.query import isolation as isolation_query
+from tocsin.query.begun import begin
 from tocsin.query.isolation import Coverage
 from tocsin.web import headline as headlines
 from tocsin.web import isolation_headline
@@ -36,11 +37,13 @@ def isolation(view: Annotated[View, Depends(view_of(page))], sort: str = "") -> 
     if not view.has_data:
         return view.render(headline=headlines.nothing_yet(), is_new=True)
     asked = view.filter
+    asked_crossings = begin(isolation_query.crossings, view.store, view.scope, asked)
+    # Statements are the product's: they belong to no tenant, and a tenant's reader has none of them.
+    asked_loose = begin(isolation_query.unscoped, view.store, view.scope, replace(asked, tenant=None))
+    asked_exemptions = begin(isolation_query.exemptions, view.store, view.scope, asked)
     coverages = isolation_query.coverage(view.store, view.scope, asked)
     total = isolation_query.altogether(coverages)
-    crossings = isolation_query.crossings(view.store, view.scope, asked)
-    # Statements are the product's: they belong to no tenant, and a tenant's reader has none of them.
-    loose = isolation_query.unscoped(view.store, view.scope, replace(asked, tenant=None))
+    crossings, loose = asked_crossings.result(), asked_loose.result()
     named = [each for each in coverages if each.tenant]
     is_platform = view.scope.is_platform
     return view.render(
@@ -51,7 +54,7 @@ def isolation(view: Annotated[View, Depends(view_of(page))], sort: str = "") -> 
         is_known=bool(coverages or crossings),
         crossings=crossings,
         unscoped=loose,
-        exemptions=isolation_query.exemptions(view.store, view.scope, asked),
+        exemptions=asked_exemptions.result(),
         total=total,
         sorting=sorting,
         rows=in_order(coverages, sorting, COLUMNS),

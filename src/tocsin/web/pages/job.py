@@ -17,9 +17,10 @@ from tocsin.web import job_headline
 from tocsin.web.charts import Chart, Line
 from tocsin.web.page import Page
 from tocsin.web.pages.jobs import lines
-from tocsin.web.view import View, segment, view_of
+from tocsin.web.paths import segment
+from tocsin.web.view import View, view_of
 
-page = Page(id="job", title="Job", group="Inside", path="/jobs/{name:path}", order=4, parent="jobs")
+page = Page(id="job", title="Job", group="Inside", path="/jobs/{name:path}", order=5, parent="jobs")
 router = APIRouter()
 
 TRACES = 8

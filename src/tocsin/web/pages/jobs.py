@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from tocsin.query import job_schedules
 from tocsin.query import jobs as query
+from tocsin.query.begun import begin
 from tocsin.query.job_schedules import ScheduleRow
 from tocsin.query.jobs import JobKey, JobRow
 from tocsin.web import headline, job_headline
@@ -62,9 +63,10 @@ COLUMNS: dict[str, Callable[[Line], Any]] = {
 @router.get(page.path)
 def jobs(view: Annotated[View, Depends(view_of(page))], sort: str = "") -> Response:
     sorting = read_sorting(sort, COLUMNS)
+    asked_schedules = begin(job_schedules.schedules, view.store, view.scope, view.filter)
+    asked_queues = begin(job_schedules.queues, view.store, view.scope, view.filter)
     rows = query.jobs(view.store, view.scope, view.filter)
-    schedules = job_schedules.schedules(view.store, view.scope, view.filter)
-    queues = job_schedules.queues(view.store, view.scope, view.filter)
+    schedules, queues = asked_schedules.result(), asked_queues.result()
     if not view.has_data and not rows and not schedules:
         return view.render(headline=headline.nothing_yet(), is_new=True)
     found = lines(rows, schedules, view.window.seconds / 60, view.window.end_ns / 1e9)

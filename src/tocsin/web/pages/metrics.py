@@ -23,7 +23,7 @@ from tocsin.web.page import Page
 from tocsin.web.units import guessed
 from tocsin.web.view import View, view_of
 
-page = Page(id="metrics", title="Metrics", group="Explore", path="/explore", order=5, key="m")
+page = Page(id="metrics", title="Metrics", group="Explore", path="/explore", order=9, key="m")
 router = APIRouter()
 
 MOST_QUERIES = 10

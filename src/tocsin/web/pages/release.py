@@ -20,18 +20,18 @@ from tocsin.web.page import Page
 from tocsin.web.view import View, view_of
 
 page = Page(
-    id="release", title="Release", group="Explore", path="/releases/{service}/{release}", order=8, parent="releases"
+    id="release", title="Release", group="Explore", path="/releases/{service}/{release}", order=11, parent="releases"
 )
 router = APIRouter()
 
-MOST_ROWS = 100
+SHOWN, MOST_FAULTS = 15, 8
 HOUR_NS = 3600 * 10**9
 LEAST_NS = 900 * 10**9
 """Before and after the deploy, on the charts of a release that is quite new."""
 
 
 @router.get(page.path)
-def release(view: Annotated[View, Depends(view_of(page))], service: str, release: str) -> Response:
+def release(view: Annotated[View, Depends(view_of(page))], service: str, release: str, all: bool = False) -> Response:
     every = all_releases(view.store, service, view.choice.environment)
     one = found_release(every, release)
     if one is None:
@@ -43,6 +43,8 @@ def release(view: Annotated[View, Depends(view_of(page))], service: str, release
     asked = replace(view.filter, window=window, service=service, environment=one.environment)
     series = red.series(view.store, view.scope, asked)
     found = done.comparison
+    endpoints, tenants = (found.endpoints, _tenants(found.tenants)) if found else ([], [])
+    shown = None if all else SHOWN
     return view.render(
         page_title=f"{service} {release}",
         service=service,
@@ -50,8 +52,11 @@ def release(view: Annotated[View, Depends(view_of(page))], service: str, release
         headline=release_headline.of_release(view.speech, done),
         facts=release_headline.facts(done),
         charts=charts.red_charts(series, window),
-        endpoints=found.endpoints[:MOST_ROWS] if found else [],
-        tenants=_tenants(found.tenants if found else []),
+        endpoints=endpoints[:shown],
+        endpoints_left=len(endpoints) - len(endpoints[:shown]),
+        tenants=tenants[:shown],
+        tenants_left=len(tenants) - len(tenants[:shown]),
+        most_faults=MOST_FAULTS,
         flags=[(change, release_headline.flag_words(change)) for change in done.flags],
         p_words=release_headline.p_words,
         Verdict=Verdict,
@@ -64,4 +69,4 @@ def release(view: Annotated[View, Depends(view_of(page))], service: str, release
 
 def _tenants(changes: list[Change]) -> list[Change]:
     """The tenants whose requests changed; who has none that did is left out."""
-    return [change for change in changes if change.verdict in (Verdict.WORSE, Verdict.BETTER)][:MOST_ROWS]
+    return [change for change in changes if change.verdict in (Verdict.WORSE, Verdict.BETTER)]

@@ -12,7 +12,7 @@ from tocsin.web import release_headline
 from tocsin.web.page import Page
 from tocsin.web.view import View, view_of
 
-page = Page(id="releases", title="Releases", group="Explore", path="/releases", order=7, key="v")
+page = Page(id="releases", title="Releases", group="Explore", path="/releases", order=10, key="v")
 router = APIRouter()
 
 MOST, COMPARED = 50, 8

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from tocsin.model.access import Role
 from tocsin.query import runtime as query
+from tocsin.query.begun import begin
 from tocsin.query.evaluate import Evaluated
 from tocsin.query.red import step_times
 from tocsin.query.runtime import Process
@@ -23,7 +24,7 @@ from tocsin.web.page import Page
 from tocsin.web.view import View, view_of
 
 page = Page(
-    id="runtime", title="Runtime", group="Inside", path="/runtime", order=4, role=Role.VIEWER, key="r",
+    id="runtime", title="Runtime", group="Inside", path="/runtime", order=6, role=Role.VIEWER, key="r",
     notes_reads=False,
 )  # fmt: skip
 router = APIRouter()
@@ -47,10 +48,11 @@ def runtime(view: Annotated[View, Depends(view_of(page))]) -> Response:
     asked = replace(view.filter, tenant=None)
     reader, settings = reader_for(view.request, view.scope), promql_settings_of(view.request)
     step = asked.step_seconds(query.CHART_POINTS)
-    late = spreads(view.store, view.scope, asked, step)
-    found = query.processes(view.store, view.scope, asked, late)
-    blocking = query.blocking_lines(view.store, view.scope, asked)
-    restarts = query.restarts(view.store, view.scope, asked)
+    asked_late = begin(spreads, view.store, view.scope, asked, step)
+    told = query.happened(view.store, view.scope, asked)
+    late = asked_late.result()
+    found = query.processes(view.store, view.scope, asked, late, told)
+    blocking, restarts = query.blocking_lines(told), query.restarts(told, view.window)
     rest = view.rest("/runtime", tenant=None)
     over_time = query.courses(reader, settings, view.window, found) if found else []
     return view.render(

@@ -64,7 +64,6 @@ def statement(view: Annotated[View, Depends(view_of(page))], fingerprint: str) -
         plan=plan,
         traces=_slowest(view, fingerprint),
         fingerprint=fingerprint,
-        short_line=database_headline.short_line,
     )  # fmt: skip
 
 

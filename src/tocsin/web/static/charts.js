@@ -75,7 +75,7 @@ function markers(figure) {
     const seen = data.markers.filter(({ at }) => { const x = plot.valToPos(at, "x", true); return x >= bbox.left && x <= bbox.left + bbox.width; });
     ctx.font = `${11 * devicePixelRatio}px Inter, sans-serif`;
     ctx.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
-    let written = -Infinity;
+    let writtenUpTo = -Infinity;
     for (const marker of seen) {
       const x = plot.valToPos(marker.at, "x", true);
       ctx.strokeStyle = ctx.fillStyle = colour(MARKED[marker.kind] ?? "ink-3");
@@ -89,9 +89,10 @@ function markers(figure) {
       ctx.lineTo(x, bbox.top + 6 * devicePixelRatio);
       ctx.fill();
       // Names that would lie on each other are left to the tooltip.
-      if (x - written < 90 * devicePixelRatio) continue;
-      written = x;
       const isLate = x > bbox.left + bbox.width * 0.7;
+      const width = ctx.measureText(marker.label).width + 10 * devicePixelRatio;
+      if ((isLate ? x - width : x) < writtenUpTo) continue;
+      writtenUpTo = isLate ? x : x + width;
       ctx.textAlign = isLate ? "right" : "left";
       ctx.fillText(marker.label, x + (isLate ? -5 : 5) * devicePixelRatio, bbox.top + 9 * devicePixelRatio);
     }
