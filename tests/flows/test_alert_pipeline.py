@@ -41,6 +41,13 @@ def told(server: ServerProcess) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.startswith("{")]
 
 
+def states(server: ServerProcess, name: str) -> list[str]:
+    """What became of the notifications of an alert."""
+    (alert,) = server.ask("/api/v1/alerts", name=name)["alerts"]
+    (way,) = server.ask(f"/api/v1/alerts/{alert['fingerprint']}")["explanation"]["routes"]
+    return [one["state"] for one in way["notifications"]]
+
+
 def amtool(server: ServerProcess, folder: Path, *arguments: str) -> str:
     if shutil.which("amtool") is None:
         pytest.skip("amtool is not installed; Alertmanager's API was not used by its own tool")
@@ -107,6 +114,8 @@ def test_kill_between_firing_and_notifying_tells_exactly_once(tmp_path: Path) ->
     assert told(server) == []
     server.start()
     eventually(lambda: told(server), 30, "the alert is told after the restart")
+    # Killed before the receipt is written down, it would be told again under the same key.
+    eventually(lambda: states(server, "Down") == ["sent"], 30, "the receipt is kept")
     server.kill()
     server.start()
     try:
