@@ -123,6 +123,11 @@ def test_all_is_well_is_short() -> None:
     assert said.sub_text == f"14.2k requests from 14 tenants, none failed, p95 200{NB}ms."
 
 
+def test_requests_are_well_while_alerts_fire() -> None:
+    said = headline.overview(SAY, red(14_200), red(), [], 14, [], [], 2)
+    assert (said.state, said.text) == ("warn", "Requests are well, but 2 alerts fire.")
+
+
 def test_no_requests_is_said_and_offers_a_longer_time() -> None:
     said = headline.overview(SAY, red(0), red(), [], 0, [], [])
     assert said.text == "No requests in the last hour."

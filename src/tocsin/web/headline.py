@@ -51,15 +51,20 @@ def overview(
     tenants: int,
     endpoints: Sequence[EndpointRow],
     errors: Sequence[ErrorGroup],
+    alerts: int = 0,
 ) -> Headline:
-    """The platform, or what of it the reader may see. `tenants` counts those with traffic."""
+    """The platform, or what of it the reader may see. `tenants` counts those with traffic, `alerts` what fires."""
     if not now.requests:
         return no_requests(say)
     if harmed:
         return Headline("bad", _who_is_hurt(say, harmed, tenants), _next_steps(say, harmed, errors))
-    return _by_figures(say, now, before, endpoints, errors) or Headline(
-        "ok", (Part("All is well."),), _level(now, tenants)
-    )
+    by_figures = _by_figures(say, now, before, endpoints, errors)
+    if by_figures is None and alerts:
+        firing = Part(
+            f"{format.plural(alerts, 'alert')} {'fires' if alerts == 1 else 'fire'}", say.link("/alerts"), True
+        )
+        return Headline("warn", (Part("Requests are well, but "), firing, Part(".")), _level(now, tenants))
+    return by_figures or Headline("ok", (Part("All is well."),), _level(now, tenants))
 
 
 def tenants(say: Speech, rows: Sequence[TenantRow], harmed: Sequence[HarmedTenant]) -> Headline:

@@ -37,7 +37,7 @@ def overview(view: Annotated[View, Depends(view_of(page))], sort: str = "") -> R
     harmed = [each for each in view.harmed if view.choice.tenant in (None, each.tenant)]
     named = sum(1 for each in tenants if each.tenant)
     return view.render(
-        headline=headline.overview(view.speech, now, before, harmed, named, endpoints, groups),
+        headline=headline.overview(view.speech, now, before, harmed, named, endpoints, groups, view.firing),
         is_new=False,
         tiles=[
             *tiles.red_tiles(now, before, series, view.window, view.before_words),
