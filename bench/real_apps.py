@@ -67,14 +67,9 @@ def run(product: Product, python: Path, sources: Path, *, watched: bool) -> tupl
     environment = {**os.environ, "TOCSIN_ENDPOINT": "http://127.0.0.1:9", "PYTHONPATH": str(ROOT / "bench")}
     if watched:
         command += ["-p", "tocsin_everywhere"]
+    command += [f"tests/{name}" for name in product.tests]
     began = time.monotonic()
-    done = subprocess.run(
-        [*command, *(f"tests/{name}" for name in product.tests)],
-        cwd=sources,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    done = subprocess.run(command, cwd=sources, env=environment, capture_output=True, text=True)
     seconds = time.monotonic() - began
     said = [line for line in done.stdout.splitlines() if line.startswith("tocsin:")]
     if not report.exists():
