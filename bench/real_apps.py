@@ -45,11 +45,11 @@ def prepare(product: Product, folder: Path) -> tuple[Path, Path]:
     if not python.exists():
         venv.create(folder / "venv", with_pip=True)
         needs = [product.requirement, *product.needs, str(ROOT)]
-        subprocess.run([python, "-m", "pip", "install", "-q", *needs], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *needs], check=True)
     name = product.requirement.partition("==")[0].partition("[")[0]
     version = product.requirement.partition("==")[2]
     if not list(folder.glob("*.tar.gz")):
-        download = [python, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", name, "-d", folder]
+        download = [str(python), "-m", "pip", "download", "-q", "--no-deps", "--no-binary", name, "-d", str(folder)]
         subprocess.run([*download, f"{name}=={version}"], check=True)
     [archive] = folder.glob("*.tar.gz")
     sources = folder / archive.name.removesuffix(".tar.gz")
@@ -62,7 +62,7 @@ def prepare(product: Product, folder: Path) -> tuple[Path, Path]:
 def run(product: Product, python: Path, sources: Path, *, watched: bool) -> tuple[dict[str, str], float, list[str]]:
     """(test -> outcome, seconds, what the plugin says)."""
     report = sources / f"outcomes-{watched}.xml"
-    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--continue-on-collection-errors"]
+    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "--continue-on-collection-errors"]
     command += [f"--junitxml={report}"]
     environment = {**os.environ, "TOCSIN_ENDPOINT": "http://127.0.0.1:9", "PYTHONPATH": str(ROOT / "bench")}
     if watched:
