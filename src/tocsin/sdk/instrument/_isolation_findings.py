@@ -63,7 +63,6 @@ def report_crossing(found: Found, table: str, column: str, how: str, value: Any,
         findings.is_due((key, "reader"), rows)
         findings.is_due((key, "owner"), rows)
         return
-    line = own_line()
     shared = {
         "tocsin.isolation.how": how,
         "tocsin.isolation.column": column,
@@ -72,7 +71,7 @@ def report_crossing(found: Found, table: str, column: str, how: str, value: Any,
         "db.collection.name": table,
         "db.query.text": statement,
         "tocsin.db.fingerprint": digest,
-        **(line.attributes() if line is not None else {}),
+        **_line(),
         **_request(found.work),
     }
     severity = FATAL if is_declared else WARN
@@ -103,7 +102,6 @@ def report_unscoped(found: Found) -> None:
     key = (UNSCOPED_STATEMENT, digest, request.get("http.route", ""))
     if not findings.is_due(key):
         return
-    line = own_line()
     tables = ", ".join(plan.loose)
     attributes = {
         "db.collection.name": plan.loose[0],
@@ -111,7 +109,7 @@ def report_unscoped(found: Found) -> None:
         "db.operation.name": plan.scope.verb,
         "db.query.text": statement,
         "tocsin.db.fingerprint": digest,
-        **(line.attributes() if line is not None else {}),
+        **_line(),
         **request,
     }
     body = f"nothing holds {plan.scope.verb} on {tables} to a tenant"
@@ -127,8 +125,7 @@ def report_exempt(work: Any, tenant: str, reason: str) -> None:
     key = (EXEMPTION, reason, request.get("http.route", ""), tenant)
     if not findings.is_due(key):
         return
-    line = own_line()
-    attributes = {"tocsin.isolation.reason": reason, **(line.attributes() if line is not None else {}), **request}
+    attributes = {"tocsin.isolation.reason": reason, **_line(), **request}
     body = f"work across tenants: {reason}"
     findings.send(agent, key, Finding(EXEMPTION, body, INFO, attributes, tenant, *_ids()), _EXEMPT_PAUSE)
 
@@ -168,6 +165,12 @@ def _statement(plan: Plan | None, table: str) -> tuple[str, str]:
         return text, hashlib.blake2s(text.encode(), digest_size=8).hexdigest()
     found = plan.fingerprint()
     return found.text, found.digest
+
+
+def _line() -> dict[str, Any]:
+    """The line of the app that asked."""
+    line = own_line()
+    return line.attributes() if line is not None else {}
 
 
 def _request(work: Any) -> dict[str, Any]:
