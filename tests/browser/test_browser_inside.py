@@ -96,3 +96,20 @@ def _refreshed(page: Page) -> None:
     with page.expect_response(lambda answer: answer.request.headers.get("hx-request") == "true", timeout=20_000):
         pass
     page.wait_for_function("!document.querySelector('#page').hasAttribute('aria-busy')")
+
+
+def test_error_is_resolved_reopened_and_ignored_by_its_buttons(chromium: Browser, inside: Served) -> None:
+    with opened(chromium, inside) as page:
+        page.goto(f"/errors/{FAULT}?range=6h")
+        page.get_by_label("Note").fill("rates are imported")
+        page.get_by_role("button", name="Resolve").click()
+        expect(page.locator("h1")).to_contain_text("is resolved")
+        page.goto("/errors?tab=resolved&range=6h")
+        expect(page.locator("tbody [data-open]").first).to_have_text("RateError")
+        page.locator("tbody [data-open]").first.click()
+        page.get_by_role("button", name="Reopen").click()
+        expect(page.get_by_role("button", name="Resolve")).to_be_visible()
+        page.get_by_role("button", name="Ignore").click()
+        expect(page.locator("h1")).to_contain_text("is ignored")
+        page.get_by_role("button", name="Reopen").click()
+        expect(page.locator("h1")).not_to_contain_text("is ignored")

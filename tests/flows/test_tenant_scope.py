@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from urllib.parse import quote
 
 import httpx2
+import inside
 import pytest
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
@@ -46,6 +47,15 @@ CRAFTED = {
     "service": [SERVICE, "shop", "shop' OR '1'='1", "%"],
     "route": [ROUTE, "/mark-route/%"],
     "operation": [OPERATION],
+    "fingerprint": [inside.STATEMENT, "9090909090909090", "%"],
+    "name": ["globex process", inside.JOB, "%"],
+    "release": [RELEASE, "%"],
+    "from": [RELEASE],
+    "to": [RELEASE],
+    "month": ["2026-11", "%"],
+    "sort": ["name", "'"],
+    "tab": ["new"],
+    "all": ["1"],
     "attribute": [f"note:{NOTE}", "tenant.id:globex", "note') OR 1=1 --:x", "note:*"],
     "environment": [ENVIRONMENT, "' OR 1=1 --"],
     "env": [ENVIRONMENT, "' OR 1=1 --"],
@@ -118,6 +128,8 @@ def server(shared_server: ServerProcess) -> ServerProcess:
         send("/v1/traces", marked_request(globex(GLOBEX_TRACE), globex(SHARED_TRACE)))
         send("/v1/logs", marked_log())
         send("/v1/metrics", marked_metric())
+        for signal, request in inside.requests(time.time_ns()):
+            send(f"/v1/{signal}", request.SerializeToString())
     eventually(lambda: len(shared_server.ask("/api/v1/tenants")["tenants"]) == 2, 30, "both tenants are there")
     shared_server.drained()
     return shared_server

@@ -49,18 +49,22 @@ PROCESS = {"service.name": "shop", "service.instance.id": "one", "process.pid": 
 def open_inside(folder: Path) -> Iterator[Served]:
     with served(folder) as site:
         releasing.send(site.administrator)
-        now_ns = time.time_ns() - 20 * SECOND_NS
-        counted, happened = mixed_tenants.all_of_it(now_ns)
-        for signal, request in (
-            ("metrics", _calls(now_ns)), ("metrics", counted), ("metrics", _process(now_ns)),
-            ("logs", happened), ("logs", _blocked(now_ns)), ("traces", _jobs(now_ns)),
-        ):  # fmt: skip
+        for signal, request in requests(time.time_ns() - 20 * SECOND_NS):
             _post(site.administrator, signal, request)
         deadline = time.monotonic() + START_SECONDS
         while not _is_there(site.administrator):
             assert time.monotonic() < deadline, "the telemetry did not become visible"
             time.sleep(0.1)
         yield site
+
+
+def requests(now_ns: int) -> list[tuple[str, Any]]:
+    """(signal, OTLP request) of everything but releases and operations."""
+    counted, happened = mixed_tenants.all_of_it(now_ns)
+    return [
+        ("metrics", _calls(now_ns)), ("metrics", counted), ("metrics", _process(now_ns)),
+        ("logs", happened), ("logs", _blocked(now_ns)), ("traces", _jobs(now_ns)),
+    ]  # fmt: skip
 
 
 def _calls(now_ns: int) -> Any:

@@ -20,6 +20,11 @@ class Window:
     def seconds(self) -> float:
         return (self.end_ns - self.start_ns) / 1e9
 
+    def before(self) -> Window:
+        """The time of the same length just before; where time begins, as much as there is, a nanosecond at least."""
+        start_ns = max(0, 2 * self.start_ns - self.end_ns)
+        return Window(start_ns, max(self.start_ns, start_ns + 1))
+
     @classmethod
     def last(cls, seconds: float, now_ns: int) -> Window:
         return cls(now_ns - int(seconds * 1e9), now_ns)

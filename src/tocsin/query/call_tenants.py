@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tocsin.model.tenant import Scope
-from tocsin.model.window import Window
 from tocsin.query.calls import SUMS, Asked, Calls, calls_of, rollup, totals_step
 from tocsin.query.filters import Filter
 from tocsin.query.rollups import Split, totals_rollup, watched_seconds
@@ -53,8 +52,7 @@ def tenant_shares(
     total = sum(calls.total_seconds for calls in (calls_of(row, seconds) for row in rows)) or 1.0
     requests = _requests(store, scope, everybody)
     answered = sum(requests.values()) or 1
-    length_ns = filter.window.end_ns - filter.window.start_ns
-    before = replace(everybody, window=Window(max(0, filter.window.start_ns - length_ns), filter.window.start_ns))
+    before = replace(everybody, window=filter.window.before())
     # Without the buckets, which are most of the work.
     seconds_before = "sum(r.calls) AS calls, sum(r.seconds) AS seconds"
     earlier = {row["tenant"]: row["seconds"] for row in _by_tenant(store, scope, before, asked, seconds_before)}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tocsin.model.tenant import PLATFORM
+from tocsin.model.tenant import PLATFORM, Scope
 from tocsin.query.events import EventRecord, events
 from tocsin.query.filters import Filter
 from tocsin.storage.telemetry.store import TelemetryStore
@@ -38,8 +38,10 @@ class Deployment:
     is_announced: bool = False
 
 
-def releases(store: TelemetryStore, service: str | None = None, environment: str | None = None) -> list[Deployment]:
-    """Every release that was ever seen or told of, the newest first."""
+def releases(
+    store: TelemetryStore, service: str | None = None, environment: str | None = None, reader: Scope = PLATFORM
+) -> list[Deployment]:
+    """Every release that was ever seen or told of, the newest first; of those that answered the reader's tenants."""
     conditions, parameters = "1", {}
     for name, value in (("service", service), ("environment", environment)):
         if value is not None:
@@ -62,7 +64,15 @@ def releases(store: TelemetryStore, service: str | None = None, environment: str
     for row in (*store.read(PLATFORM, seen, **parameters).dicts(), *store.read(PLATFORM, told, **parameters).dicts()):
         key = row["service"], row["environment"], row["release"]
         found[key] = _joined(found.get(key), _deployment(row))
-    return sorted(found.values(), key=lambda one: one.at_ns, reverse=True)
+    met = None if reader.is_platform else _met(store, reader)
+    mine = [one for one in found.values() if met is None or (one.service, one.environment, one.release) in met]
+    return sorted(mine, key=lambda one: one.at_ns, reverse=True)
+
+
+def _met(store: TelemetryStore, reader: Scope) -> set[tuple[str, str, str]]:
+    """(service, environment, release) that answered requests of the reader's tenants."""
+    rows = store.read(reader, "SELECT DISTINCT service, environment, release FROM red_1h").rows
+    return {(service, environment, release) for service, environment, release in rows}
 
 
 def deployments(store: TelemetryStore, filter: Filter, limit: int = 100) -> list[Deployment]:

@@ -102,10 +102,10 @@ def _flag_change(
 
 
 def pairs(
-    store: TelemetryStore, service: str | None, environment: str | None
+    store: TelemetryStore, service: str | None, environment: str | None, reader: Scope
 ) -> list[tuple[Deployment, Deployment | None]]:
-    """Every release with the one before it, newest first."""
-    every = releases(store, service, environment)
+    """Every release that answered the reader's tenants with the one before it, newest first."""
+    every = releases(store, service, environment, reader)
     return [(one, predecessor(every, one)) for one in every]
 
 

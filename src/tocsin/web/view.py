@@ -98,9 +98,7 @@ class View:
 
     def before(self, narrowed: Filter) -> Filter:
         """The same question about the time of the same length just before."""
-        window = narrowed.window
-        length_ns = window.end_ns - window.start_ns
-        return replace(narrowed, window=Window(max(0, window.start_ns - length_ns), window.start_ns))
+        return replace(narrowed, window=narrowed.window.before())
 
     def link(self, path: str, **parameters: object) -> str:
         """A path of the product with the reader's choice; `range`, `tenant`, `env` and others can be given, None or ''

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 
-from tocsin.model.window import Window
 from tocsin.query import caches, call_places, call_tenants, calls, dependencies, pools
 from tocsin.query.calls import Asked as CallsAsked
 from tocsin.query.filters import Filter
@@ -51,8 +50,7 @@ Served = Annotated[Filter, Depends(served_filter)]
 
 
 def _before(asked: Filter) -> Filter:
-    length_ns = asked.window.end_ns - asked.window.start_ns
-    return replace(asked, window=Window(max(0, asked.window.start_ns - length_ns), asked.window.start_ns))
+    return replace(asked, window=asked.window.before())
 
 
 @router.get("/database/statements", summary="Statements by time")

@@ -91,13 +91,15 @@ class ComparisonAnswer(BaseModel):
 @router.get("", summary="List releases")
 def list_releases(
     store: Store,
-    _: Anybody,
+    principal: Anybody,
     service: str | None = None,
     environment: str | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> ReleaseList:
     return ReleaseList(
-        releases=[_release(one, before) for one, before in pairs(store, service, environment or None)[:limit]]
+        releases=[
+            _release(one, before) for one, before in pairs(store, service, environment or None, principal.scope)[:limit]
+        ]
     )
 
 
@@ -112,8 +114,8 @@ def compare_releases(
     tenant: str | None = None,
 ) -> ComparisonAnswer:
     """The hour before the newer one was deployed against the hour after, each release by its own requests."""
-    every = all_releases(store, service, environment or None)
-    known = ((one, before) for one, before in pairs(store, service, environment or None) if before)
+    every = all_releases(store, service, environment or None, principal.scope)
+    known = ((one, before) for one, before in pairs(store, service, environment or None, principal.scope) if before)
     older = of or next((before.release for one, before in known if one.release == to), "")
     sides = chosen_sides(every, older, to, time.time_ns())
     if sides is None:

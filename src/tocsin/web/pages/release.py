@@ -32,7 +32,7 @@ LEAST_NS = 900 * 10**9
 
 @router.get(page.path)
 def release(view: Annotated[View, Depends(view_of(page))], service: str, release: str, all: bool = False) -> Response:
-    every = all_releases(view.store, service, view.choice.environment)
+    every = all_releases(view.store, service, view.choice.environment, view.scope)
     one = found_release(every, release)
     if one is None:
         where = f" in {view.choice.environment}" if view.choice.environment else ""

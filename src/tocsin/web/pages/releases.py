@@ -21,7 +21,7 @@ MOST, COMPARED = 50, 8
 
 @router.get(page.path)
 def releases(view: Annotated[View, Depends(view_of(page))], service: str = "") -> Response:
-    found = pairs(view.store, service or None, view.choice.environment)[:MOST]
+    found = pairs(view.store, service or None, view.choice.environment, view.scope)[:MOST]
     reports = [
         report(view.store, view.scope, one, before, view.now_ns, view.choice.tenant, with_flags=False)
         if place < COMPARED
