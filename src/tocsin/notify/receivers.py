@@ -123,7 +123,9 @@ def _wanted(notify: NotifySettings, every: Mapping[str, Integration]) -> tuple[l
 def _integrations(
     receiver: str, entry: Mapping[str, Any], shared: Mapping[str, Any], folder: Path, notes: list[str]
 ) -> Iterator[Integration]:
-    known = {key: name for name, channel in channels().items() for key in _origin(channel).keys}
+    # Channels that Alertmanager does not have are taken under their own name: log_configs, ntfy_configs.
+    known = {f"{name}_configs": name for name in channels()}
+    known |= {key: name for name, channel in channels().items() for key in _origin(channel).keys}
     for key, listed in entry.items():
         if key == "name":
             continue
