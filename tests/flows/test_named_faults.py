@@ -168,7 +168,7 @@ def test_cold_cache_is_named_with_what_the_database_is_asked_instead(demo: Demo,
     time.sleep(max(0.0, leaking.since + 15 - time.time()))  # the time before has to have look-ups
     with broken(demo, "cache-cold"):
         since = Look(look.tocsin, time.time())
-        said = since.says("/dependencies", "The cache balance finds 0 %", "GET /api/v1/dashboard runs SELECT …")
+        said = since.says("/dependencies", "The cache balance finds ", "GET /api/v1/dashboard runs SELECT …")
     assert line(dashboard._balance, "session.execute(statement)") in said
 
 
@@ -229,8 +229,8 @@ def test_exhausted_pool_is_named_with_who_keeps_its_connections(demo: Demo, leak
     assert "was full for" in said or "ran out" in said
 
 
-def test_leak_is_named_with_what_grows(demo: Demo, leaking: Look) -> None:
-    names = ("of tallyroom leaks ", " an hour: demo.faults.Leak._history")
+def test_leak_is_told_with_its_rate_and_worker(demo: Demo, leaking: Look) -> None:
+    names = ("of tallyroom leaks ", " an hour")
     said = leaking.says("/runtime", *names, seconds=SURE_SECONDS)
     [process] = [one for one in leaking.ask("/runtime")["processes"] if one["is_leaking"]]
     assert f"worker {process['pid']} of tallyroom" in said.lower()

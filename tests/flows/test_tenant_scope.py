@@ -267,4 +267,6 @@ def test_viewer_of_acme_may_not_read_or_change_what_administrators_do(
         path = place.path
         for name in place.in_path:
             path = path.replace(f"{{{name}}}", "1")
-        assert viewers[who].request(place.method, path).status_code == 403, f"{place.method} {path}"
+        # Slack comes without a token, signed by a secret of its own.
+        refused = 401 if path == "/api/v1/notify/slack/actions" else 403
+        assert viewers[who].request(place.method, path).status_code == refused, f"{place.method} {path}"
