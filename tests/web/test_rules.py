@@ -103,7 +103,7 @@ def test_rules_are_filtered_and_paged(ruled: Served) -> None:
 
 
 def test_who_sees_one_tenant_sees_its_alerts_and_no_rules_of_the_platform(ruled: Served) -> None:
-    assert [alert["labels"]["tenant"] for alert in alerts(ruled.tom)] == ["acme"]
+    assert {alert["labels"]["tenant"] for alert in alerts(ruled.tom)} == {"acme"}
     assert groups(ruled.tom) == []
     assert ruled.tom.get(f"{API}/{key_of(ruled.administrator, 'Busy')}").status_code == 404
     assert ruled.tom.put(f"{API}/files/x", content=MINE).status_code == 403

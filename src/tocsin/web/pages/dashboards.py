@@ -14,7 +14,7 @@ from tocsin.web.page import Page
 from tocsin.web.state import control_of
 from tocsin.web.view import View, view_of
 
-page = Page(id="dashboards", title="Dashboards", group="", path="/dashboards", order=2, key="d", notes_reads=False)
+page = Page(id="dashboards", title="Dashboards", group="", path="/dashboards", order=3, key="d", notes_reads=False)
 router = APIRouter()
 
 

@@ -14,7 +14,7 @@ from tocsin.web.page import Page
 from tocsin.web.ruling import engine_of, visible_groups
 from tocsin.web.view import View, view_of
 
-page = Page(id="rules", title="Rules", group="", path="/rules", order=3, key="l", notes_reads=False)
+page = Page(id="rules", title="Rules", group="", path="/rules", order=4, key="l", notes_reads=False)
 router = APIRouter()
 STATES = {
     "": "watched", "firing": "firing", "pending": "pending", "failing": "failing", "off": "off", "all": "all",

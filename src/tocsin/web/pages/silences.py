@@ -15,7 +15,7 @@ from tocsin.web.page import Page
 from tocsin.web.state import control_of
 from tocsin.web.view import View, view_of
 
-page = Page(id="silences", title="Silences", group="", path="/silences", order=3, role=Role.VIEWER, notes_reads=False)
+page = Page(id="silences", title="Silences", group="", path="/silences", order=5, role=Role.VIEWER, notes_reads=False)
 router = APIRouter()
 MOST_OVER = 20
 
