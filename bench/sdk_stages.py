@@ -43,7 +43,8 @@ class Stages:
 
 
 def keep_thread_away(agent: Any) -> None:
-    """Lets requests believe that the export thread is running, so that this thread can do its work."""
+    """Lets requests and events believe that the export thread is running, so that this thread can do its work."""
+    agent.exporter._start = lambda: None
     agent.exporter.is_idle = False
 
 
