@@ -43,8 +43,7 @@ class Stages:
 
 
 def keep_thread_away(agent: Any) -> None:
-    """Lets requests and events believe that the export thread is running, so that this thread can do its work."""
-    agent.exporter._start = lambda: None
+    """Lets requests believe that the export thread is running, so that this thread can do its work."""
     agent.exporter.is_idle = False
 
 
@@ -86,15 +85,16 @@ async def measure_stages(bare: Any, monitored: Any, slices: int) -> dict[str, fl
 
 def export_by_hand(agent: Any, stages: Stages) -> None:
     exporter = agent.exporter
-    requests = len(exporter.queue)
-    began = thread_time()
-    while exporter.queue:
-        exporter._collect_batch()
-    stages.note("encode", began, requests)
-    began = thread_time()
-    while exporter._payloads:
-        exporter._send_first(5.0)
-    stages.note("send", began, requests)
+    with exporter._work_lock:
+        requests = len(exporter.queue)
+        began = thread_time()
+        while exporter.queue:
+            exporter._collect_batch()
+        stages.note("encode", began, requests)
+        began = thread_time()
+        while exporter._payloads:
+            exporter._send_first(5.0)
+        stages.note("send", began, requests)
 
 
 async def measure_gc(app: Any, agent: Any) -> float:
