@@ -46,8 +46,9 @@ from tocsin.ingest.otlp_http import OtlpHttp
 from tocsin.ingest.remote_write import PATHS as WRITE_PATHS
 from tocsin.ingest.remote_write import RemoteWrite
 from tocsin.ingest.validate import parse
-from tocsin.model.delivery import Acknowledgement, from_json
+from tocsin.model.delivery import Acknowledgement
 from tocsin.model.notification import Notification
+from tocsin.model.notification_plain import notification_of
 from tocsin.model.settings import Preset, setting
 from tocsin.model.tenant import PLATFORM
 from tocsin.model.tenant import Scope as TenantScope
@@ -336,7 +337,7 @@ class Server:
 
     def _acknowledged(self, said: Acknowledgement) -> None:
         for delivery in self.control.deliveries.of_key(said.key)[:1]:
-            Handler(self.alerts).acknowledge_told(from_json(delivery.notification), said.by, said.channel)
+            Handler(self.alerts).acknowledge_told(notification_of(delivery.notification), said.by, said.channel)
 
     def _draw(self, notification: Notification) -> Picture | None:
         """The chart of a mail; a store that does not answer must not keep the mail."""

@@ -169,6 +169,9 @@ def test_cold_cache_is_named_with_what_the_database_is_asked_instead(demo: Demo,
     with broken(demo, "cache-cold"):
         since = Look(look.tocsin, time.time())
         said = since.says("/dependencies", "The cache balance finds ", "GET /api/v1/dashboard runs SELECT …")
+    found = re.search(r"The cache balance finds (\d+) %", said)
+    assert found is not None
+    assert int(found[1]) < 10
     assert line(dashboard._balance, "session.execute(statement)") in said
 
 

@@ -10,8 +10,8 @@ import pytest
 from tests.notify.conftest import Deliver
 from tests.notify.providers import Told, alert, ended, notification, provider, until
 
-from tocsin.model.delivery import as_json, from_json
 from tocsin.model.notification import Outcome
+from tocsin.model.notification_plain import notification_of, plain_notification
 from tocsin.notify.channels import webhook
 from tocsin.notify.contract import Pace
 from tocsin.notify.pace import Bucket
@@ -201,7 +201,7 @@ def test_bucket_promises_tokens_in_order() -> None:
 
 def test_notification_kept_as_json_is_the_same_again() -> None:
     whole = notification(alert(), resolved=(ended(alert(tenant="globex")),), held_back=3, cause="the renderer is down")
-    assert from_json(as_json(whole)) == whole
+    assert notification_of(plain_notification(whole)) == whole
 
 
 def test_old_deliveries_are_pruned(deliverer: Deliver, control: ControlStore) -> None:

@@ -1,4 +1,4 @@
-"""What becomes of a notification at each channel, and a notification as JSON, in which it is kept until it is told."""
+"""What becomes of a notification at each channel."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tocsin.model.alert import Alert
-from tocsin.model.notification import Notification, Outcome
+from tocsin.model.notification import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,54 +59,3 @@ class Acknowledgement:
     channel: str
     by: str
     at: datetime
-
-
-def as_json(notification: Notification) -> dict[str, Any]:
-    """Plain values, from which `from_json` makes the same notification."""
-    return {
-        "key": notification.key,
-        "receiver": notification.receiver,
-        "group_key": notification.group_key,
-        "group_labels": dict(notification.group_labels),
-        "firing": [_alert_json(alert) for alert in notification.firing],
-        "resolved": [_alert_json(alert) for alert in notification.resolved],
-        "made_at": notification.made_at.isoformat(),
-        "external_url": notification.external_url,
-        "held_back": notification.held_back,
-        "cause": notification.cause,
-    }
-
-
-def from_json(kept: Mapping[str, Any]) -> Notification:
-    return Notification(
-        key=kept["key"],
-        receiver=kept["receiver"],
-        group_key=kept["group_key"],
-        group_labels=kept["group_labels"],
-        firing=tuple(_alert(one) for one in kept["firing"]),
-        resolved=tuple(_alert(one) for one in kept["resolved"]),
-        made_at=datetime.fromisoformat(kept["made_at"]),
-        external_url=kept["external_url"],
-        held_back=kept["held_back"],
-        cause=kept["cause"],
-    )
-
-
-def _alert_json(alert: Alert) -> dict[str, Any]:
-    return {
-        "labels": dict(alert.labels),
-        "annotations": dict(alert.annotations),
-        "starts_at": alert.starts_at.isoformat(),
-        "ends_at": alert.ends_at.isoformat() if alert.ends_at else None,
-        "generator_url": alert.generator_url,
-    }
-
-
-def _alert(kept: Mapping[str, Any]) -> Alert:
-    return Alert(
-        kept["labels"],
-        kept["annotations"],
-        starts_at=datetime.fromisoformat(kept["starts_at"]),
-        ends_at=datetime.fromisoformat(kept["ends_at"]) if kept["ends_at"] else None,
-        generator_url=kept["generator_url"],
-    )

@@ -10,7 +10,8 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from tocsin.model.clock import Clock, utc_now
-from tocsin.model.delivery import Acknowledgement, Delivery, from_json
+from tocsin.model.delivery import Acknowledgement, Delivery
+from tocsin.model.notification_plain import notification_of
 from tocsin.notify.contract import DeliveryError, Message, channels
 from tocsin.notify.deliver import Deliverer
 from tocsin.notify.receivers import Integration
@@ -94,7 +95,7 @@ class Acknowledgements:
         return found if found is not None and not found.problem else None
 
     def _message(self, delivery: Delivery, integration: Integration) -> Message:
-        notification = from_json(delivery.notification)
+        notification = notification_of(delivery.notification)
         return Message(notification, text_of(notification), delivery.key, access=integration.access)
 
     def _run(self) -> None:

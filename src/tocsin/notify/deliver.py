@@ -18,8 +18,9 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from tocsin.model.clock import Clock, utc_now
-from tocsin.model.delivery import Delivery, from_json
+from tocsin.model.delivery import Delivery
 from tocsin.model.notification import Notification, Outcome, Receipt
+from tocsin.model.notification_plain import notification_of
 from tocsin.model.severity import Severity
 from tocsin.notify import counters
 from tocsin.notify.chart import Draw
@@ -161,7 +162,7 @@ class Deliverer:
         gone = "the receiver has no such channel any more"
         self._queue(
             delivery,
-            from_json(delivery.notification),
+            notification_of(delivery.notification),
             integration or Integration(delivery.integration, delivery.channel, problem=gone),
         )
 

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from tocsin.model.delivery import Attempt, Delivery, as_json
+from tocsin.model.delivery import Attempt, Delivery
 from tocsin.model.notification import Notification, Outcome
+from tocsin.model.notification_plain import plain_notification
 from tocsin.storage.control.database import Database
 from tocsin.storage.control.errors import NotFound
 from tocsin.storage.control.schema import DeliveryAttemptRow, DeliveryRow
@@ -48,7 +49,7 @@ class Deliveries:
                     reason="",
                     reference="",
                     title=title,
-                    notification=as_json(notification),
+                    notification=plain_notification(notification),
                     made_at=now,
                     changed_at=now,
                     acknowledged_at=None,
