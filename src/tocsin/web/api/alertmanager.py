@@ -96,7 +96,9 @@ async def sender(request: Request) -> None:
                 raise HTTPException(401, error.message) from error
     principal = _principal(request)
     if principal is None or not principal.has(Role.OPERATOR):
-        raise HTTPException(401, "cannot take alerts: send an ingest key or an operator's API token as a bearer token")
+        status = 401 if principal is None else 403
+        message = "cannot take alerts: send an ingest key or an operator's API token as a bearer token"
+        raise HTTPException(status, message)
 
 
 def _principal(request: Request) -> Principal | None:
