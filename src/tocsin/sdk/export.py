@@ -7,7 +7,6 @@ them. Every loss has a reason and a counter.
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections import Counter, deque
@@ -18,6 +17,7 @@ from typing import NamedTuple
 from tocsin.sdk.decode import rejected_items
 from tocsin.sdk.encode_spans import Queued
 from tocsin.sdk.guard import guarded
+from tocsin.sdk.propagation import chance
 from tocsin.sdk.records import ERROR, Record
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.transport import HttpTransport, Response, Transport, compressor
@@ -89,7 +89,7 @@ class Breaker:
         self.failures += 1
         self.cause = cause
         delay = min(_LONGEST_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2 ** min(self.failures - 1, 10))
-        delay *= random.uniform(0.5, 1.0)
+        delay *= 0.5 + chance() / 2
         if retry_after_seconds is not None:
             delay = max(delay, min(retry_after_seconds, _LONGEST_RETRY_AFTER_SECONDS))
         self.not_before = self._clock() + delay

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, HTTPException
+from fastapi import APIRouter, Depends, Form
 from starlette.responses import RedirectResponse, Response
 
 from tocsin.detect.rules.library import CUSTOM
@@ -20,6 +20,7 @@ from tocsin.query.evaluate import Evaluated
 from tocsin.query.promql.settings import QuerySettings
 from tocsin.web import rules_headline
 from tocsin.web.api.rules import FAULTS, Explanation, explanation
+from tocsin.web.auth import Operator
 from tocsin.web.charts import Marker
 from tocsin.web.metric_charts import MetricChart, metric_chart
 from tocsin.web.page import Page
@@ -57,14 +58,14 @@ def rule(view: Annotated[View, Depends(view_of(page))], key: str, at: str = "") 
 
 
 @router.post("/rules/{key}/switch")
-def switch(view: Annotated[View, Depends(view_of(page))], key: str, is_on: Annotated[bool, Form()]) -> Response:
+def switch(
+    operator: Operator, view: Annotated[View, Depends(view_of(page))], key: str, is_on: Annotated[bool, Form()]
+) -> Response:
     """Audited. Switched off, its alerts are resolved."""
-    if not view.principal.has(Role.OPERATOR):
-        raise HTTPException(403, "Switching a rule takes the role operator.")
-    rule_of(view.request, view.principal, key)
+    rule_of(view.request, operator, key)
     engine = engine_of(view.request)
     assert engine is not None
-    engine.switch(view.principal, key, is_on)
+    engine.switch(operator, key, is_on)
     return RedirectResponse(view.link(f"/rules/{key}"), 303)
 
 
