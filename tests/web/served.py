@@ -31,7 +31,10 @@ STACK = 'Traceback (most recent call last):\n  File "/srv/app/export.py", line 8
 
 
 class Forgetful(httpx2.Client):
-    """Keeps no cookies, so that no test inherits what another chose."""
+    """Keeps no cookies, so that no test inherits what another chose; patient, for machines that are busy."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(timeout=30, **options)
 
     def send(self, *given: Any, **named: Any) -> httpx2.Response:
         answer = super().send(*given, **named)
@@ -98,7 +101,7 @@ def _start(folder: Path) -> tuple[subprocess.Popen[str], str]:
 def _send(client: httpx2.Client) -> None:
     body = _telemetry(time.time_ns()).SerializeToString()
     answer = httpx2.post(
-        client.base_url.join("/v1/traces"), content=body, headers={"Content-Type": "application/x-protobuf"}
+        client.base_url.join("/v1/traces"), content=body, headers={"Content-Type": "application/x-protobuf"}, timeout=30
     )
     assert answer.status_code == 200, answer.text
     deadline = time.monotonic() + START_SECONDS
