@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tocsin.query.log_labels import LogLabels, Parameters
-from tocsin.query.log_text import line_filter_sql
+from tocsin.query.log_line_filters import line_filter_sql
 from tocsin.query.logql.expressions import (
     Both,
     Choose,
