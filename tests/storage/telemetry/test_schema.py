@@ -101,6 +101,9 @@ def test_retention_becomes_the_tables_ttl(engine: ChdbEngine) -> None:
         "exceptions": 100,
         "error_hours": 9000,
         "logs": 200,
+        "logs_1m": 200,
+        "logs_1h": 200,
+        "log_streams": 224,
         "series": 9024,  # as long as any row of its samples
         "samples": 300,
         "deltas": 300,

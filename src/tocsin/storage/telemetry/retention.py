@@ -51,7 +51,8 @@ def apply_retention(engine: Engine, settings: RetentionSettings) -> None:
         "spans": ("start", settings.traces_hours),
         "exceptions": ("time", settings.traces_hours),
         "error_hours": ("hour", settings.rates_hours),
-        "logs": ("time", settings.logs_hours),
+        **dict.fromkeys(("logs", "logs_1m", "logs_1h"), ("time", settings.logs_hours)),
+        "log_streams": ("day", settings.logs_hours + 24),
         "events": ("time", settings.events_hours),
         # A series of the first hour of a day is asked for until that day is over.
         "series": ("day", max(settings.metrics_hours, settings.rates_hours) + 24),
