@@ -19,29 +19,36 @@ MOST_WORDS = 60
 _OPENING, _CLOSING = "([{<\"'`", ")]}>\"'`,;:.!?"
 _PAIR = re.compile(rf"([A-Za-z_@][\w.@{VALUE}-]*)(?:=.*|:[^:A-Za-z/]*{VALUE}[^:A-Za-z/]*)", re.ASCII)
 _SENTENCE_KEY = re.compile(r"\b(?:msg|message|event)=\"((?:[^\"\\]|\\.)*)\"")
-_HOST = re.compile(r"[\w-]+(?:\.[\w-]+)*\.(?:com|net|org|edu|gov|mil|int|io|dev|app|info|local|lan|internal|[a-z]{2})", re.ASCII)
+_HOST = re.compile(
+    r"[\w-]+(?:\.[\w-]+)*\.(?:com|net|org|edu|gov|mil|int|io|dev|app|info|local|lan|internal|[a-z]{2})", re.ASCII
+)
 _WORD_AND_NUMBER = re.compile(rf"[A-Za-z][A-Za-z_.$()\[\]-]+{VALUE}[A-Za-z_.$()\[\]-]*", re.ASCII)
 _CONSTANTS = {"true", "false", "null", "none", "nil", "yes", "no", "n/a", "undefined", "-"}
 # A noun after which a name follows: user alice, host db-a, queue mails.
-_NAMERS = frozenset(
-    "user username login account tenant customer client org organization organisation company team member owner host "
-    "hostname server node instance machine domain address device interface database schema table collection index "
-    "queue topic channel stream bucket key cache file filename path directory folder dir volume disk partition mount "
-    "job task worker process thread container image pod deployment namespace cluster component plugin "
-    "package library repository branch flag feature variant session name named called email mail id uuid token "
-    "region zone country city locale currency category tag label product sku coupon plan".split()
-)  # fmt: skip
-_PROSE = frozenset(
-    "a an the not no to from in into on onto at for of with without and or but by via is are was were be been being has "
-    "have had do does did will would can could cannot may must shall should this that these those it its as if then "
-    "else when while after before during until since because than too very all any some none more most less least "
-    "only again already still up down out off over under".split()
-)  # fmt: skip
-_VERBS = frozenset(
-    "GET POST PUT PATCH DELETE HEAD OPTIONS TRACE DEBUG INFO NOTICE WARN WARNING ERROR CRITICAL FATAL SELECT INSERT "
-    "UPDATE begin began end start stop open close read write send sent receive failure success error "
-    "warning".split()
-)  # fmt: skip
+_NAMERS = frozenset((
+    "user", "username", "login", "account", "tenant", "customer", "client", "org", "organization", "organisation",
+    "company", "team", "member", "owner", "host", "hostname", "server", "node", "instance", "machine", "domain",
+    "address", "device", "interface", "database", "schema", "table", "collection", "index", "queue", "topic",
+    "channel", "stream", "bucket", "key", "cache", "file", "filename", "path", "directory", "folder", "dir",
+    "volume", "disk", "partition", "mount", "job", "task", "worker", "process", "thread", "container", "image",
+    "pod", "deployment", "namespace", "cluster", "component", "plugin", "package", "library", "repository",
+    "branch", "flag", "feature", "variant", "session", "name", "named", "called", "email", "mail", "id", "uuid",
+    "token", "region", "zone", "country", "city", "locale", "currency", "category", "tag", "label", "product",
+    "sku", "coupon", "plan",
+))  # fmt: skip
+_PROSE = frozenset((
+    "a", "an", "the", "not", "no", "to", "from", "in", "into", "on", "onto", "at", "for", "of", "with", "without",
+    "and", "or", "but", "by", "via", "is", "are", "was", "were", "be", "been", "being", "has", "have", "had", "do",
+    "does", "did", "will", "would", "can", "could", "cannot", "may", "must", "shall", "should", "this", "that",
+    "these", "those", "it", "its", "as", "if", "then", "else", "when", "while", "after", "before", "during",
+    "until", "since", "because", "than", "too", "very", "all", "any", "some", "none", "more", "most", "less",
+    "least", "only", "again", "already", "still", "up", "down", "out", "off", "over", "under",
+))  # fmt: skip
+_VERBS = frozenset((
+    "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "DEBUG", "INFO", "NOTICE", "WARN",
+    "WARNING", "ERROR", "CRITICAL", "FATAL", "SELECT", "INSERT", "UPDATE", "begin", "began", "end", "start", "stop",
+    "open", "close", "read", "write", "send", "sent", "receive", "failure", "success", "error", "warning",
+))  # fmt: skip
 
 
 class Kind(IntEnum):
@@ -96,7 +103,7 @@ def _bare(token: str) -> tuple[str, str, str]:
         start += 1
     while end > start and token[end - 1] in _CLOSING:
         end -= 1
-    if token[start:end].endswith("(") or token[end : end + 1] == ")" and "(" in token[start:end]:
+    if token[start:end].endswith("(") or (token[end : end + 1] == ")" and "(" in token[start:end]):
         end += 1  # a call keeps its bracket
     return token[:start], token[start:end], token[end:]
 
@@ -115,7 +122,7 @@ def kind_of(word: str, before: str) -> Kind:
         return Kind.KEYWORD
     is_verb = lower.endswith(("ed", "ing")) and len(core) > 4
     if noun in _NAMERS or before.endswith("="):
-        return Kind.UNSURE if is_verb else Kind.VALUE
+        return Kind.KEYWORD if is_verb else Kind.VALUE
     if any(sign in core[1:-1] for sign in "._-:@$\\|") and not core.endswith("()"):
         return Kind.UNSURE if word.endswith(":") else Kind.VALUE
     if is_verb or (word.endswith(":") and noun not in _PROSE):

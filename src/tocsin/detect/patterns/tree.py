@@ -10,6 +10,7 @@ here: each word names the patterns that have it at its place, so a line is compa
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
@@ -28,7 +29,7 @@ VALUES = 4
 
 @dataclass(slots=True)
 class Pattern:
-    """Lines alike. words: those every line has, `<*>` where they differ. id: stays while the words widen."""
+    """Lines alike. words: those every line has, `<*>` where they differ. id: 63 bits; stays while the words widen."""
 
     id: int
     words: list[str]
@@ -52,17 +53,19 @@ class PatternTree:
     """All patterns of one source of lines. Not for several threads at once.
 
     most_patterns and most_shapes bound the memory; the patterns and shapes unseen longest are forgotten, and a
-    forgotten one is found again as a new one.
+    forgotten one is found again as a new one. Ids come from the source's name and a pattern's first words.
     """
 
-    def __init__(self, most_patterns: int = 5_000, most_shapes: int = 50_000, first_id: int = 1) -> None:
+    def __init__(self, source: str = "", most_patterns: int = 5_000, most_shapes: int = 50_000) -> None:
         self.merged: list[tuple[int, int]] = []
         """(absorbed, into): patterns that became one since the caller last emptied this list."""
         self.changed: dict[int, None] = {}
         """Patterns that are new or were widened since the caller last emptied this."""
+        self.made: set[int] = set()
+        """Those of them that are new."""
         self._most_patterns = most_patterns
         self._most_shapes = most_shapes
-        self._next_id = first_id
+        self._source = source
         self._buckets: dict[int, _Bucket] = {}
         self._by_shape: OrderedDict[str, Pattern] = OrderedDict()
         self._patterns: OrderedDict[int, Pattern] = OrderedDict()
@@ -70,6 +73,9 @@ class PatternTree:
 
     def __len__(self) -> int:
         return len(self._patterns)
+
+    def __contains__(self, id: int) -> bool:
+        return id in self._patterns
 
     @property
     def patterns(self) -> list[Pattern]:
@@ -99,7 +105,6 @@ class PatternTree:
     def restore(self, id: int, template: str) -> None:
         """A pattern that was known before."""
         self._put(Pattern(id, template.split(" ")))
-        self._next_id = max(self._next_id, id + 1)
 
     def _root(self, pattern: Pattern) -> Pattern | None:
         """What became of a pattern that was absorbed; None when it was forgotten."""
@@ -113,21 +118,18 @@ class PatternTree:
         best, rivals = self._nearest(bucket, words)
         if best is None:
             best = self._made(words)
-        elif rivals:
+        else:
             for rival in rivals:
                 self._absorb(best, rival)
-            self._widen(bucket, best, words)
-        else:
-            self._widen(bucket, best, words)
+            if self._widen(bucket, best, words):
+                for covered in self._covered(bucket, best):
+                    self._absorb(best, covered)
         self._patterns.move_to_end(best.id)
         return best
 
     def _nearest(self, bucket: _Bucket, words: list[str]) -> tuple[Pattern | None, list[Pattern]]:
         """The pattern that takes a line of these words, and the patterns that thereby become one with it."""
-        votes: dict[int, int] = {}
-        for place, word in enumerate(words):
-            for id in bucket.by_word.get((place, word), ()):
-                votes[id] = votes.get(id, 0) + 1
+        votes = _votes(bucket, words)
         best: Pattern | None = None
         best_rank = (-1.0, -1)
         nearly: dict[tuple[int, ...], list[Pattern]] = {}
@@ -146,17 +148,20 @@ class PatternTree:
             return best, []
         for alike in nearly.values():
             if len(alike) >= VALUES - 1:
-                alike.sort(key=lambda pattern: pattern.id)
+                alike.sort(key=lambda pattern: -pattern.lines)
                 return alike[0], alike[1:]
         if not votes and all(ANY in word for word in words):
             return next((one for one in bucket.patterns.values() if one.words == words), None), []
         return None, []
 
     def _made(self, words: list[str]) -> Pattern:
-        pattern = Pattern(self._next_id, words)
-        self._next_id += 1
+        id = _id_of(self._source, words)
+        while id in self._patterns or id in self._into:
+            id += 1
+        pattern = Pattern(id, words)
         self._put(pattern)
         self.changed[pattern.id] = None
+        self.made.add(pattern.id)
         if len(self._patterns) > self._most_patterns:
             _, oldest = self._patterns.popitem(last=False)
             self._take_out(oldest)
@@ -195,20 +200,53 @@ class PatternTree:
         self._widen(self._buckets[len(into.words)], into, rival.words)
         self.merged.append((rival.id, into.id))
 
-    def _widen(self, bucket: _Bucket, pattern: Pattern, words: list[str]) -> None:
+    def _covered(self, bucket: _Bucket, wide: Pattern) -> list[Pattern]:
+        """The patterns whose every line now is one of `wide`, too."""
+        found = []
+        for id, same in _votes(bucket, wide.words).items():
+            other = bucket.patterns[id]
+            if other is wide or same < wide.fixed:
+                continue
+            if not any(
+                mine == ANY != word and kind_of(word, wide.words[place - 1] if place else "") is Kind.KEYWORD
+                for place, (mine, word) in enumerate(zip(wide.words, other.words, strict=True))
+            ):
+                found.append(other)
+        return found
+
+    def _widen(self, bucket: _Bucket, pattern: Pattern, words: list[str]) -> bool:
+        """Whether that changed it."""
+        is_wider = False
         for place, (mine, word) in enumerate(zip(pattern.words, words, strict=True)):
             if mine != word and mine != ANY:
                 self._forget_word(bucket, place, mine, pattern.id)
                 pattern.words[place] = ANY
                 pattern.fixed -= 1
-                self.changed[pattern.id] = None
+                is_wider = True
+        if is_wider:
+            self.changed[pattern.id] = None
+        return is_wider
+
+
+def _id_of(source: str, words: list[str]) -> int:
+    digest = hashlib.blake2b("\0".join((source, *words)).encode(errors="replace"), digest_size=8).digest()
+    return int.from_bytes(digest) >> 1
+
+
+def _votes(bucket: _Bucket, words: list[str]) -> dict[int, int]:
+    """How many fixed words each pattern has in common with these, by id; those with none are left out."""
+    votes: dict[int, int] = {}
+    for place, word in enumerate(words):
+        for id in bucket.by_word.get((place, word), ()):
+            votes[id] = votes.get(id, 0) + 1
+    return votes
 
 
 def _unsure_places(mine: list[str], words: list[str]) -> tuple[int, ...] | None:
     """Where words differ that may or may not be values; None when a word differs that is none."""
     unsure: tuple[int, ...] = ()
     for place, (one, other) in enumerate(zip(mine, words, strict=True)):
-        if one == other or one == ANY:
+        if one in (other, ANY):
             continue
         before = words[place - 1] if place else ""
         kinds = kind_of(one, before), kind_of(other, before)

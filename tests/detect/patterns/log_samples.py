@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - the lines are as long as those systems write them
 """Lines of well-known systems, each with the event it tells, written here in those systems' formats.
 
 A line of a system's list is its weight, then the text, with a name in braces where the system writes a value. Lines
@@ -10,10 +11,35 @@ import random
 import re
 from collections.abc import Callable
 
-WORDS = "root cyrus news test guest oracle admin fztu webmaster mysql ftp jira pi backup uucp games zhou amanda".split()
-HOSTS = "ns.marrydome.com 220-135-151-1.hinet-ip.hinet.net proxy.cse.example.edu.hk mail.globex.com www.acme.io".split()
-NODES = "mesos-slave-07 mesos-slave-29 mesos-master-1 worker-3 minint-fnanli5".split()
-STATES = "NEW INITED SETUP RUNNING SUCCEEDED COMMITTING".split()
+WORDS = [
+    "root",
+    "cyrus",
+    "news",
+    "test",
+    "guest",
+    "oracle",
+    "admin",
+    "fztu",
+    "webmaster",
+    "mysql",
+    "ftp",
+    "jira",
+    "pi",
+    "backup",
+    "uucp",
+    "games",
+    "zhou",
+    "amanda",
+]
+HOSTS = [
+    "ns.marrydome.com",
+    "220-135-151-1.hinet-ip.hinet.net",
+    "proxy.cse.example.edu.hk",
+    "mail.globex.com",
+    "www.acme.io",
+]
+NODES = ["mesos-slave-07", "mesos-slave-29", "mesos-master-1", "worker-3", "minint-fnanli5"]
+STATES = ["NEW", "INITED", "SETUP", "RUNNING", "SUCCEEDED", "COMMITTING"]
 
 
 def _make(choose: random.Random) -> dict[str, Callable[[], str]]:
