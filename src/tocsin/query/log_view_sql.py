@@ -53,20 +53,19 @@ def _seconds_taken(took: Took, of: LogColumns) -> str:
     """The duration of the line in seconds, -1 where it tells none."""
     about = [_has_any(of, took.beside)] + ([_matches(of.logger, took.loggers)] if took.loggers else [])
     is_about = f"({' OR '.join(about)})"
-    texts = "|".join(f"(?:{text})" for text in took.texts)
-    told = ", ".join(_told(pattern, of) for pattern in took.texts)
-    steps = (
-        (f"hasAny(mapKeys({of.fields}), [{_texts(tuple(took.own))}])", _first(took.own, of)),
-        (f"hasAny(mapKeys({of.fields}), [{_texts(tuple(took.shared))}]) AND {is_about}", _first(took.shared, of)),
-        (_matches(of.body, texts), _first_known(f"[{told}]")),
-    )
-    return _first_known(f"[{', '.join(f'if({condition}, {value}, -1.)' for condition, value in steps)}]")
+    told = [_told(pattern, of) for pattern in took.texts]
+    known = [_first(took.own, of), f"if({is_about}, {_first(took.shared, of)}, -1.)", *told]
+    return _first_known(f"[{', '.join(known)}]")
 
 
 def _first(fields: Mapping[str, float], of: LogColumns) -> str:
+    """The seconds of the first of these fields that holds a duration, else -1; looks only at fields that are there."""
     names = f"[{_texts(tuple(fields))}]"
     units = f"[{', '.join(repr(float(unit)) for unit in fields.values())}]"
-    return _first_known(f"arrayMap((n, u) -> {_value_seconds(f'{of.fields}[n]', 'u')}, {names}, {units})")
+    there = f"mapFilter((n, v) -> n IN ({_texts(tuple(fields))}), {of.fields})"
+    read = f"(indexOf({names}, n), {_value_seconds('v', f'transform(n, {names}, {units}, 0.)')})"
+    values = f"arrayMap((n, v) -> {read}, mapKeys({there}), mapValues({there}))"
+    return f"arrayElement(arrayPushBack(arraySort(arrayFilter(s -> s.2 >= 0, {values})), (0, -1.)), 1).2"
 
 
 def _first_known(values: str) -> str:
