@@ -33,6 +33,9 @@ from tocsin.alerts.topology import ServiceTopology
 from tocsin.collect.local import LocalScraper, collector_settings, collectors
 from tocsin.collect.scrape import Scraper, ScrapeSettings, config_of
 from tocsin.config import Config, load
+from tocsin.detect.patterns.news import News
+from tocsin.detect.patterns.settings import PatternSettings
+from tocsin.detect.patterns.watch import PatternWatch
 from tocsin.detect.rules.alerting import Series as RuleSeries
 from tocsin.detect.rules.engine import RuleEngine
 from tocsin.detect.rules.evaluation import CountEvents
@@ -43,10 +46,12 @@ from tocsin.ingest.gate import Gate, IngestSettings, Refused
 from tocsin.ingest.known_series import SeriesSettings
 from tocsin.ingest.otlp_grpc import OtlpGrpc
 from tocsin.ingest.otlp_http import OtlpHttp
+from tocsin.ingest.own_events import INFO, admit_event
 from tocsin.ingest.remote_write import PATHS as WRITE_PATHS
 from tocsin.ingest.remote_write import RemoteWrite
 from tocsin.ingest.validate import parse
 from tocsin.model.delivery import Acknowledgement
+from tocsin.model.log_levels import least_number
 from tocsin.model.notification import Notification
 from tocsin.model.notification_plain import notification_of
 from tocsin.model.settings import Preset, setting
@@ -156,6 +161,7 @@ SECTIONS: dict[str, type] = {
     "retention": RetentionSettings,
     "engine": ChdbSettings,
     "rules": RuleSettings,
+    "log_patterns": PatternSettings,
     "site": SiteSettings,
 }
 # The SDK's half of them, under the same names, is in sdk/settings.py.
@@ -267,6 +273,7 @@ class Server:
             cause=lambda alerts: cause_of(alerts, self.topology()),
         )
         self.rules = self._new_rules()
+        self.patterns = PatternWatch(self.store, self._tell_of_pattern, config[PatternSettings])
         self.path = PathWatch(self.deliverer, lambda alert: self.alerts.accept([alert]))
         self.local_token = secrets.token_urlsafe(32)
         self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), build_site(self))
@@ -282,6 +289,7 @@ class Server:
         self.deliverer.start()
         self.alerts.start()
         self.rules.start()
+        self.patterns.start()
         self.acknowledgements.start()
         self.path.start()
         token = self.data / "local-token"
@@ -294,6 +302,7 @@ class Server:
         """Stop taking telemetry, keep what is spooled for the next start, and release the stores."""
         self._pruning.set()
         self.path.close()
+        self.patterns.close()
         self.rules.close()
         self.alerts.close()
         self.acknowledgements.close()
@@ -334,6 +343,20 @@ class Server:
     def _on_commit(self, signal: Signal) -> None:
         if signal is Signal.LOGS:  # events are log records with a name
             self.rules.events_came()
+            self.patterns.lines_came()
+
+    def _tell_of_pattern(self, news: News) -> None:
+        resource = {
+            "service.name": news.service,
+            "service.version": news.release,
+            "deployment.environment.name": news.environment,
+        }
+        attributes = {**news.attributes, "tocsin.tenant": news.tenant}
+        severity = least_number(news.level) if news.level else INFO
+        try:
+            admit_event(self.gate, None, news.name, news.body, time.time_ns(), resource, attributes, severity)
+        except Refused as refused:
+            raise OSError(refused.message) from refused
 
     def _acknowledged(self, said: Acknowledgement) -> None:
         for delivery in self.control.deliveries.of_key(said.key)[:1]:

@@ -55,23 +55,25 @@ def _is_slow(took: Took, of: LogColumns) -> str:
 def _seconds_taken(took: Took, of: LogColumns) -> str:
     """The duration of the line in seconds, -1 where it tells none."""
     about = [_has_any(of, took.beside)] + ([_matches(of.logger, took.loggers)] if took.loggers else [])
-    own, shared = _first(took.own, of), _first(took.shared, of)
-    told = "-1."
-    for pattern in reversed(took.texts):
-        told = _told(pattern, of, told)
-    return f"multiIf({own} >= 0, {own}, {shared} >= 0 AND ({' OR '.join(about)}), {shared}, {told})"
+    is_about = f"({' OR '.join(about)})"
+    told = [_told(pattern, of) for pattern in took.texts]
+    known = [_first(took.own, of), f"if({is_about}, {_first(took.shared, of)}, -1.)", *told]
+    return _first_known(f"[{', '.join(known)}]")
 
 
 def _first(fields: Mapping[str, float], of: LogColumns) -> str:
-    """The duration in the first of the fields that tells one; only those that the line has are looked at."""
+    """The seconds of the first of these fields that holds a duration, else -1; looks only at fields that are there."""
     names = f"[{_texts(tuple(fields))}]"
     units = f"[{', '.join(repr(float(unit)) for unit in fields.values())}]"
-    keys, values = f"mapKeys({of.fields})", f"mapValues({of.fields})"
-    held = f"arrayFilter((k, v) -> has({names}, k), {keys}, {values})"
-    said = f"arrayFilter((v, k) -> has({names}, k), {values}, {keys})"
-    pair = f"(indexOf({names}, k) AS place, {_value_seconds('v', f'{units}[place]')})"
-    told = f"arraySort(arrayFilter(p -> p.2 >= 0, arrayMap((k, v) -> {pair}, {held}, {said})))"
-    return f"arrayElement(arrayPushBack({told}, (0, -1.)), 1).2"
+    there = f"mapFilter((n, v) -> n IN ({_texts(tuple(fields))}), {of.fields})"
+    read = f"(indexOf({names}, n), {_value_seconds('v', f'transform(n, {names}, {units}, 0.)')})"
+    values = f"arrayMap((n, v) -> {read}, mapKeys({there}), mapValues({there}))"
+    return f"arrayElement(arrayPushBack(arraySort(arrayFilter(s -> s.2 >= 0, {values})), (0, -1.)), 1).2"
+
+
+def _first_known(values: str) -> str:
+    """The first element that is not negative, else -1."""
+    return f"arrayElement(arrayPushBack(arrayFilter(s -> s >= 0, {values}), -1.), 1)"
 
 
 def _value_seconds(value: str, unit: str) -> str:

@@ -53,6 +53,9 @@ def apply_retention(engine: Engine, settings: RetentionSettings) -> None:
         "error_hours": ("hour", settings.rates_hours),
         **dict.fromkeys(("logs", "logs_1m", "logs_1h"), ("time", settings.logs_hours)),
         "log_streams": ("day", settings.logs_hours + 24),
+        **dict.fromkeys(("log_shapes_1m", "log_shapes_1h"), ("time", settings.logs_hours)),
+        "log_shapes": ("day", settings.logs_hours + 24),
+        "log_shape_patterns": ("day", settings.logs_hours + 48),
         "events": ("time", settings.events_hours),
         # A series of the first hour of a day is asked for until that day is over.
         "series": ("day", max(settings.metrics_hours, settings.rates_hours) + 24),
