@@ -41,6 +41,8 @@ from tocsin.detect.rules.writing import writer_to
 from tocsin.detect.settings import RuleSettings
 from tocsin.ingest.gate import Gate, IngestSettings, Refused
 from tocsin.ingest.known_series import SeriesSettings
+from tocsin.ingest.loki import PATHS as LOKI_PATHS
+from tocsin.ingest.loki import LokiPush
 from tocsin.ingest.otlp_grpc import OtlpGrpc
 from tocsin.ingest.otlp_http import OtlpHttp
 from tocsin.ingest.remote_write import PATHS as WRITE_PATHS
@@ -269,7 +271,7 @@ class Server:
         self.rules = self._new_rules()
         self.path = PathWatch(self.deliverer, lambda alert: self.alerts.accept([alert]))
         self.local_token = secrets.token_urlsafe(32)
-        self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), build_site(self))
+        self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), LokiPush(self.gate), build_site(self))
         self._pruning = threading.Event()
 
     def start(self) -> None:
@@ -410,9 +412,10 @@ def _scope_of(tenant: str) -> TenantScope:
 class Front:
     """Sends what is pushed in to ingest and everything else to the site, so that the hot path meets no routing."""
 
-    def __init__(self, otlp: OtlpHttp, remote_write: RemoteWrite, site: FastAPI) -> None:
+    def __init__(self, otlp: OtlpHttp, remote_write: RemoteWrite, loki: LokiPush, site: FastAPI) -> None:
         self._otlp = otlp
         self._remote_write = remote_write
+        self._loki = loki
         self.site = site
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -423,6 +426,9 @@ class Front:
                 return
             if scope["path"].endswith("/write", root) and scope["path"][root:] in WRITE_PATHS:
                 await self._remote_write(scope, receive, send)
+                return
+            if scope["path"].endswith("/push", root) and scope["path"][root:] in LOKI_PATHS:
+                await self._loki(scope, receive, send)
                 return
         await self.site(scope, receive, send)
 
