@@ -32,6 +32,8 @@ from tocsin.alerts.settings import AlertSettings
 from tocsin.alerts.topology import ServiceTopology
 from tocsin.collect.local import LocalScraper, collector_settings, collectors
 from tocsin.collect.scrape import Scraper, ScrapeSettings, config_of
+from tocsin.collect.tail import Tailer
+from tocsin.collect.tail_settings import TailSettings
 from tocsin.config import Config, load
 from tocsin.detect.rules.alerting import Series as RuleSeries
 from tocsin.detect.rules.engine import RuleEngine
@@ -148,6 +150,7 @@ SECTIONS: dict[str, type] = {
     "series": SeriesSettings,
     "scrape": ScrapeSettings,
     **collector_settings(),
+    "logs": TailSettings,
     "notify": NotifySettings,
     **channel_settings(),
     "spool": SpoolSettings,
@@ -253,6 +256,11 @@ class Server:
             series=config[SeriesSettings],
         )
         self.scraper = self._new_scraper()
+        self.tailer = Tailer(
+            config[TailSettings],
+            self.data / "tail",
+            lambda request: self.gate.admit(Signal.LOGS, None, request, None),
+        )
         alerting = config[AlertSettings]
         test_receiver = config[NotifySettings].test_receiver
         alert_config = with_route_for(load_alert_config(alerting.config_file), CHECK_LABEL, test_receiver)
@@ -281,6 +289,7 @@ class Server:
         self.writer.start()
         self.downsampler.start()
         self.scraper.start()
+        self.tailer.start()
         self.deliverer.start()
         self.alerts.start()
         self.rules.start()
@@ -300,6 +309,7 @@ class Server:
         self.alerts.close()
         self.acknowledgements.close()
         self.deliverer.close()
+        self.tailer.close()
         self.scraper.close()
         self.downsampler.close()
         self.spool.close()

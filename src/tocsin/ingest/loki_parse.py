@@ -129,7 +129,7 @@ def _add(pushed: Pushed, origin: Origin, time_ns: int, text: str, metadata: Iter
         return
     line = LogLine(text, time_ns, origin.severity, origin.severity_text)
     for name, value in metadata:
-        _note(line, name, value)
+        note_metadata(line, name, value)
     fields = json_object(text)
     if fields is not None:
         _join(line, line_of_fields(text, fields))
@@ -139,7 +139,7 @@ def _add(pushed: Pushed, origin: Origin, time_ns: int, text: str, metadata: Iter
     pushed.batch.add(origin.resource, line, time_ns)
 
 
-def _note(line: LogLine, name: str, value: str) -> None:
+def note_metadata(line: LogLine, name: str, value: str) -> None:
     """One pair of structured metadata."""
     if name in LEVELS:
         line.severity, line.severity_text = severity_of_word(value) or line.severity, value
