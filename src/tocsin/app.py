@@ -32,6 +32,8 @@ from tocsin.alerts.settings import AlertSettings
 from tocsin.alerts.topology import ServiceTopology
 from tocsin.collect.local import LocalScraper, collector_settings, collectors
 from tocsin.collect.scrape import Scraper, ScrapeSettings, config_of
+from tocsin.collect.tail import Tailer
+from tocsin.collect.tail_settings import TailSettings
 from tocsin.config import Config, load
 from tocsin.detect.patterns.news import News
 from tocsin.detect.patterns.settings import PatternSettings
@@ -44,6 +46,8 @@ from tocsin.detect.rules.writing import writer_to
 from tocsin.detect.settings import RuleSettings
 from tocsin.ingest.gate import Gate, IngestSettings, Refused
 from tocsin.ingest.known_series import SeriesSettings
+from tocsin.ingest.loki import PATHS as LOKI_PATHS
+from tocsin.ingest.loki import LokiPush
 from tocsin.ingest.otlp_grpc import OtlpGrpc
 from tocsin.ingest.otlp_http import OtlpHttp
 from tocsin.ingest.own_events import INFO, admit_event
@@ -151,6 +155,7 @@ SECTIONS: dict[str, type] = {
     "series": SeriesSettings,
     "scrape": ScrapeSettings,
     **collector_settings(),
+    "logs": TailSettings,
     "notify": NotifySettings,
     **channel_settings(),
     "spool": SpoolSettings,
@@ -257,6 +262,11 @@ class Server:
             series=config[SeriesSettings],
         )
         self.scraper = self._new_scraper()
+        self.tailer = Tailer(
+            config[TailSettings],
+            self.data / "tail",
+            lambda request: self.gate.admit(Signal.LOGS, None, request, None),
+        )
         alerting = config[AlertSettings]
         test_receiver = config[NotifySettings].test_receiver
         alert_config = with_route_for(load_alert_config(alerting.config_file), CHECK_LABEL, test_receiver)
@@ -276,7 +286,7 @@ class Server:
         self.patterns = PatternWatch(self.store, self._tell_of_pattern, config[PatternSettings])
         self.path = PathWatch(self.deliverer, lambda alert: self.alerts.accept([alert]))
         self.local_token = secrets.token_urlsafe(32)
-        self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), build_site(self))
+        self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), LokiPush(self.gate), build_site(self))
         self._pruning = threading.Event()
 
     def start(self) -> None:
@@ -286,6 +296,7 @@ class Server:
         self.writer.start()
         self.downsampler.start()
         self.scraper.start()
+        self.tailer.start()
         self.deliverer.start()
         self.alerts.start()
         self.rules.start()
@@ -307,6 +318,7 @@ class Server:
         self.alerts.close()
         self.acknowledgements.close()
         self.deliverer.close()
+        self.tailer.close()
         self.scraper.close()
         self.downsampler.close()
         self.spool.close()
@@ -433,9 +445,10 @@ def _scope_of(tenant: str) -> TenantScope:
 class Front:
     """Sends what is pushed in to ingest and everything else to the site, so that the hot path meets no routing."""
 
-    def __init__(self, otlp: OtlpHttp, remote_write: RemoteWrite, site: FastAPI) -> None:
+    def __init__(self, otlp: OtlpHttp, remote_write: RemoteWrite, loki: LokiPush, site: FastAPI) -> None:
         self._otlp = otlp
         self._remote_write = remote_write
+        self._loki = loki
         self.site = site
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -446,6 +459,9 @@ class Front:
                 return
             if scope["path"].endswith("/write", root) and scope["path"][root:] in WRITE_PATHS:
                 await self._remote_write(scope, receive, send)
+                return
+            if scope["path"].endswith("/push", root) and scope["path"][root:] in LOKI_PATHS:
+                await self._loki(scope, receive, send)
                 return
         await self.site(scope, receive, send)
 
