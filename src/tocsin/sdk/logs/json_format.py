@@ -160,7 +160,7 @@ class JsonFormatter(logging.Formatter):
 
     def _time_text(self, created: float) -> str:
         """ISO 8601 in UTC with microseconds; only these change within a second."""
-        micros = int(created * 1e6)
+        micros = round(created * 1e6)
         second = micros // 1_000_000
         if second != self._second:
             self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -27,7 +27,7 @@ _IBAN_LENGTHS = {
 # Random base64 carries about 4.3 bits a character at this length; words and names of code less.
 _ENTROPY_BITS, _ENTROPY_CHARACTERS = 3.6, 20
 # Among neighbours, how many differ in kind: about 0.45 by chance, 0.2 in camelCase.
-_CHANGES_SHARE = 0.28
+_CHANGES_SHARE = 0.24
 
 
 def is_card_number(text: str) -> bool:

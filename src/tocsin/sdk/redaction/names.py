@@ -64,4 +64,5 @@ def is_secret_name(name: str, own: frozenset[str] = frozenset(), personal: bool 
 @lru_cache(maxsize=8192)
 def counts_tokens(name: str) -> bool:
     """Whether a number under this name counts tokens, as those of a language model, instead of being one."""
-    return not any(part in _WORDS and part not in ("token", "tokens") for part in parts_of(name))
+    found = {part for part in parts_of(name) if part in _WORDS}
+    return bool(found) and found <= {"token", "tokens"}

@@ -39,7 +39,9 @@ CARD = re.compile(r"(?<![\w.#-])\d(?:[ -]?\d){12,18}(?![\w-])")
 IBAN = re.compile(
     r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]{4}){2,7}(?:[ -]?[A-Za-z0-9]{1,3})?(?![A-Za-z0-9])"
 )
-RANDOM = re.compile(r"(?<![A-Za-z0-9+/_.=-])[A-Za-z0-9+/_-]{20,512}={0,2}(?![A-Za-z0-9+/_-])")
+RANDOM = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{20,512}={0,2}(?![A-Za-z0-9+/_-])")
+# What may be a token or a random key: a long run that is not all small letters.
+TOKENISH = re.compile(r"(?<![A-Za-z0-9+/_.-])(?=[A-Za-z0-9+/_.-]{0,200}[0-9A-Z])[A-Za-z0-9+/_.-]{16}")
 # Names of objects, which are handed around and open nothing.
 HARMLESS_ID = re.compile(r"(?:cus|ch|pi|in|sub|si|evt|price|prod|txn|re|po|seti|cs|card|src|acct|req|pm|plan)_")
 

@@ -17,8 +17,8 @@ SLACK = 512
 # Longer texts are cut before they are looked through: nobody reads them whole.
 _TEXT_CHARACTERS = 256 * 1024
 
-# Letters and digits to `x`, so that a long run of them is found by looking for sixteen of these.
-_RUN = b"x" * 16
+# Letters and digits to `x`, so that a long run of them is found by looking for twelve of these.
+_RUN = b"x" * 12
 _AS_RUNS = bytes(0x78 if chr(byte).isascii() and chr(byte).isalnum() else 0x20 for byte in range(256))
 # Digits to `0`; spaces and dashes are taken out before, which group the digits of cards and accounts.
 _DIGITS = b"0" * 10
@@ -81,7 +81,9 @@ class Redactor:
         if self._own:
             return True
         raw = text.encode("utf-8", "replace")
-        if _RUN in raw.translate(_AS_RUNS) or _DIGITS in raw.translate(_AS_DIGITS, _GROUPING):
+        if _RUN in raw.translate(_AS_RUNS) and patterns.TOKENISH.search(text):
+            return True
+        if _DIGITS in raw.translate(_AS_DIGITS, _GROUPING):
             return True
         if "@" in text and ("://" in text or self._personal):
             return True
@@ -161,7 +163,7 @@ class Redactor:
         text = patterns.BEARER.sub(rf"\g<1>\g<2>{mark('bearer')}", text)
         text = patterns.BASIC.sub(lambda m: f"{m[1]}{mark('basic')}" if is_basic(m[2]) else m[0], text)
         text = patterns.IS_PASSWORD.sub(_spoken, text)
-        text = patterns.CARD.sub(lambda m: mark("card") if is_card_number(m[0]) else m[0], text)
+        text = patterns.CARD.sub(_without_card, text)
         text = patterns.IBAN.sub(lambda m: mark("iban") if is_iban(m[0]) else m[0], text)
         if not ids_stay:
             text = patterns.RANDOM.sub(_random, text)
@@ -204,7 +206,7 @@ def _value_end(text: str, found: re.Match[str]) -> int | None:
     start = found.end()
     if "cookie" in found[1].lower() and text[start : start + 1] not in ("'", '"', "\\", "{"):
         rest = patterns.REST_OF_LINE.match(text, start)
-        return rest.end() if rest else None
+        return rest.end() if rest and rest[0].strip().lower() not in patterns.HARMLESS_VALUES else None
     scheme = patterns.SCHEME.match(text, start)
     value = patterns.VALUE.match(text, scheme.end() if scheme else start)
     if value is None or not value[0]:
@@ -235,6 +237,19 @@ def _spoken(found: re.Match[str]) -> str:
     if found[3].startswith("[redacted:"):
         return found[0]
     return f"{found[1]}{found[2]}{mark('password')}"
+
+
+def _without_card(found: re.Match[str]) -> str:
+    """Other numbers may stand before and behind a card's: every run of groups is tried, the longest first."""
+    text = found[0]
+    if is_card_number(text):
+        return mark("card")
+    places = [0, *(place + 1 for place, character in enumerate(text) if character in " -")]
+    for start in places:
+        for end in sorted((*(place - 1 for place in places if place > start), len(text)), reverse=True):
+            if is_card_number(text[start:end]):
+                return f"{text[:start]}{mark('card')}{text[end:]}"
+    return text
 
 
 def _random(found: re.Match[str]) -> str:

@@ -134,7 +134,10 @@ class Content:
 
 
 def read_content(path: Path, is_compressed: bool | None = None) -> Content:
-    """Reads all of it; whether it is compressed is in its name unless said. Raises OSError or EOFError when it cannot be read to its end."""
+    """Reads all of it; whether it is compressed is in its name unless said.
+
+    Raises OSError or EOFError when it cannot be read to its end.
+    """
     digest, size = hashlib.sha256(), 0
     unpacks = path.name.endswith(GZ) if is_compressed is None else is_compressed
     with gzip.open(path, "rb") if unpacks else path.open("rb") as file:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from tocsin.storage.log_files.folder import (
@@ -267,7 +268,7 @@ def _restore_some(run: _Run, own: Manifest, archived: Manifest) -> None:
         middle = random.sample(range(1, len(there) - 1), _RESTORED - 2)
         chosen = [there[place] for place in (0, *sorted(middle), len(there) - 1)]
     for file, manifest in chosen:
-        _each(run, file, lambda file, manifest=manifest: _restore(run, manifest, file))
+        _each(run, file, partial(_restore, run, manifest))
 
 
 def _restore(run: _Run, manifest: Manifest, file: LogFile) -> None:
