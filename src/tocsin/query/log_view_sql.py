@@ -44,12 +44,9 @@ def view_condition(view: LogView, columns: LogColumns | None = None) -> str:
 
 
 def _is_slow(took: Took, of: LogColumns) -> str:
-    """Most lines name no duration at all: a look for the words that could tell one comes first."""
-    hints = f"multiSearchAnyCaseInsensitive({of.body}, [{_texts(took.hints)}])"
-    may_tell = f"({hints} OR hasAny(mapKeys({of.fields}), [{_texts((*took.own, *took.shared))}]))"
     seconds = _seconds_taken(took, of)
     says = _matches(of.body, took.says) if took.says else "0"
-    return f"({may_tell} AND if({seconds} < 0, {says}, {seconds} >= {took.threshold_seconds!r}))"
+    return f"if({seconds} < 0, {says}, {seconds} >= {took.threshold_seconds!r})"
 
 
 def _seconds_taken(took: Took, of: LogColumns) -> str:
@@ -83,10 +80,9 @@ def _value_seconds(value: str, unit: str) -> str:
     return f"if(match({value}, {shape}), toFloat64OrZero(extract({value}, {number})) * {seconds}, -1.)"
 
 
-def _told(pattern: str, of: LogColumns, otherwise: str) -> str:
+def _told(pattern: str, of: LogColumns) -> str:
     groups = f"extractGroups({of.body}, {_pattern(pattern)})"
-    seconds = f"toFloat64OrZero({groups}[1]) * {_unit_seconds(f'trim({groups}[2])', '1.')}"
-    return f"if(length({groups}) = 2, {seconds}, {otherwise})"
+    return f"if(length({groups}) = 2, toFloat64OrZero({groups}[1]) * {_unit_seconds(f'trim({groups}[2])', '1.')}, -1.)"
 
 
 def _unit_seconds(written: str, otherwise: str) -> str:

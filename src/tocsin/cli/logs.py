@@ -1,0 +1,12 @@
+"""`tocsin logs`: one module a command."""
+
+from __future__ import annotations
+
+import typer
+
+from tocsin.cli.log_maintain import maintain
+from tocsin.cli.log_verify import verify
+
+logs_app = typer.Typer(help="Logs.", no_args_is_help=True)
+logs_app.command("maintain")(maintain)
+logs_app.command("verify")(verify)
