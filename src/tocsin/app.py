@@ -267,6 +267,7 @@ class Server:
             cause=lambda alerts: cause_of(alerts, self.topology()),
         )
         self.rules = self._new_rules()
+        self.alerts.more_inhibitions = lambda: self.rules.inhibitions
         self.path = PathWatch(self.deliverer, lambda alert: self.alerts.accept([alert]))
         self.local_token = secrets.token_urlsafe(32)
         self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), build_site(self))

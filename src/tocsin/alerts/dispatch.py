@@ -22,7 +22,7 @@ from tocsin.alerts.decide import Circumstances, Hold, holds_on_alert, suppressio
 from tocsin.alerts.digests import Digests
 from tocsin.alerts.flush import cooldowns_after, log_after, look_at, notification_of
 from tocsin.alerts.group import ALL_RESOLVED, Group
-from tocsin.alerts.inhibit import Inhibitor
+from tocsin.alerts.inhibit import Inhibitor, InhibitRule
 from tocsin.alerts.intake import taken, why_refuse
 from tocsin.alerts.outbox import Deliver, Outbox
 from tocsin.alerts.settings import AlertSettings
@@ -69,6 +69,7 @@ class Pipeline:
         self.started_at = clock()
         self.refused = 0
         self.problem = ""  # of the last look, '' when all is well
+        self.more_inhibitions: Callable[[], tuple[InhibitRule, ...]] = tuple  # of the rules that are evaluated here
         self._cause = cause or (lambda alerts: "")
         self._lock = threading.RLock()
         self._woken = threading.Event()
@@ -227,7 +228,7 @@ class Pipeline:
         now = self.clock()
         alerts = (known.alert for known in self._book.alerts.values() if known.is_firing(now))
         self._around = Circumstances(
-            Inhibitor.over(self.config.inhibit_rules, alerts),
+            Inhibitor.over((*self.config.inhibit_rules, *self.more_inhibitions()), alerts),
             Silencer.over(self.control.silences.unexpired()),
             tuple(self.control.maintenances.running()),
             self.config.intervals,

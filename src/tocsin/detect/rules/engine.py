@@ -14,11 +14,13 @@ from dataclasses import replace
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from tocsin.alerts.inhibit import InhibitRule
 from tocsin.detect.rules import counters
 from tocsin.detect.rules.alerting import due, plain, sent, told
 from tocsin.detect.rules.evaluation import CountEvents, Surroundings, Written, evaluate_group, no_events, switched_off
 from tocsin.detect.rules.fresh import Fresh
 from tocsin.detect.rules.group_run import GroupRun, new_run, taken_over
+from tocsin.detect.rules.instead_of import inhibitions
 from tocsin.detect.rules.library import Loaded, Unreadable, custom_files, folder_files, packs, stamp_of
 from tocsin.detect.rules.rule import keys_of
 from tocsin.detect.settings import RuleSettings
@@ -58,6 +60,7 @@ class RuleEngine:
         self.settings = settings
         self.groups: list[GroupRun] = []
         self.unreadable: list[Unreadable] = []
+        self.inhibitions: tuple[InhibitRule, ...] = ()
         self._rules = rules
         self._source_of = source_of
         self._write = write
@@ -115,6 +118,7 @@ class RuleEngine:
                         taken_over(run, old)
                     runs.append(run)
             self.groups = runs
+            self.inhibitions = inhibitions(loaded.file for loaded in found)
             self._end_what_is_gone(list(before.values()))
             self._count()
         self._wake.set()
