@@ -24,7 +24,8 @@ import structlog
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
-from tocsin.alerts.config import AlertConfig, load_alert_config, with_route_for
+from tocsin.alerts.config import AlertConfig, with_route_for
+from tocsin.alerts.config_file import ConfigFile
 from tocsin.alerts.correlate import cause_of
 from tocsin.alerts.dispatch import Pipeline
 from tocsin.alerts.handling import Handler
@@ -57,7 +58,7 @@ from tocsin.notify.chart import Picture, chart_of
 from tocsin.notify.contract import channel_settings
 from tocsin.notify.deliver import Deliverer
 from tocsin.notify.path import CHECK_LABEL, PathWatch
-from tocsin.notify.receivers import alertmanager_receivers, own_receivers
+from tocsin.notify.receivers import Receivers, alertmanager_receivers, own_receivers
 from tocsin.notify.settings import NotifySettings
 from tocsin.query.event_counts import event_counts
 from tocsin.query.metric_reader import MetricReader
@@ -252,16 +253,16 @@ class Server:
         )
         self.scraper = self._new_scraper()
         alerting = config[AlertSettings]
-        test_receiver = config[NotifySettings].test_receiver
-        alert_config = with_route_for(load_alert_config(alerting.config_file), CHECK_LABEL, test_receiver)
-        self.deliverer = open_deliverer(config, self.control, alert_config)
+        self.alert_config = ConfigFile(alerting.config_file)
+        self.alert_config.use = self._use_alert_config
+        self.deliverer = open_deliverer(config, self.control, self.alert_config.config)
         self.deliverer.draw = self._draw
         self.acknowledgements = Acknowledgements(self.deliverer)
         self.acknowledgements.listeners.append(self._acknowledged)
         self.topology = ServiceTopology(self.store)
         self.alerts = Pipeline(
             self.control,
-            alert_config,
+            self._with_check(self.alert_config.config),
             alerting,
             self.deliverer.deliver,
             cause=lambda alerts: cause_of(alerts, self.topology()),
@@ -282,6 +283,7 @@ class Server:
         self.scraper.start()
         self.deliverer.start()
         self.alerts.start()
+        self.alert_config.start()
         self.rules.start()
         self.acknowledgements.start()
         self.path.start()
@@ -295,6 +297,7 @@ class Server:
         """Stop taking telemetry, keep what is spooled for the next start, and release the stores."""
         self._pruning.set()
         self.path.close()
+        self.alert_config.close()
         self.rules.close()
         self.alerts.close()
         self.acknowledgements.close()
@@ -307,6 +310,21 @@ class Server:
         self.engine.close()
         self.control.close()
         (self.data / "local-token").unlink(missing_ok=True)
+
+    def reload(self) -> list[str]:
+        """Read the rule files and the alertmanager.yml anew; what of them cannot be used, its former state goes on."""
+        bad = [f"{one.name}: {one.reason}" for one in self.rules.reload()]
+        problem = self.alert_config.reload()
+        return [*bad, *([problem] if problem else [])]
+
+    def _use_alert_config(self, config: AlertConfig) -> None:
+        # Receivers first: routes must lead nowhere that is not there yet.
+        self.deliverer.receivers = receivers_of(self.settings, config)
+        self.alerts.use(self._with_check(config))
+
+    def _with_check(self, config: AlertConfig) -> AlertConfig:
+        """With the route by which synthetic alerts prove the path."""
+        return with_route_for(config, CHECK_LABEL, self.settings[NotifySettings].test_receiver)
 
     def metrics(self, scope: TenantScope) -> MetricReader:
         """The series that whoever has this scope may read."""
@@ -501,13 +519,17 @@ def open_deliverer(config: Config, control: ControlStore, alerts: AlertConfig | 
 
     It tells nobody before `start`, apart from what it is given.
     """
-    notify = config[NotifySettings]
-    receivers = own_receivers(notify, config.__getitem__)
+    return Deliverer(control.deliveries, receivers_of(config, alerts), config[NotifySettings])
+
+
+def receivers_of(config: Config, alerts: AlertConfig | None) -> Receivers:
+    """Those of an alertmanager.yml, if there is one, and those of these settings."""
+    receivers = own_receivers(config[NotifySettings], config.__getitem__)
     if alerts is not None and config[AlertSettings].config_file:
         listed = [{"name": one.name, **one.integrations} for one in alerts.receivers]
         document = {"global": alerts.shared, "receivers": listed}
         receivers = alertmanager_receivers(document, Path(alerts.folder)).with_others(receivers)
-    return Deliverer(control.deliveries, receivers, notify)
+    return receivers
 
 
 def configuration(overrides: dict[str, Any] | None = None, toml: Path | None = None) -> Config:

@@ -19,7 +19,7 @@ from tocsin.alerts import counters
 from tocsin.alerts.book import Book
 from tocsin.alerts.config import AlertConfig
 from tocsin.alerts.decide import Circumstances, Hold, holds_on_alert, suppression
-from tocsin.alerts.digests import Digests
+from tocsin.alerts.digests import Digests, digest_writing
 from tocsin.alerts.flush import cooldowns_after, log_after, look_at, notification_of
 from tocsin.alerts.group import ALL_RESOLVED, Group
 from tocsin.alerts.inhibit import Inhibitor, InhibitRule
@@ -27,12 +27,12 @@ from tocsin.alerts.intake import taken, why_refuse
 from tocsin.alerts.outbox import Deliver, Outbox
 from tocsin.alerts.settings import AlertSettings
 from tocsin.alerts.silence import Silencer
-from tocsin.alerts.storm import DIGEST, Limits, Storm, digest_of
+from tocsin.alerts.storm import Limits, Storm
 from tocsin.model.alert import Alert
 from tocsin.model.alert_state import AlertChange, Change, KnownAlert, change_of
 from tocsin.model.clock import Clock, utc_now
 from tocsin.model.notification import Notification, Outcome, Receipt
-from tocsin.model.told import GroupLog, Told, group_id, notification_key
+from tocsin.model.told import GroupLog, Told, group_id
 from tocsin.storage.control import ControlStore
 from tocsin.storage.control.notifications import Writing
 
@@ -76,16 +76,11 @@ class Pipeline:
         self._is_closed = False
         self._outbox = Outbox(deliver, self._ended, clock, executor)
         self._thread: threading.Thread | None = None
-        self._book = Book(config.route)
+        self._book = Book.recalled(config.route, control, self.started_at)
         self._in_flight: dict[str, Told | None] = {}  # what a group was told before the notification under way
         self._digests = Digests(settings.storm_digest_seconds)
-        limits = Limits(
-            settings.storm_same_count,
-            settings.storm_same_seconds,
-            settings.storm_total_count,
-            settings.storm_total_seconds,
-        )
-        self.storm = Storm(limits)
+        self.storm = Storm(Limits.of(settings))
+        self._cooldowns = control.notifications.cooldowns()
         self._pruned_at = self.started_at
         self._around = Circumstances(Inhibitor(()), Silencer(()))
         self._load()
@@ -123,6 +118,13 @@ class Pipeline:
         self.wake()
         if problems:
             raise Refused(f"cannot keep {'; '.join(problems[:5])}")
+
+    def use(self, config: AlertConfig) -> None:
+        """Route by another configuration from now on; what was told stays told."""
+        with self._lock:
+            self.config = config
+            self._book = self._book.rerouted(config.route, self.clock())
+        self.wake()
 
     def wake(self) -> None:
         """Look at once: something changed."""
@@ -210,14 +212,9 @@ class Pipeline:
             self._woken.wait(max(0.0, min(wait_seconds, LONGEST_SLEEP_SECONDS)))
 
     def _load(self) -> None:
+        """What a server before this one has sent, and what it held back."""
         now = self.clock()
         store = self.control.notifications
-        self._book.logs = {each.id: each for each in store.logs()}
-        self._cooldowns = store.cooldowns()
-        for known in self.control.alerts.open():
-            self._book.keep(known.fingerprint, known, now)
-            if known.is_firing(now):
-                self._book.firing.add(known.fingerprint)
         for stored in store.recent(since=now - timedelta(seconds=self.storm.limits.total_seconds), limit=1000):
             if stored.state != Outcome.HELD.value:
                 self.storm.sent(stored.notification, stored.notification.made_at)
@@ -375,18 +372,9 @@ class Pipeline:
             if has_failed and id in self._book.logs:
                 log.warning("alerts.not_delivered", receiver=notification.receiver, reason=receipt.reason)
                 self._book.logs[id] = replace(self._book.logs[id], told=before)
-            else:
-                self._drop_told(notification, receipt.at)
+            elif touched := self._book.drop_told(notification):
+                self.control.alerts.save(touched.values())
         self.wake()
-
-    def _drop_told(self, notification: Notification, now: datetime) -> None:
-        touched: dict[str, KnownAlert] = {}
-        told = {alert.fingerprint for alert in notification.resolved}
-        for group in self._book.groups.values():
-            if group.key == notification.group_key and group.route.receiver == notification.receiver:
-                touched |= self._book.drop_resolved(group, told)
-        if touched:
-            self.control.alerts.save(touched.values())
 
     # Storms.
 
@@ -397,20 +385,11 @@ class Pipeline:
     def _digest(self, now: datetime) -> None:
         """One notification for everything that was held, where its time has come."""
         for waited in self._digests.take_due(now):
-            held, receiver = waited.notifications, waited.notifications[0].receiver
-            logged = self._book.logs.get(group_id(receiver, DIGEST)) or GroupLog(receiver, DIGEST)
-            known = {key: each.alert for key, each in self._book.alerts.items()}
-            made = digest_of(held, known, notification_key(logged), waited.since, now)
-            made = replace(made, cause=" ".join(filter(None, (made.cause, self._cause(made.firing)))))
-            after = replace(logged, sequence=logged.sequence + 1, told=None)
-            detail = {"receiver": receiver, "group": DIGEST, "reason": "digest of a storm", "key": made.key}
-            changes = [change_of(alert, now, Change.NOTIFIED, **detail) for alert in made.alerts]
-            keys = [one.key for one in held]
-            writing = Writing(after, None, now, made, changes=changes, digests=keys)
+            writing = digest_writing(waited, self._book, self._cause, now)
             written = self.control.notifications.write([writing])
-            self._book.logs[after.id] = after
-            if written:
-                self._go(writing, made, now)
+            self._book.logs[writing.log.id] = writing.log
+            if written and writing.notification is not None:
+                self._go(writing, writing.notification, now)
 
     def _prune(self, now: datetime) -> None:
         self._pruned_at = now
@@ -418,10 +397,5 @@ class Pipeline:
         self.control.alerts.prune(before)
         self.control.notifications.prune(before)
         self.control.silences.prune(before)
-        kept = {group_id(group.route.receiver, group.key) for group in self._book.groups.values()}
-        self._book.logs = {
-            id: each
-            for id, each in self._book.logs.items()
-            if id in kept or each.told is None or each.told.at >= before
-        }
+        self._book.forget_logs(before)
         self._cooldowns = {key: each for key, each in self._cooldowns.items() if each.told_at >= before}

@@ -37,6 +37,7 @@ class AlertBoard:
     alerts: Sequence[KnownAlert]
     clusters: Sequence[Cluster]
     around: Circumstances
+    config_problem: str = ""  # why the alertmanager.yml as it is now is not in force
     _holds: dict[str, tuple[Hold, ...]] = field(default_factory=dict)
     _by_key: dict[str, KnownAlert] = field(default_factory=dict)
 
@@ -88,6 +89,7 @@ class AlertBoard:
         """What is wrong with alerting itself."""
         found = [self.pipeline.problem] if self.pipeline.problem else []
         if self.scope.is_platform:
+            found += [f"{self.config_problem}; what it said before is in force"] if self.config_problem else []
             alerts = {known.fingerprint: known.alert for known in self.firing}
             found += [
                 f"{alerts[one].name} and {alerts[other].name} inhibit each other, so nobody is told of either; "
@@ -126,7 +128,9 @@ def alert_board(request: HTTPConnection, scope: Scope, *, tenant: str = "", with
     principal: Principal | None = getattr(request.state, "principal", None)
     may_act = principal is not None and principal.has(Role.OPERATOR)
     clusters = correlate([each.alert for each in seen if each.is_firing(now)], topology_of(request, scope))
-    return AlertBoard(pipeline, narrowed, may_act, now, seen, clusters, pipeline.circumstances())
+    config = getattr(request.app.state.tocsin, "alert_config", None)
+    problem = config.problem if config is not None else ""
+    return AlertBoard(pipeline, narrowed, may_act, now, seen, clusters, pipeline.circumstances(), problem)
 
 
 def topology_of(request: HTTPConnection, scope: Scope) -> Topology:

@@ -25,7 +25,7 @@ from tocsin.query.promql.matchers import Matcher, PatternError, compile_pattern
 from tocsin.storage.control import ControlError
 from tocsin.web.alerting import may_see, pipeline_of
 from tocsin.web.api.contract import BEARER
-from tocsin.web.auth import Anybody, Viewer, principal_of
+from tocsin.web.auth import Anybody, Operator, Viewer, principal_of
 from tocsin.web.csrf import bearer_of, refuse_forged
 from tocsin.web.refusals import STATUS
 
@@ -190,6 +190,14 @@ def status(request: Request, principal: Viewer) -> Response:
 @health.get("/-/ready", operation_id="alertmanager_ready")
 async def healthy() -> Response:
     return Response("OK", media_type="text/plain")
+
+
+@health.post("/-/reload", dependencies=[Depends(BEARER)], operation_id="alertmanager_reload")
+def reload(request: Request, operator: Operator) -> Response:
+    """Reads the alertmanager.yml anew; 500 with the reason when it cannot be used and the former goes on."""
+    if problem := request.app.state.tocsin.alert_config.reload():
+        return Response(f"failed to reload config: {problem}\n", 500, media_type="text/plain")
+    return Response(status_code=200)
 
 
 class Shown:
