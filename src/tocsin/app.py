@@ -24,7 +24,7 @@ import structlog
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
-from tocsin.alerts.config import AlertConfig, with_route_for
+from tocsin.alerts.config import AlertConfig, AlertConfigError, with_route_for
 from tocsin.alerts.config_file import ConfigFile
 from tocsin.alerts.correlate import cause_of
 from tocsin.alerts.dispatch import Pipeline
@@ -60,10 +60,12 @@ from tocsin.notify.deliver import Deliverer
 from tocsin.notify.path import CHECK_LABEL, PathWatch
 from tocsin.notify.receivers import Receivers, alertmanager_receivers, own_receivers
 from tocsin.notify.settings import NotifySettings
+from tocsin.notify.template import Templates
 from tocsin.query.event_counts import event_counts
 from tocsin.query.metric_reader import MetricReader
 from tocsin.query.promql.settings import QuerySettings as PromQLSettings
 from tocsin.query.store_reader import StoreReader
+from tocsin.query.templates.parse import TemplateError
 from tocsin.sdk.middleware import instrument
 from tocsin.sdk.transport import Response
 from tocsin.storage.control import AuthSettings, ControlSettings, ControlStore
@@ -318,8 +320,9 @@ class Server:
         return [*bad, *([problem] if problem else [])]
 
     def _use_alert_config(self, config: AlertConfig) -> None:
+        templates = templates_of(config)
         # Receivers first: routes must lead nowhere that is not there yet.
-        self.deliverer.receivers = receivers_of(self.settings, config)
+        self.deliverer.receivers, self.deliverer.templates = receivers_of(self.settings, config), templates
         self.alerts.use(self._with_check(config))
 
     def _with_check(self, config: AlertConfig) -> AlertConfig:
@@ -519,7 +522,16 @@ def open_deliverer(config: Config, control: ControlStore, alerts: AlertConfig | 
 
     It tells nobody before `start`, apart from what it is given.
     """
-    return Deliverer(control.deliveries, receivers_of(config, alerts), config[NotifySettings])
+    templates = templates_of(alerts) if alerts is not None else None
+    return Deliverer(control.deliveries, receivers_of(config, alerts), config[NotifySettings], templates=templates)
+
+
+def templates_of(alerts: AlertConfig) -> Templates:
+    """Those of the files an alertmanager.yml names, and the default ones. Raises AlertConfigError."""
+    try:
+        return Templates.of_files(alerts.template_files())
+    except TemplateError as error:
+        raise AlertConfigError(str(error)) from error
 
 
 def receivers_of(config: Config, alerts: AlertConfig | None) -> Receivers:

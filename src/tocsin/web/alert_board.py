@@ -37,7 +37,7 @@ class AlertBoard:
     alerts: Sequence[KnownAlert]
     clusters: Sequence[Cluster]
     around: Circumstances
-    config_problem: str = ""  # why the alertmanager.yml as it is now is not in force
+    config_problems: Sequence[str] = ()  # of the alertmanager.yml and its templates
     _holds: dict[str, tuple[Hold, ...]] = field(default_factory=dict)
     _by_key: dict[str, KnownAlert] = field(default_factory=dict)
 
@@ -89,7 +89,7 @@ class AlertBoard:
         """What is wrong with alerting itself."""
         found = [self.pipeline.problem] if self.pipeline.problem else []
         if self.scope.is_platform:
-            found += [f"{self.config_problem}; what it said before is in force"] if self.config_problem else []
+            found += self.config_problems
             alerts = {known.fingerprint: known.alert for known in self.firing}
             found += [
                 f"{alerts[one].name} and {alerts[other].name} inhibit each other, so nobody is told of either; "
@@ -128,9 +128,15 @@ def alert_board(request: HTTPConnection, scope: Scope, *, tenant: str = "", with
     principal: Principal | None = getattr(request.state, "principal", None)
     may_act = principal is not None and principal.has(Role.OPERATOR)
     clusters = correlate([each.alert for each in seen if each.is_firing(now)], topology_of(request, scope))
-    config = getattr(request.app.state.tocsin, "alert_config", None)
-    problem = config.problem if config is not None else ""
-    return AlertBoard(pipeline, narrowed, may_act, now, seen, clusters, pipeline.circumstances(), problem)
+    problems = _config_problems(request)
+    return AlertBoard(pipeline, narrowed, may_act, now, seen, clusters, pipeline.circumstances(), problems)
+
+
+def _config_problems(request: HTTPConnection) -> list[str]:
+    state = request.app.state.tocsin
+    config, deliverer = getattr(state, "alert_config", None), getattr(state, "deliverer", None)
+    found = [f"{config.problem}; what it said before is in force"] if config is not None and config.problem else []
+    return found + (list(deliverer.template_faults.values())[:3] if deliverer is not None else [])
 
 
 def topology_of(request: HTTPConnection, scope: Scope) -> Topology:
