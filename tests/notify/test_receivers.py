@@ -61,8 +61,11 @@ receivers:
     opsgenie_configs:
       - api_key: k
         responders: [{name: ops, type: team}]
+    smoke_configs:
+      - color: white
     sns_configs:
-      - topic_arn: arn
+      - topic_arn: arn:aws:sns:eu-central-1:1:x
+        sigv4: {role_arn: r}
     pagerduty_configs:
       - {}
     msteamsv2_configs:
@@ -123,7 +126,8 @@ def test_what_is_not_carried_out_is_said(receivers: Receivers) -> None:
     assert "receiver 'exports', webhook[0]: http_config.proxy_url is not carried out" in notes
     assert "receiver 'exports', slack[0]: image_url is not carried out" in notes
     assert "receiver 'phones', opsgenie[0]: responders is not carried out" in notes
-    assert "receiver 'phones', sns[0]: sns_configs is not supported here" in notes
+    assert "receiver 'phones', smoke[0]: smoke_configs is not supported here" in notes
+    assert "cannot use receiver 'phones', sns[0]: it lacks access_key and secret_key (role_arn of sigv4 is" in notes
     assert 'cannot fill phones.victorops_configs[0].state_message: function "nope" not defined; our own words' in notes
     assert "slack_configs[0].title" not in notes
     assert "letters" not in notes + repr(receivers)
