@@ -96,8 +96,8 @@ class AlertBoard:
                 "change one of the inhibit_rules"
                 for one, other in cycles(alerts, self.around.inhibitor, self.now)[:5]
             ]
-            since = [one for one in self.pipeline.control.notifications.recent(limit=50) if one.state == "failed"]
-            found += [f"{one.notification.receiver} could not be told: {one.reason}" for one in since[:3]]
+            failures = self.pipeline.control.notifications.failures()
+            found += [f"{receiver} could not be told: {reason}" for receiver, reason in failures[:3]]
         return found
 
 
