@@ -11,6 +11,7 @@ import atexit
 import ipaddress
 import os
 import secrets
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
@@ -29,6 +30,7 @@ from tocsin.alerts.config_file import ConfigFile
 from tocsin.alerts.correlate import cause_of
 from tocsin.alerts.dispatch import Pipeline
 from tocsin.alerts.handling import Handler
+from tocsin.alerts.lead import ALONE, Lead, Leadership
 from tocsin.alerts.settings import AlertSettings
 from tocsin.alerts.topology import ServiceTopology
 from tocsin.collect.local import LocalScraper, collector_settings, collectors
@@ -61,6 +63,7 @@ from tocsin.notify.path import CHECK_LABEL, PathWatch
 from tocsin.notify.receivers import Receivers, alertmanager_receivers, own_receivers
 from tocsin.notify.settings import NotifySettings
 from tocsin.notify.template import Templates
+from tocsin.notify.trial import is_by_hand
 from tocsin.query.event_counts import event_counts
 from tocsin.query.metric_reader import MetricReader
 from tocsin.query.promql.settings import QuerySettings as PromQLSettings
@@ -259,6 +262,8 @@ class Server:
         self.alert_config.use = self._use_alert_config
         self.deliverer = open_deliverer(config, self.control, self.alert_config.config)
         self.deliverer.draw = self._draw
+        self.lead = self._new_lead()
+        self.deliverer.may_send = lambda notification: self.lead.is_leader or is_by_hand(notification)
         self.acknowledgements = Acknowledgements(self.deliverer)
         self.acknowledgements.listeners.append(self._acknowledged)
         self.topology = ServiceTopology(self.store)
@@ -268,10 +273,13 @@ class Server:
             alerting,
             self.deliverer.deliver,
             cause=lambda alerts: cause_of(alerts, self.topology()),
+            lead=self.lead,
         )
+        self.alerts.resume = self.deliverer.start
         self.rules = self._new_rules()
         self.alerts.more_inhibitions = lambda: self.rules.inhibitions
         self.path = PathWatch(self.deliverer, lambda alert: self.alerts.accept([alert]))
+        self.path.is_here = lambda: self.lead.is_leader
         self.local_token = secrets.token_urlsafe(32)
         self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), build_site(self))
         self._pruning = threading.Event()
@@ -283,7 +291,8 @@ class Server:
         self.writer.start()
         self.downsampler.start()
         self.scraper.start()
-        self.deliverer.start()
+        if isinstance(self.lead, Leadership):
+            self.lead.start()
         self.alerts.start()
         self.alert_config.start()
         self.rules.start()
@@ -304,6 +313,8 @@ class Server:
         self.alerts.close()
         self.acknowledgements.close()
         self.deliverer.close()
+        if isinstance(self.lead, Leadership):
+            self.lead.close()
         self.scraper.close()
         self.downsampler.close()
         self.spool.close()
@@ -343,7 +354,14 @@ class Server:
             external_url=self.settings[AlertSettings].external_url,
             query=self.settings[PromQLSettings],
             count_events_of=self._event_counter,
+            lead=self.lead,
         )
+
+    def _new_lead(self) -> Lead:
+        """Who evaluates and tells: this server, or one of those that share its control store."""
+        if not self.control.is_shared:
+            return ALONE
+        return Leadership(self.control.leases, server_id(self.data), self.settings[AlertSettings].lease_seconds)
 
     def _event_counter(self, tenant: str) -> CountEvents:
         def count(condition: EventCondition, at_ms: int) -> list[RuleSeries]:
@@ -502,6 +520,14 @@ def embed(app: Any, *, path: str = "/monitoring", data: str | None = None, **opt
     app.mount(path, embedded)
     excluded = (*options.pop("exclude", ()), path)
     instrument(app, transport=embedded.take, compression="none", exclude=excluded, **options)
+
+
+def server_id(data: Path) -> str:
+    """A name for the server of this data folder, the same after a restart."""
+    file = data / "server-id"
+    if not file.exists():
+        file.write_text(f"{socket.gethostname()[:60]}-{secrets.token_hex(4)}\n")
+    return file.read_text().strip()
 
 
 def make_private(data: Path) -> None:

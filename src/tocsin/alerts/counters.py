@@ -17,3 +17,4 @@ config_loaded_at = Gauge(
     "tocsin_alerts_config_last_reload_success_timestamp_seconds", "When the configuration in force was read."
 )
 config_hash = Gauge("tocsin_alerts_config_hash", "Stands for the text of the configuration in force.")
+leads = Gauge("tocsin_alerts_is_leader", "Whether this server evaluates and tells, of those on one control store.")

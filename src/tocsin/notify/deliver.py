@@ -89,6 +89,7 @@ class Deliverer:
         self.templates = templates or Templates()
         self.template_faults: dict[tuple[str, str], str] = {}  # of the last message of each channel, by its place
         self.draw = draw
+        self.may_send: Callable[[Notification], bool] = lambda notification: True  # False: another server tells it
         self._clock = clock
         self._monotonic = monotonic
         self._closing = threading.Event()
@@ -98,9 +99,10 @@ class Deliverer:
         self._works: dict[int, _Work] = {}
 
     def start(self) -> None:
-        """Resume what was waiting when the server stopped."""
+        """Resume what was waiting when the server stopped, and is not being tried already."""
         for delivery in self.deliveries.waiting():
-            self._resume(delivery)
+            if delivery.id not in self._works and self.may_send(notification_of(delivery.notification)):
+                self._resume(delivery)
 
     def close(self, patience_seconds: float = 5.0) -> None:
         """Stop after the attempts that are under way; what is not told stays in the store."""
@@ -223,7 +225,8 @@ class Deliverer:
                 return
             # The row decides, not what was read when this was queued: another call may have told it meanwhile.
             work.delivery = self.deliveries.get(work.delivery.id)
-            if work.delivery.outcome != Outcome.RETRYING:
+            # Where another server tells meanwhile, it finds this in the store.
+            if work.delivery.outcome != Outcome.RETRYING or not self.may_send(work.notification):
                 self._forget(work)
                 return
             wait = self._attempt(work)
