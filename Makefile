@@ -37,6 +37,7 @@ bench: setup .venv/.test-installed ## run the benchmarks and print their tables
 	$(BIN)/python -m bench.log_ingest
 	scripts/debian-packages
 	$(BIN)/python -m bench.promql
+	$(BIN)/python -m bench.alerting
 
 screenshots: setup .venv/.test-installed  ## draw the pictures of the README anew
 	scripts/debian-packages

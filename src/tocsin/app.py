@@ -11,6 +11,7 @@ import atexit
 import ipaddress
 import os
 import secrets
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
@@ -24,10 +25,12 @@ import structlog
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
-from tocsin.alerts.config import AlertConfig, load_alert_config, with_route_for
+from tocsin.alerts.config import AlertConfig, AlertConfigError, with_route_for
+from tocsin.alerts.config_file import ConfigFile
 from tocsin.alerts.correlate import cause_of
 from tocsin.alerts.dispatch import Pipeline
 from tocsin.alerts.handling import Handler
+from tocsin.alerts.lead import ALONE, Lead, Leadership
 from tocsin.alerts.settings import AlertSettings
 from tocsin.alerts.topology import ServiceTopology
 from tocsin.collect.local import LocalScraper, collector_settings, collectors
@@ -66,12 +69,15 @@ from tocsin.notify.chart import Picture, chart_of
 from tocsin.notify.contract import channel_settings
 from tocsin.notify.deliver import Deliverer
 from tocsin.notify.path import CHECK_LABEL, PathWatch
-from tocsin.notify.receivers import alertmanager_receivers, own_receivers
+from tocsin.notify.receivers import Receivers, alertmanager_receivers, own_receivers
 from tocsin.notify.settings import NotifySettings
+from tocsin.notify.template import Templates
+from tocsin.notify.trial import is_by_hand
 from tocsin.query.event_counts import event_counts
 from tocsin.query.metric_reader import MetricReader
 from tocsin.query.promql.settings import QuerySettings as PromQLSettings
 from tocsin.query.store_reader import StoreReader
+from tocsin.query.templates.parse import TemplateError
 from tocsin.sdk.middleware import instrument
 from tocsin.sdk.transport import Response
 from tocsin.storage.control import AuthSettings, ControlSettings, ControlStore
@@ -268,23 +274,29 @@ class Server:
             lambda request: self.gate.admit(Signal.LOGS, None, request, None),
         )
         alerting = config[AlertSettings]
-        test_receiver = config[NotifySettings].test_receiver
-        alert_config = with_route_for(load_alert_config(alerting.config_file), CHECK_LABEL, test_receiver)
-        self.deliverer = open_deliverer(config, self.control, alert_config)
+        self.alert_config = ConfigFile(alerting.config_file)
+        self.alert_config.use = self._use_alert_config
+        self.deliverer = open_deliverer(config, self.control, self.alert_config.config)
         self.deliverer.draw = self._draw
+        self.lead = self._new_lead()
+        self.deliverer.may_send = lambda notification: self.lead.is_leader or is_by_hand(notification)
         self.acknowledgements = Acknowledgements(self.deliverer)
         self.acknowledgements.listeners.append(self._acknowledged)
         self.topology = ServiceTopology(self.store)
         self.alerts = Pipeline(
             self.control,
-            alert_config,
+            self._with_check(self.alert_config.config),
             alerting,
             self.deliverer.deliver,
             cause=lambda alerts: cause_of(alerts, self.topology()),
+            lead=self.lead,
         )
+        self.alerts.resume = self.deliverer.start
         self.rules = self._new_rules()
         self.patterns = PatternWatch(self.store, self._tell_of_pattern, config[PatternSettings])
+        self.alerts.more_inhibitions = lambda: self.rules.inhibitions
         self.path = PathWatch(self.deliverer, lambda alert: self.alerts.accept([alert]))
+        self.path.is_here = lambda: self.lead.is_leader
         self.local_token = secrets.token_urlsafe(32)
         self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), LokiPush(self.gate), build_site(self))
         self._pruning = threading.Event()
@@ -297,8 +309,10 @@ class Server:
         self.downsampler.start()
         self.scraper.start()
         self.tailer.start()
-        self.deliverer.start()
+        if isinstance(self.lead, Leadership):
+            self.lead.start()
         self.alerts.start()
+        self.alert_config.start()
         self.rules.start()
         self.patterns.start()
         self.acknowledgements.start()
@@ -314,11 +328,14 @@ class Server:
         self._pruning.set()
         self.path.close()
         self.patterns.close()
+        self.alert_config.close()
         self.rules.close()
         self.alerts.close()
         self.acknowledgements.close()
         self.deliverer.close()
         self.tailer.close()
+        if isinstance(self.lead, Leadership):
+            self.lead.close()
         self.scraper.close()
         self.downsampler.close()
         self.spool.close()
@@ -327,6 +344,22 @@ class Server:
         self.engine.close()
         self.control.close()
         (self.data / "local-token").unlink(missing_ok=True)
+
+    def reload(self) -> list[str]:
+        """Read the rule files and the alertmanager.yml anew; what of them cannot be used, its former state goes on."""
+        bad = [f"{one.name}: {one.reason}" for one in self.rules.reload()]
+        problem = self.alert_config.reload()
+        return [*bad, *([problem] if problem else [])]
+
+    def _use_alert_config(self, config: AlertConfig) -> None:
+        templates = templates_of(config)
+        # Receivers first: routes must lead nowhere that is not there yet.
+        self.deliverer.receivers, self.deliverer.templates = receivers_of(self.settings, config), templates
+        self.alerts.use(self._with_check(config))
+
+    def _with_check(self, config: AlertConfig) -> AlertConfig:
+        """With the route by which synthetic alerts prove the path."""
+        return with_route_for(config, CHECK_LABEL, self.settings[NotifySettings].test_receiver)
 
     def metrics(self, scope: TenantScope) -> MetricReader:
         """The series that whoever has this scope may read."""
@@ -342,7 +375,14 @@ class Server:
             external_url=self.settings[AlertSettings].external_url,
             query=self.settings[PromQLSettings],
             count_events_of=self._event_counter,
+            lead=self.lead,
         )
+
+    def _new_lead(self) -> Lead:
+        """Who evaluates and tells: this server, or one of those that share its control store."""
+        if not self.control.is_shared:
+            return ALONE
+        return Leadership(self.control.leases, server_id(self.data), self.settings[AlertSettings].lease_seconds)
 
     def _event_counter(self, tenant: str) -> CountEvents:
         def count(condition: EventCondition, at_ms: int) -> list[RuleSeries]:
@@ -521,6 +561,14 @@ def embed(app: Any, *, path: str = "/monitoring", data: str | None = None, **opt
     instrument(app, transport=embedded.take, compression="none", exclude=excluded, **options)
 
 
+def server_id(data: Path) -> str:
+    """A name for the server of this data folder, the same after a restart."""
+    file = data / "server-id"
+    if not file.exists():
+        file.write_text(f"{socket.gethostname()[:60]}-{secrets.token_hex(4)}\n")
+    return file.read_text().strip()
+
+
 def make_private(data: Path) -> None:
     """Make the data folder if it is missing, for its owner alone: it holds password hashes and what customers sent."""
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -539,13 +587,26 @@ def open_deliverer(config: Config, control: ControlStore, alerts: AlertConfig | 
 
     It tells nobody before `start`, apart from what it is given.
     """
-    notify = config[NotifySettings]
-    receivers = own_receivers(notify, config.__getitem__)
+    templates = templates_of(alerts) if alerts is not None else None
+    return Deliverer(control.deliveries, receivers_of(config, alerts), config[NotifySettings], templates=templates)
+
+
+def templates_of(alerts: AlertConfig) -> Templates:
+    """Those of the files an alertmanager.yml names, and the default ones. Raises AlertConfigError."""
+    try:
+        return Templates.of_files(alerts.template_files())
+    except TemplateError as error:
+        raise AlertConfigError(str(error)) from error
+
+
+def receivers_of(config: Config, alerts: AlertConfig | None) -> Receivers:
+    """Those of an alertmanager.yml, if there is one, and those of these settings."""
+    receivers = own_receivers(config[NotifySettings], config.__getitem__)
     if alerts is not None and config[AlertSettings].config_file:
         listed = [{"name": one.name, **one.integrations} for one in alerts.receivers]
         document = {"global": alerts.shared, "receivers": listed}
         receivers = alertmanager_receivers(document, Path(alerts.folder)).with_others(receivers)
-    return Deliverer(control.deliveries, receivers, notify)
+    return receivers
 
 
 def configuration(overrides: dict[str, Any] | None = None, toml: Path | None = None) -> Config:

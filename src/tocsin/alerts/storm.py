@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from tocsin.alerts.settings import AlertSettings
 from tocsin.model.alert import Alert
 from tocsin.model.notification import Notification
 from tocsin.model.severity import Severity
@@ -23,6 +24,15 @@ class Limits:
     same_seconds: float = 300.0
     total_count: int = 20
     total_seconds: float = 600.0
+
+    @classmethod
+    def of(cls, settings: AlertSettings) -> Limits:
+        return cls(
+            settings.storm_same_count,
+            settings.storm_same_seconds,
+            settings.storm_total_count,
+            settings.storm_total_seconds,
+        )
 
 
 @dataclass(slots=True)

@@ -19,13 +19,13 @@ from tocsin.detect.rules.alerting import (
 )
 from tocsin.detect.rules.rule import EventCondition, Group, Rule
 from tocsin.detect.rules.template import Subject, TemplateError, filled
-from tocsin.detect.rules.template_functions import Sample
 from tocsin.model.labels import METRIC_NAME
 from tocsin.query.promql.engine import Point, instant
 from tocsin.query.promql.errors import PromQLError
 from tocsin.query.promql.settings import QuerySettings
 from tocsin.query.promql.source import STALE, Source
 from tocsin.query.series import TooManySeriesError
+from tocsin.query.templates.functions import Sample
 from tocsin.storage.telemetry.engine import EngineError
 
 CountEvents = Callable[[EventCondition, int], list[Series]]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tocsin.detect.rules.rule import EventCondition, Group, Notes, Rule, RuleFile
+from tocsin.detect.rules.rule import EventCondition, Group, InsteadOf, Notes, Rule, RuleFile
 from tocsin.detect.rules.template import TemplateError, check_template
 from tocsin.model.labels import METRIC_NAME
 from tocsin.model.yaml_text import Path, Plain, Problem, TextError, read_yaml, write_yaml
@@ -18,7 +18,8 @@ from tocsin.query.promql.parser import parse
 FILE_KEYS = ("groups", "tocsin")
 GROUP_KEYS = ("name", "interval", "query_offset", "limit", "labels", "rules")
 RULE_KEYS = ("record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations", "tocsin")
-NOTE_KEYS = ("waits_for", "off", "title", "rows", "audience", "profiles", "events")
+NOTE_KEYS = ("waits_for", "off", "title", "rows", "audience", "profiles", "events", "instead_of")
+INSTEAD_OF_KEYS = ("alert", "equal")
 EVENT_KEYS = ("name", "names", "where", "by", "count", "within")
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 MOST_RULES = 20_000
@@ -145,7 +146,17 @@ class _Reader:
             profiles=tuple(str(one) for one in profiles),
             audience=self._text((*path, "audience"), fields.get("audience")),
             events=self._events((*path, "events"), fields["events"]) if fields.get("events") else None,
+            instead_of=self._instead_of((*path, "instead_of"), fields.get("instead_of")),
         )
+
+    def _instead_of(self, path: Path, value: Any) -> InsteadOf | None:
+        if not value:
+            return None
+        fields = self._mapping(path, value, INSTEAD_OF_KEYS)
+        alert = self._text((*path, "alert"), fields.get("alert"))
+        if not alert:
+            self._refuse(path, "it names no alert; add alert: …")
+        return InsteadOf(alert, tuple(str(one) for one in self._list((*path, "equal"), fields.get("equal"))))
 
     def _events(self, path: Path, value: Any) -> EventCondition:
         fields = self._mapping(path, value, EVENT_KEYS)
@@ -293,6 +304,8 @@ def _plain_notes(notes: Notes) -> dict[str, Any]:
             "names": list(notes.events.names), "where": dict(notes.events.where), "by": list(notes.events.by),
             "count": notes.events.count, "within": _duration(notes.events.within_seconds),
         }  # fmt: skip
+    if notes.instead_of:
+        said["instead_of"] = {"alert": notes.instead_of.alert, "equal": list(notes.instead_of.equal)}
     return {key: value for key, value in said.items() if value}
 
 

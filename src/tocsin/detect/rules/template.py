@@ -1,4 +1,4 @@
-"""Fills the templates of labels and annotations, within bounds, as Prometheus' rule templates are filled.
+"""Fills the templates of labels and annotations, as Prometheus' rule templates are filled.
 
 A template that fails gives a text that says so: an alert without its words is better than no alert.
 """
@@ -10,19 +10,20 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from tocsin.detect.rules import template_functions as functions
-from tocsin.query.gotemplate.parse import Template, TemplateError, parse_template
-from tocsin.query.gotemplate.run import Run
+from tocsin.query.templates.functions import PROMETHEUS, Sample, path_prefix
+from tocsin.query.templates.parse import Template, TemplateError, parse_template
+from tocsin.query.templates.run import IN_RUN, carried_out
 
 __all__ = ["Subject", "TemplateError", "check_template", "filled"]
 
-VARIABLES = ("$", "$labels", "$value", "$externalLabels", "$externalURL")
+VARIABLES = ("$labels", "$value", "$externalLabels", "$externalURL")
+_NAMES = frozenset({*PROMETHEUS, *IN_RUN, "query", "externalURL", "pathPrefix"})
 
-Ask = Callable[[str], Sequence[functions.Sample]]
+Ask = Callable[[str], Sequence[Sample]]
 """Evaluates the PromQL of `query` at the time of the rule."""
 
 
-def _no_query(text: str) -> Sequence[functions.Sample]:
+def _no_query(text: str) -> Sequence[Sample]:
     raise TemplateError(f"cannot ask '{text[:60]}': there is nothing to query here")
 
 
@@ -39,7 +40,7 @@ class Subject:
 
 @lru_cache(maxsize=4096)
 def _parsed(text: str) -> Template:
-    return parse_template(text, functions.NAMES, VARIABLES)
+    return parse_template(text, _NAMES, VARIABLES)
 
 
 def check_template(text: str) -> None:
@@ -52,27 +53,16 @@ def filled(text: str, subject: Subject) -> str:
     """The text with its actions carried out. Raises TemplateError."""
     if "{{" not in text:
         return text
-    dot = {
+    dot: dict[str, Any] = {
         "Labels": dict(subject.labels), "Value": subject.value,
         "ExternalLabels": dict(subject.external_labels), "ExternalURL": subject.external_url,
     }  # fmt: skip
-    values = (dot, dot["Labels"], subject.value, dot["ExternalLabels"], subject.external_url)
-    return _Run(_parsed(text), subject).text(dot, dict(zip(VARIABLES, values, strict=True)))
-
-
-class _Run(Run):
-    def __init__(self, template: Template, subject: Subject) -> None:
-        super().__init__(template, functions.FUNCTIONS)
-        self._subject = subject
-
-    def called(self, name: str, arguments: list[Any]) -> Any:
-        match name:
-            case "query":
-                return list(self._subject.ask(str(arguments[0])))
-            case "externalURL":
-                return self._subject.external_url
-            case "pathPrefix":
-                return functions.path_prefix(self._subject.external_url)
-            case "tmpl":
-                return self.captured(str(arguments[0]), arguments[1] if len(arguments) > 1 else None)
-        return super().called(name, arguments)
+    values = (dot["Labels"], subject.value, dot["ExternalLabels"], subject.external_url)
+    variables = dict(zip(VARIABLES, values, strict=True))
+    functions: dict[str, Callable[..., Any]] = {
+        **PROMETHEUS,
+        "query": lambda text: list(subject.ask(str(text))),
+        "externalURL": lambda: subject.external_url,
+        "pathPrefix": lambda: path_prefix(subject.external_url),
+    }
+    return carried_out(_parsed(text), functions, dot, variables)

@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from tocsin.query.gotemplate.builtins import BUILTINS, compiled, printed, replace_all, title, truth
-from tocsin.query.gotemplate.format import shown
-from tocsin.query.gotemplate.parse import Template, TemplateError, parse_template
-from tocsin.query.gotemplate.run import Run
 from tocsin.query.logql.literals import duration_seconds, size_bytes
+from tocsin.query.templates.functions import GO, compiled, printed, replace_all, title, truth
+from tocsin.query.templates.go_format import shown
+from tocsin.query.templates.parse import Template, TemplateError, parse_template
+from tocsin.query.templates.run import carried_out
 
 __all__ = ["TemplateError", "filled", "parsed"]
 
@@ -254,7 +254,7 @@ _TEXT: dict[str, Callable[..., Any]] = {
     "print": printed,
 }
 
-FUNCTIONS = {**BUILTINS, **_ARITHMETIC, **_TEXT}
+FUNCTIONS = {**GO, **_ARITHMETIC, **_TEXT}
 
 
 @lru_cache(maxsize=512)
@@ -263,21 +263,7 @@ def parsed(text: str) -> Template:
     return parse_template(text, {*FUNCTIONS, *_IN_CONTEXT, "and", "or"})
 
 
-class _Run(Run):
-    def __init__(self, template: Template, line: str, time_ns: int) -> None:
-        super().__init__(template, FUNCTIONS)
-        self._line = line
-        self._time_ns = time_ns
-
-    def called(self, name: str, arguments: list[Any]) -> Any:
-        if name == "__line__":
-            return self._line
-        if name == "__timestamp__":
-            return Moment(self._time_ns)
-        return super().called(name, arguments)
-
-
 def filled(template: Template, labels: Mapping[str, str], line: str, time_ns: int) -> str:
     """Raises TemplateError."""
-    dot = dict(labels)
-    return _Run(template, line, time_ns).text(dot, {"$": dot})
+    of_line = {"__line__": lambda: line, "__timestamp__": lambda: Moment(time_ns)}
+    return carried_out(template, {**FUNCTIONS, **of_line}, dict(labels))
