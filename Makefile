@@ -35,6 +35,7 @@ bench: setup .venv/.test-installed ## run the benchmarks and print their tables
 	$(BIN)/python -m bench.ingest
 	$(BIN)/python -m bench.remote_write
 	$(BIN)/python -m bench.log_ingest
+	$(BIN)/python -m bench.log_search
 	scripts/debian-packages
 	$(BIN)/python -m bench.promql
 	$(BIN)/python -m bench.alerting

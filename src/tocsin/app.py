@@ -74,6 +74,7 @@ from tocsin.notify.settings import NotifySettings
 from tocsin.notify.template import Templates
 from tocsin.notify.trial import is_by_hand
 from tocsin.query.event_counts import event_counts
+from tocsin.query.logql.settings import LogQuerySettings
 from tocsin.query.metric_reader import MetricReader
 from tocsin.query.promql.settings import QuerySettings as PromQLSettings
 from tocsin.query.store_reader import StoreReader
@@ -168,6 +169,7 @@ SECTIONS: dict[str, type] = {
     "writer": WriterSettings,
     "query": QuerySettings,
     "promql": PromQLSettings,
+    "logql": LogQuerySettings,
     "alerting": AlertSettings,
     "retention": RetentionSettings,
     "engine": ChdbSettings,

@@ -86,7 +86,8 @@ def _token(text: str, at: int) -> Token:
     for symbol in _SYMBOLS:
         if text.startswith(symbol, at):
             return Token(symbol, symbol, at)
-    raise ParseError(f"unexpected character {quote(character)}", Position(at, at + 1), text)
+    hint = "Grafana fills $__interval and its kin in; here write 5m" if character == "$" else ""
+    raise ParseError(f"unexpected character {quote(character)}", Position(at, at + 1), text, hint)
 
 
 def _number(text: str, at: int) -> Token:

@@ -7,11 +7,10 @@ import re
 
 from tocsin.query.promql.literals import parse_number
 
-_SECONDS = {
-    "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3,
-    "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0, "y": 31_536_000.0,
+_NANOSECONDS = {
+    "ns": 1, "us": 1000, "µs": 1000, "μs": 1000, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9,
+    "d": 86_400 * 10**9, "w": 604_800 * 10**9, "y": 31_536_000 * 10**9,
 }  # fmt: skip
-_NANOSECONDS = {unit: round(seconds * 1e9) for unit, seconds in _SECONDS.items()}
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|[smhdwy])")
 _DURATION = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|[smhdwy]))+")
 _BYTES = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([kKmMgGtTpPeE]?)([iI]?)([bB]?)")
@@ -25,7 +24,7 @@ def duration_seconds(text: str) -> float:
         return 0.0
     if _DURATION.fullmatch(text) is None:
         raise ValueError(f"{text[:40]!r} is no duration such as 1h30m, 1.5s or 250ms")
-    seconds = math.fsum(float(count) * _SECONDS[unit] for count, unit in _PART.findall(text))
+    seconds = math.fsum(float(count) * _NANOSECONDS[unit] for count, unit in _PART.findall(text)) / 1e9
     return -seconds if text[0] == "-" else seconds
 
 
