@@ -16,6 +16,7 @@ from tocsin.cli.dashboards import dashboards_app
 from tocsin.cli.data import data_app
 from tocsin.cli.deploy import deploy_app
 from tocsin.cli.doctor import doctor
+from tocsin.cli.logs import logs_app
 from tocsin.cli.notify import notify_app
 from tocsin.cli.operations import ops_app
 from tocsin.cli.query import query
@@ -40,6 +41,7 @@ app.add_typer(dashboards_app, name="dashboards")
 app.add_typer(rules_app, name="rules")
 app.add_typer(collectors_app, name="collectors")
 app.add_typer(data_app, name="data")
+app.add_typer(logs_app, name="logs")
 app.add_typer(deploy_app, name="deploy")
 app.add_typer(ops_app, name="ops")
 app.add_typer(alerts_app, name="alerts")

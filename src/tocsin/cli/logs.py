@@ -1,0 +1,12 @@
+"""`tocsin logs`: one module a command."""
+
+from __future__ import annotations
+
+import typer
+
+from tocsin.cli.log_search import search
+from tocsin.cli.log_tail import tail
+
+logs_app = typer.Typer(help="Logs.", no_args_is_help=True)
+logs_app.command("search")(search)
+logs_app.command("tail")(tail)
