@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from tocsin.model.log_levels import LEVELS
 from tocsin.model.tenant import Scope
 from tocsin.model.window import Window
-from tocsin.query.filters import STEPS_SECONDS, Filter, seconds_text
+from tocsin.query.filters import STEPS_SECONDS, Filter
 from tocsin.query.log_filter import LogQuery
 from tocsin.query.logs import newest_part_first
 from tocsin.storage.telemetry.engine import Value
@@ -134,15 +134,11 @@ def histogram(store: TelemetryStore, scope: Scope, query: LogQuery, bars: int = 
 def _source(query: LogQuery, step: int = 1) -> tuple[str, str, str, dict[str, Value]]:
     """The table that can answer, what adds up its lines, and the condition: the counts by the minute or hour where
     only what they tell apart is asked for and the window's ends, which they round, are small beside it."""
-    condition, values = query.condition()
-    if not query.counts_suffice:
-        return "logs", "count()", condition, values
     for table, seconds in (("logs_1h", 3600), ("logs_1m", 60)):
-        if step % seconds == 0:
-            start = query.window.start_ns // 10**9 // step * step
-            values = values | {"start": seconds_text(start * 10**9)}
-            return table, "sum(lines)", condition, values
-    return "logs", "count()", condition, values
+        if query.counts_suffice and step % seconds == 0:
+            start_ns = query.window.start_ns // 10**9 // step * step * 10**9
+            return table, "sum(lines)", *query.within(Window(start_ns, query.window.end_ns)).condition()
+    return "logs", "count()", *query.condition()
 
 
 def totals(store: TelemetryStore, scope: Scope, query: LogQuery, most: int = 5) -> LogTotals:
