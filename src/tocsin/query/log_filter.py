@@ -14,6 +14,7 @@ from tocsin.query.filters import seconds_text
 from tocsin.query.log_text import LEVEL_NAMES, NOTHING, FieldTest, LogQueryError, SearchText, Words
 from tocsin.query.log_view_sql import view_condition
 from tocsin.storage.telemetry.engine import Value
+from tocsin.storage.telemetry.store import TelemetryStore
 
 COLUMNS = {
     "service": "service", "service_name": "service", "service.name": "service", "job": "service", "app": "service",
@@ -49,6 +50,7 @@ class LogQuery:
     view: LogView | None = None
     method: str | None = None
     route: str | None = None
+    resource_names: frozenset[str] | None = None  # what senders say of themselves, as `placed` finds it; None: anything
 
     def narrowed(self, scope: Scope) -> Scope:
         return scope.narrowed_to(self.tenant)
@@ -87,10 +89,28 @@ class LogQuery:
         for place, words in enumerate(self.text.words):
             parts.append(_words_condition(words, f"w{place}", values))
         for place, test in enumerate(self.text.fields):
-            parts.append(_field_condition(test, f"f{place}", values))
+            parts.append(_field_condition(test, f"f{place}", values, self.resource_names))
         if self.view is not None:
             parts.append(view_condition(self.view))
         return " AND ".join(parts), values
+
+
+def placed(store: TelemetryStore, scope: Scope, query: LogQuery) -> LogQuery:
+    """The query with the names of what senders say of themselves, where it tests a field that might be one: the index
+    over the values of lines answers only where nothing else has to be looked at."""
+    if query.resource_names is not None or all(_is_column(test.name) for test in query.text.fields):
+        return query
+    sql = (
+        "SELECT DISTINCT arrayJoin(mapKeys(resource)) FROM log_streams "
+        "WHERE day >= toDate({start:DateTime64(9)}) AND day <= toDate({end:DateTime64(9)})"
+    )
+    start, end = seconds_text(query.window.start_ns), seconds_text(query.window.end_ns)
+    rows = store.read(query.narrowed(scope), sql, start=start, end=end).rows
+    return replace(query, resource_names=frozenset(name for (name,) in rows))
+
+
+def _is_column(name: str) -> bool:
+    return name in LEVEL_NAMES or name in ID_NAMES or name in COLUMNS
 
 
 def in_key(window: Window) -> str:
@@ -123,7 +143,7 @@ def _words_condition(words: Words, name: str, values: dict[str, Value]) -> str:
     return f"NOT {found}" if words.is_excluded else found
 
 
-def _field_condition(test: FieldTest, name: str, values: dict[str, Value]) -> str:
+def _field_condition(test: FieldTest, name: str, values: dict[str, Value], senders: frozenset[str] | None) -> str:
     if test.name in LEVEL_NAMES:
         found = _level_condition(test)
     elif test.name in ID_NAMES:
@@ -132,7 +152,9 @@ def _field_condition(test: FieldTest, name: str, values: dict[str, Value]) -> st
         found = is_set if test.sign == "*" else _id_condition(column, test.value)
     else:
         values[f"{name}k"] = test.name
-        held = [f"attributes[{{{name}k:String}}]", f"resource[{{{name}k:String}}]"]
+        held = [f"attributes[{{{name}k:String}}]"]
+        if senders is None or test.name in senders:
+            held.append(f"resource[{{{name}k:String}}]")
         if test.name in COLUMNS:
             held = [COLUMNS[test.name], *(held[:1] if COLUMNS[test.name] == "event_name" else [])]
         found = " OR ".join(_value_condition(test, column, name, values) for column in held)

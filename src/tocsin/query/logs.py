@@ -11,7 +11,7 @@ from tocsin.model.tenant import Scope
 from tocsin.model.window import Window
 from tocsin.query.attributes import decode_attributes, values_sql
 from tocsin.query.filters import seconds_text
-from tocsin.query.log_filter import LogQuery, in_key
+from tocsin.query.log_filter import LogQuery, in_key, placed
 from tocsin.query.log_text import LogQueryError
 from tocsin.storage.telemetry.engine import Value
 from tocsin.storage.telemetry.store import TelemetryStore
@@ -107,6 +107,7 @@ def search(
 ) -> LogPage:
     """The newest lines that fit, or those behind `before`. Raises LogQueryError."""
     limit = max(1, min(limit, MAX_LIMIT))
+    query = placed(store, scope, query)
     narrowed = query.narrowed(scope)
     if before is not None:
         if before.time_ns < query.window.start_ns:
