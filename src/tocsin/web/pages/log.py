@@ -19,7 +19,7 @@ from tocsin.web.read_audit import note_read
 from tocsin.web.view import View, view_of
 
 page = Page(
-    id="log", title="Log line", group="Explore", path="/logs/{line_id}", order=6, parent="logs", notes_reads=False
+    id="log", title="Log line", group="Explore", path="/logs/{line_id}", order=8, parent="logs", notes_reads=False
 )
 router = APIRouter()
 

@@ -38,7 +38,11 @@ function follow(of) {
   list().setAttribute("data-keep", ""); // the page's own refresh leaves the list to this script
   source = new EventSource(card.dataset.follow);
   source.addEventListener("message", ({ data }) => put(data));
-  source.addEventListener("error", () => { if (button()) say(button(), source?.readyState === EventSource.CLOSED ? "Stopped" : "Reconnecting…"); });
+  source.addEventListener("error", () => {
+    if (source?.readyState !== EventSource.CLOSED) return button() && say(button(), "Reconnecting…");
+    stop();
+    say(of, "Not now; try again");
+  });
   source.addEventListener("open", () => button() && !held.length && say(button(), "Following"));
 }
 
