@@ -30,13 +30,13 @@ def view_condition(view: LogView, columns: LogColumns | None = None) -> str:
     if view.unlevelled_fields:
         parts.append(f"({of.severity} = 0 AND {_has_any(of, view.unlevelled_fields)})")
     if view.text:
-        parts.append(_matches(of.body, view.text))
+        parts.append(matches_sql(of.body, view.text))
     if view.loggers:
-        parts.append(_matches(of.logger, view.loggers))
+        parts.append(matches_sql(of.logger, view.loggers))
     if view.names:
         # Few lines have such a field: the pattern is tried on those alone.
-        held = f"(n, v) -> n IN ({_texts(view.name_fields)}) AND {_matches('v', view.names)}"
-        parts.append(f"({of.event_name} != '' AND {_matches(of.event_name, view.names)})")
+        held = f"(n, v) -> n IN ({_texts(view.name_fields)}) AND {matches_sql('v', view.names)}"
+        parts.append(f"({of.event_name} != '' AND {matches_sql(of.event_name, view.names)})")
         parts.append(f"arrayExists({held}, mapKeys({of.fields}), mapValues({of.fields}))")
     if view.took:
         parts.append(_is_slow(view.took, of))
@@ -44,14 +44,14 @@ def view_condition(view: LogView, columns: LogColumns | None = None) -> str:
 
 
 def _is_slow(took: Took, of: LogColumns) -> str:
-    seconds = _seconds_taken(took, of)
-    says = _matches(of.body, took.says) if took.says else "0"
+    seconds = duration_sql(took, of)
+    says = matches_sql(of.body, took.says) if took.says else "0"
     return f"if({seconds} < 0, {says}, {seconds} >= {took.threshold_seconds!r})"
 
 
-def _seconds_taken(took: Took, of: LogColumns) -> str:
+def duration_sql(took: Took, of: LogColumns) -> str:
     """The duration of the line in seconds, -1 where it tells none."""
-    about = [_has_any(of, took.beside)] + ([_matches(of.logger, took.loggers)] if took.loggers else [])
+    about = [_has_any(of, took.beside)] + ([matches_sql(of.logger, took.loggers)] if took.loggers else [])
     is_about = f"({' OR '.join(about)})"
     told = [_told(pattern, of) for pattern in took.texts]
     known = [_first(took.own, of), f"if({is_about}, {_first(took.shared, of)}, -1.)", *told]
@@ -95,7 +95,7 @@ def _has_any(of: LogColumns, names: Sequence[str]) -> str:
     return f"arrayExists((n, v) -> v != '' AND n IN ({_texts(names)}), mapKeys({of.fields}), mapValues({of.fields}))"
 
 
-def _matches(text: str, pattern: str) -> str:
+def matches_sql(text: str, pattern: str) -> str:
     return f"match({text}, {_pattern(pattern)})"
 
 
