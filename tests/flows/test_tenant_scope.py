@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import itertools
 import os
 import time
@@ -29,6 +30,7 @@ from tocsin.web.application import build_site
 pytestmark = pytest.mark.xdist_group("tenant scope")
 SERVICE, ROUTE, RELEASE, ENVIRONMENT = "mark-service", "/mark-route/{id}", "mark-release", "mark-environment"
 OPERATION, NOTE, EXCEPTION, MESSAGE, METRIC = "mark-op", "mark-note", "MarkError", "mark-message", "mark.metric"
+ACME_LINE = "acme's own line"
 GLOBEX_TRACE, SHARED_TRACE, ACME_TRACE = os.urandom(16), os.urandom(16), os.urandom(16)
 MARKS = {
     "globex", SERVICE, "mark-route", RELEASE, ENVIRONMENT, OPERATION, NOTE, EXCEPTION, MESSAGE, METRIC,
@@ -64,6 +66,11 @@ CRAFTED = {
     "range": ["30d", "1h"],
     "start": ["1970-01-01", "0"],
     "limit": ["1000"],
+    "level": ["info"],
+    "view": ["errors", "business-events"],
+    "since": ["1"],
+    "before": [f"{2**62}-{'0' * 16}-1"],
+    "line_id": [f"{2**62}-{'0' * 16}"],
     "method": ["GET"],
 }
 EVERYWHERE = ("tenant", "env", "range", "q", "start")
@@ -92,13 +99,26 @@ def marked_request(*spans: Span) -> bytes:
     return request.SerializeToString()
 
 
-def marked_log() -> bytes:
+def marked_logs() -> bytes:
+    """Lines of globex, marked in every field that has words in it, one in a trace it shares with acme, and of acme."""
     request = ExportLogsServiceRequest()
     part = request.resource_logs.add()
-    part.resource.attributes.append(attribute("service.name", SERVICE))
-    record = part.scope_logs.add().log_records.add(time_unix_nano=time.time_ns())
-    record.body.string_value = MESSAGE
-    record.attributes.append(attribute("tenant.id", "globex"))
+    for key, value in (("service.name", SERVICE), ("service.version", RELEASE), ("host.name", NOTE)):
+        part.resource.attributes.append(attribute(key, value))
+    part.resource.attributes.append(attribute("deployment.environment.name", ENVIRONMENT))
+    for trace_id in (GLOBEX_TRACE, SHARED_TRACE, b""):
+        record = part.scope_logs.add().log_records.add(time_unix_nano=time.time_ns(), severity_number=17)
+        record.body.string_value = MESSAGE
+        record.trace_id = trace_id
+        for key, value in (("tenant.id", "globex"), ("note", NOTE), ("exception.type", EXCEPTION)):
+            record.attributes.append(attribute(key, value))
+    part = request.resource_logs.add()
+    part.resource.attributes.append(attribute("service.name", "shop"))
+    for trace_id in (ACME_TRACE, SHARED_TRACE):
+        record = part.scope_logs.add().log_records.add(time_unix_nano=time.time_ns(), severity_number=9)
+        record.body.string_value = ACME_LINE
+        record.trace_id = trace_id
+        record.attributes.append(attribute("tenant.id", "acme"))
     return request.SerializeToString()
 
 
@@ -126,7 +146,7 @@ def server(shared_server: ServerProcess) -> ServerProcess:
         send("/v1/traces", export([span("acme", trace_id=ACME_TRACE), span("acme", trace_id=SHARED_TRACE)]))
         send("/v1/traces", export([globex(os.urandom(16)) for _ in range(3)]))  # globex uses acme's service, too
         send("/v1/traces", marked_request(globex(GLOBEX_TRACE), globex(SHARED_TRACE)))
-        send("/v1/logs", marked_log())
+        send("/v1/logs", marked_logs())
         send("/v1/metrics", marked_metric())
         for signal, request in inside.requests(time.time_ns()):
             send(f"/v1/{signal}", request.SerializeToString())
@@ -270,3 +290,48 @@ def test_viewer_of_acme_may_not_read_or_change_what_administrators_do(
         # Slack comes without a token, signed by a secret of its own.
         refused = 401 if path == "/api/v1/notify/slack/actions" else 403
         assert viewers[who].request(place.method, path).status_code == refused, f"{place.method} {path}"
+
+
+def test_viewer_of_acme_reads_the_lines_of_acme_alone(viewers: dict[str, httpx2.Client], server: ServerProcess) -> None:
+    api, browser = viewers["token"], viewers["session"]
+    both = server.ask("/api/v1/logs?limit=1000&q=%22mark-message%22")["lines"]
+    theirs = next(line["id"] for line in both if line["tenant"] == "globex")
+    lines = api.get("/api/v1/logs", params={"limit": 1000, "range": "30d"}).json()["lines"]
+    assert {line["tenant"] for line in lines} == {"acme"}
+    assert ACME_LINE in {line["body"] for line in lines}
+    own = next(line["id"] for line in lines if line["body"] == ACME_LINE)
+    assert api.get(f"/api/v1/logs/{own}").json()["body"] == ACME_LINE
+    for path in (f"/api/v1/logs/{theirs}", f"/api/v1/logs/{theirs}/context"):
+        assert api.get(path).status_code == 404
+    assert browser.get(f"/logs/{theirs}").status_code == 404
+    assert ACME_LINE in html.unescape(browser.get(f"/logs/{own}").text)
+    shared = html.unescape(browser.get(f"/traces/{SHARED_TRACE.hex()}").text)
+    assert ACME_LINE in shared
+    assert MESSAGE not in shared
+    for text in (
+        "mark",
+        NOTE,
+        f"note:{NOTE}",
+        "tenant:globex",
+        "exception.type:*",
+        "-tenant:acme",
+        f"service:{SERVICE}",
+    ):
+        assert api.get("/api/v1/logs", params={"q": text}).json()["lines"] == []
+        assert api.get("/api/v1/logs/facets", params={"q": text}).json()["facets"] == []
+        assert api.get("/api/v1/logs/histogram", params={"q": text}).json()["lines"] == 0
+
+
+def test_viewer_of_acme_follows_the_lines_of_acme_alone(
+    viewers: dict[str, httpx2.Client], server: ServerProcess
+) -> None:
+    heard = ""
+    with viewers["token"].stream("GET", "/api/v1/logs/tail", headers={"accept": "text/event-stream"}) as stream:
+        assert stream.status_code == 200
+        with server.client(token="") as sender:
+            assert sender.post("/v1/logs", content=marked_logs(), headers=PROTOBUF).status_code == 200
+        for text in stream.iter_text():
+            heard += text
+            if heard.count(ACME_LINE) >= 2:
+                break
+    assert sorted(mark for mark in MARKS if mark in heard) == []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 
 from log_lines import LINES, Line
@@ -45,3 +48,13 @@ def test_durations_are_read_with_or_without_a_unit(value: object, seconds: float
     assert SLOW_QUERIES.took is not None
     told = seconds_taken(SLOW_QUERIES.took, "", "", {"query_time_ms": value})
     assert told == pytest.approx(seconds) if seconds is not None else told is None
+
+
+def test_hints_are_in_every_message_that_tells_a_duration() -> None:
+    for view in BUILT_IN.values():
+        if view.took is None:
+            continue
+        for line in LINES:
+            is_told = seconds_taken(replace(view.took, own={}, shared={}), line.message, line.logger, {}) is not None
+            says = bool(view.took.says and re.search(view.took.says, line.message, re.IGNORECASE))
+            assert not (is_told or says) or any(hint in line.message.lower() for hint in view.took.hints), line

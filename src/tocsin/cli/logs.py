@@ -1,10 +1,14 @@
-"""`tocsin logs`: log lines; one module a command."""
+"""`tocsin logs`: one module a command."""
 
 from __future__ import annotations
 
 import typer
 
 from tocsin.cli.log_analyze import analyze
+from tocsin.cli.log_search import search
+from tocsin.cli.log_tail import tail
 
-logs_app = typer.Typer(help="Log lines.", no_args_is_help=True)
+logs_app = typer.Typer(help="Logs.", no_args_is_help=True)
+logs_app.command("search")(search)
+logs_app.command("tail")(tail)
 logs_app.command("analyze")(analyze)

@@ -70,7 +70,8 @@ class Took:
     The duration is that of the first of `own` that the line has, else of the first of `shared` where the line also has
     one of `beside` or its logger matches `loggers`, else what the first of `texts` finds in the message (group 1 the
     number, group 2 the unit). The values of `own` and `shared` are seconds for one unit of the field; where the value
-    is written with a unit, that counts. A line without any duration is slow when its message matches `says`.
+    is written with a unit, that counts. A line without any duration is slow when its message matches `says`. hints:
+    every message in which `texts` or `says` find something has one of these, in any case.
     """
 
     own: Mapping[str, float]
@@ -79,6 +80,7 @@ class Took:
     loggers: str = ""
     texts: tuple[str, ...] = ()
     says: str = ""
+    hints: tuple[str, ...] = ()
     threshold_seconds: float = 1.0
 
 
@@ -193,10 +195,11 @@ PERFORMANCE = LogView(
         shared=_SPENT,
         beside=REQUEST_FIELDS,
         texts=(
-            rf"\b(?:request|response|GET|POST|PUT|PATCH|DELETE|endpoint)\b.{{0,200}}?\b(?:took|in|after|duration|"
+            rf"\b(?:request|response|(?:GET|POST|PUT|PATCH|DELETE) \S+|endpoint)\b.*?\b(?:took|in|after|duration|"
             rf"time)[ :=]+{_NUMBER}{_UNIT}",
         ),
         says=r"\bslow (?:request|response|endpoint)s?\b",
+        hints=("request", "response", "endpoint", "get ", "post ", "put ", "patch ", "delete "),
         threshold_seconds=2.0,
     ),
 )
@@ -211,12 +214,13 @@ SLOW_QUERIES = LogView(
         loggers=r"(?:^|\.)(?:sqlalchemy|sql|db|databases?|asyncpg|psycopg\w*|aiosqlite|pymongo|peewee|tortoise)(?:\.|$)",
         texts=(
             rf"\bduration: {_NUMBER}{_UNIT}",
-            rf"\bslow(?:est)?[ _-](?:sql[ _-])?(?:quer(?:y|ies)|statements?|commands?)\b.{{0,300}}?\b{_NUMBER}{_UNIT}",
-            rf"\b(?:quer(?:y|ies)|sql|statement)\b.{{0,80}}?\b(?:took|in|after|for|time)[ :=]+(?:too long: )?"
+            rf"\bslow(?:est)?[ _-](?:sql[ _-])?(?:quer(?:y|ies)|statements?|commands?)\b.*?\b{_NUMBER}{_UNIT}",
+            rf"\b(?:quer(?:y|ies)|sql|statement)\b.*?\b(?:took|in|after|for|time)[ :=]+(?:too long: )?"
             rf"{_NUMBER}{_UNIT}",
             rf"\bquery_time: {_NUMBER}(\s)",
         ),
         says=r"\bslow(?:est)?[ _-](?:sql[ _-])?(?:quer(?:y|ies)|statements?)\b",
+        hints=("duration: ", "slow", "quer", "sql", "statement"),
         threshold_seconds=1.0,
     ),
 )

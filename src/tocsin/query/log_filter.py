@@ -41,6 +41,7 @@ class LogQuery:
     environment: str | None = None
     tenant: str | None = None
     service: str | None = None
+    services: tuple[str, ...] = ()  # any of them
     least_level: str = ""
     text: SearchText = NOTHING
     trace_ids: tuple[str, ...] = ()
@@ -71,6 +72,9 @@ class LogQuery:
             if (value := getattr(self, name)) is not None:
                 parts.append(f"{name} = {{{name}:String}}")
                 values[name] = value
+        if self.services:
+            parts.append("service IN {services:Array(String)}")
+            values["services"] = list(self.services)
         if self.least_level:
             parts.append(_levels_condition(_compared(level_asked(self.least_level), ">=")))
         if self.trace_ids:

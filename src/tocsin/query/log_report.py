@@ -13,7 +13,7 @@ from tocsin.model import log_line_fields as names
 from tocsin.model.log_levels import least_number, level_named
 from tocsin.model.log_shape import LONGEST, MASK, VALUE
 from tocsin.model.log_views import BUILT_IN, NAME_FIELDS, LogView
-from tocsin.query.log_view_sql import LogColumns, duration_sql, matches_sql, view_condition
+from tocsin.query.log_view_sql import LogColumns, duration_sql, says_sql, view_condition
 
 COUNTED, UNREADABLE, UNDATED, OUTSIDE = 0, 1, 2, 3
 """What became of a line: it counts, is no JSON object, names no time, or is of another time or tenant."""
@@ -127,7 +127,7 @@ def report_sql(
 def _condition(view: LogView, place: int, columns: LogColumns) -> str:
     if view.took is None:
         return view_condition(view, columns)
-    says = matches_sql(columns.body, view.took.says) if view.took.says else "0"
+    says = says_sql(view.took, columns)
     slow = f"if(took{place} < 0, {says}, took{place} >= {view.took.threshold_seconds!r})"
     others = replace(view, took=None)
     has_others = others.least_severity or others.unlevelled_fields or others.text or others.loggers or others.names

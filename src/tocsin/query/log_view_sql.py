@@ -30,47 +30,67 @@ def view_condition(view: LogView, columns: LogColumns | None = None) -> str:
     if view.unlevelled_fields:
         parts.append(f"({of.severity} = 0 AND {_has_any(of, view.unlevelled_fields)})")
     if view.text:
-        parts.append(matches_sql(of.body, view.text))
+        parts.append(_matches(of.body, view.text))
     if view.loggers:
-        parts.append(matches_sql(of.logger, view.loggers))
+        parts.append(_matches(of.logger, view.loggers))
     if view.names:
         # Few lines have such a field: the pattern is tried on those alone.
-        held = f"(n, v) -> n IN ({_texts(view.name_fields)}) AND {matches_sql('v', view.names)}"
-        parts.append(f"({of.event_name} != '' AND {matches_sql(of.event_name, view.names)})")
+        held = f"(n, v) -> n IN ({_texts(view.name_fields)}) AND {_matches('v', view.names)}"
+        parts.append(f"({of.event_name} != '' AND {_matches(of.event_name, view.names)})")
         parts.append(f"arrayExists({held}, mapKeys({of.fields}), mapValues({of.fields}))")
     if view.took:
         parts.append(_is_slow(view.took, of))
     return f"({' OR '.join(parts)})"
 
 
-def _is_slow(took: Took, of: LogColumns) -> str:
-    seconds = duration_sql(took, of)
-    says = matches_sql(of.body, took.says) if took.says else "0"
-    return f"if({seconds} < 0, {says}, {seconds} >= {took.threshold_seconds!r})"
-
-
 def duration_sql(took: Took, of: LogColumns) -> str:
-    """The duration of the line in seconds, -1 where it tells none."""
-    about = [_has_any(of, took.beside)] + ([matches_sql(of.logger, took.loggers)] if took.loggers else [])
+    """The duration of any line in seconds, -1 where it tells none; for who wants it of most lines.
+
+    Nothing in it waits for a condition: the engine splits and joins its columns for that, which costs more here.
+    """
+    about = [_has_any(of, took.beside)] + ([_matches(of.logger, took.loggers)] if took.loggers else [])
     is_about = f"({' OR '.join(about)})"
-    told = [_told(pattern, of) for pattern in took.texts]
-    known = [_first(took.own, of), f"if({is_about}, {_first(took.shared, of)}, -1.)", *told]
-    return _first_known(f"[{', '.join(known)}]")
+    known = [_first(took.own, of), f"if({is_about}, {_first(took.shared, of)}, -1.)"]
+    known += [_told(pattern, of, "-1.") for pattern in took.texts]
+    return f"arrayElement(arrayPushBack(arrayFilter(s -> s >= 0, [{', '.join(known)}]), -1.), 1)"
+
+
+def says_sql(took: Took, of: LogColumns) -> str:
+    """Whether a line without a duration calls itself slow."""
+    return _matches(of.body, took.says) if took.says else "0"
+
+
+def _may_tell(took: Took, of: LogColumns) -> str:
+    """Most lines name no duration at all: a look for the words that could tell one comes first."""
+    hints = f"multiSearchAnyCaseInsensitive({of.body}, [{_texts(took.hints)}])"
+    return f"({hints} OR hasAny(mapKeys({of.fields}), [{_texts((*took.own, *took.shared))}]))"
+
+
+def _is_slow(took: Took, of: LogColumns) -> str:
+    seconds, says = _seconds_taken(took, of), says_sql(took, of)
+    return f"({_may_tell(took, of)} AND if({seconds} < 0, {says}, {seconds} >= {took.threshold_seconds!r}))"
+
+
+def _seconds_taken(took: Took, of: LogColumns) -> str:
+    """The duration of the line in seconds, -1 where it tells none."""
+    about = [_has_any(of, took.beside)] + ([_matches(of.logger, took.loggers)] if took.loggers else [])
+    own, shared = _first(took.own, of), _first(took.shared, of)
+    told = "-1."
+    for pattern in reversed(took.texts):
+        told = _told(pattern, of, told)
+    return f"multiIf({own} >= 0, {own}, {shared} >= 0 AND ({' OR '.join(about)}), {shared}, {told})"
 
 
 def _first(fields: Mapping[str, float], of: LogColumns) -> str:
-    """The seconds of the first of these fields that holds a duration, else -1; looks only at fields that are there."""
+    """The duration in the first of the fields that tells one; only those that the line has are looked at."""
     names = f"[{_texts(tuple(fields))}]"
     units = f"[{', '.join(repr(float(unit)) for unit in fields.values())}]"
-    there = f"mapFilter((n, v) -> n IN ({_texts(tuple(fields))}), {of.fields})"
-    read = f"(indexOf({names}, n), {_value_seconds('v', f'transform(n, {names}, {units}, 0.)')})"
-    values = f"arrayMap((n, v) -> {read}, mapKeys({there}), mapValues({there}))"
-    return f"arrayElement(arrayPushBack(arraySort(arrayFilter(s -> s.2 >= 0, {values})), (0, -1.)), 1).2"
-
-
-def _first_known(values: str) -> str:
-    """The first element that is not negative, else -1."""
-    return f"arrayElement(arrayPushBack(arrayFilter(s -> s >= 0, {values}), -1.), 1)"
+    keys, values = f"mapKeys({of.fields})", f"mapValues({of.fields})"
+    held = f"arrayFilter((k, v) -> has({names}, k), {keys}, {values})"
+    said = f"arrayFilter((v, k) -> has({names}, k), {values}, {keys})"
+    pair = f"(indexOf({names}, k) AS place, {_value_seconds('v', f'{units}[place]')})"
+    told = f"arraySort(arrayFilter(p -> p.2 >= 0, arrayMap((k, v) -> {pair}, {held}, {said})))"
+    return f"arrayElement(arrayPushBack({told}, (0, -1.)), 1).2"
 
 
 def _value_seconds(value: str, unit: str) -> str:
@@ -80,9 +100,10 @@ def _value_seconds(value: str, unit: str) -> str:
     return f"if(match({value}, {shape}), toFloat64OrZero(extract({value}, {number})) * {seconds}, -1.)"
 
 
-def _told(pattern: str, of: LogColumns) -> str:
+def _told(pattern: str, of: LogColumns, otherwise: str) -> str:
     groups = f"extractGroups({of.body}, {_pattern(pattern)})"
-    return f"if(length({groups}) = 2, toFloat64OrZero({groups}[1]) * {_unit_seconds(f'trim({groups}[2])', '1.')}, -1.)"
+    seconds = f"toFloat64OrZero({groups}[1]) * {_unit_seconds(f'trim({groups}[2])', '1.')}"
+    return f"if(length({groups}) = 2, {seconds}, {otherwise})"
 
 
 def _unit_seconds(written: str, otherwise: str) -> str:
@@ -95,7 +116,7 @@ def _has_any(of: LogColumns, names: Sequence[str]) -> str:
     return f"arrayExists((n, v) -> v != '' AND n IN ({_texts(names)}), mapKeys({of.fields}), mapValues({of.fields}))"
 
 
-def matches_sql(text: str, pattern: str) -> str:
+def _matches(text: str, pattern: str) -> str:
     return f"match({text}, {_pattern(pattern)})"
 
 

@@ -65,6 +65,7 @@ class Chart:
     href: str = ""
     rest: str = ""
     is_stacked: bool = False
+    is_bars: bool = False
     limits: Sequence[tuple[float, str]] = ()
 
     @property
@@ -82,6 +83,7 @@ class Chart:
             "lines": [_line(line) for line in self.lines],
             "markers": [_marker(marker) for marker in (*self.markers, *more)],
             "stacked": self.is_stacked,
+            "bars": self.is_bars,
             "limits": [list(limit) for limit in self.limits],
             "band": None if self.band is None else {"low": _short(self.band.low), "high": _short(self.band.high)},
         }

@@ -12,14 +12,17 @@ from urllib.parse import urlencode
 from tocsin.model.dashboard import Annotation, Dashboard, Panel, PanelQuery, Tone
 from tocsin.model.thresholds import steps_of, tone_of
 from tocsin.model.window import Window
-from tocsin.query import errors, evaluate, red, tenants
+from tocsin.query import errors, evaluate, log_counts, logs, red, tenants
 from tocsin.query.evaluate import Evaluated, Note, aligned
+from tocsin.query.log_filter import LogQuery
+from tocsin.query.log_text import with_field
 from tocsin.query.metric_reader import MetricReader
 from tocsin.query.promql.literals import parse_duration_ms
 from tocsin.query.promql.settings import QuerySettings
 from tocsin.query.variables import Values, substituted
 from tocsin.web.alert_board import alert_board, in_environment
 from tocsin.web.charts import HeatmapChart, Marker, spark
+from tocsin.web.log_asked import follow_address
 from tocsin.web.metric_charts import MetricChart, MetricTable, calculated, legend_text, metric_chart, metric_table
 from tocsin.web.units import written
 from tocsin.web.view import View
@@ -28,6 +31,9 @@ MOST_READINGS = 24
 MOST_MARKERS = 50
 POINTS = 180
 HEATMAP_POINTS = 60
+MOST_LINES = 50
+SERVICE_VARIABLES = ("service", "service_name", "job", "app")
+"""Variables of boards that choose services, as metrics and logs both name them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,7 @@ class Shown:
     notes: Sequence[Note] = ()
     waits: str = ""
     rest: str = ""
+    stream: str = ""  # where lines of a panel of logs arrive
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +254,30 @@ def _of_source(shown: Shown, drawing: Drawing) -> Shown:
             return replace(shown, heatmap=HeatmapChart(heatmap, view.window, view.traces_in()))
         case "alerts":
             return _alerts(shown, view)
+        case "logs":
+            return _logs(shown, drawing)
     return replace(shown, waits=shown.panel.waits_for or "a later version of Tocsin")
+
+
+def _logs(shown: Shown, drawing: Drawing) -> Shown:
+    """The newest lines of the board's time and chosen services, and where they go on arriving."""
+    view = drawing.view
+    chosen = next((drawing.values[name] for name in SERVICE_VARIABLES if name in drawing.values), None)
+    services = () if chosen is None or chosen.is_all else chosen.values
+    kept = {"q": " ".join(with_field("", "service", name) for name in services)} if len(services) == 1 else {}
+    query = LogQuery(view.window, view.choice.environment, view.choice.tenant, services=tuple(services))
+    lines = logs.search(view.store, view.scope, query, MOST_LINES).lines
+    is_followed = not view.choice.is_absolute and len(services) <= 1
+    return replace(
+        shown,
+        rows=lines,
+        href=view.link("/logs", **kept),
+        rest=view.rest("/logs", **kept),
+        stream=follow_address(view, kept) if is_followed else "",
+        waits=""
+        if lines or log_counts.are_any(view.store, view.scope)
+        else "log lines; the Logs page says how to send them",
+    )
 
 
 def _alerts(shown: Shown, view: View) -> Shown:

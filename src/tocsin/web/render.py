@@ -10,6 +10,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from tocsin.query.log_text import with_field
 from tocsin.query.promql.literals import format_float
 from tocsin.query.timerange import RANGES
 from tocsin.web import assets, format
@@ -87,6 +88,7 @@ def _environment() -> Environment:
         "clock": format.clock,
         "code_line": format.code_line,
         "duration": format.duration,
+        "field": lambda name, value: with_field("", name, str(value)),
         "instant": lambda moment: int(moment.timestamp() * 1e9),
         "joined": format.join,
         "ms": format.milliseconds,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tocsin.query.logs import LogLine
 from tocsin.query.trace_tree import children_of, self_time_ns
 from tocsin.query.traces import SpanRecord, Trace
 
@@ -66,6 +67,14 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class LogMark:
+    """A log line in the lane of its span; `offset` is 0-1 of the trace's time."""
+
+    offset: float
+    line: LogLine
+
+
+@dataclass(frozen=True, slots=True)
 class Share:
     """How much of a trace's working time something took: `ratio` 0-1, in `spans` calls."""
 
@@ -87,6 +96,17 @@ def rows(trace: Trace) -> list[Row]:
         hidden = is_folded or len(item) > 1
         stack.extend((below, depth + 1, row.id, hidden) for below in reversed(inner))
     return made
+
+
+def log_marks(trace: Trace, lines: Sequence[LogLine]) -> dict[str, list[LogMark]]:
+    """Lines by the id of their span; those of spans that are not here, and of none, stand in the lane of the root."""
+    known = {span.span_id for span in trace.spans}
+    marks: dict[str, list[LogMark]] = defaultdict(list)
+    for line in lines:
+        offset = (line.time_ns - trace.start_ns) / max(trace.duration_ns, 1)
+        span_id = line.span_id if line.span_id in known else trace.root.span_id
+        marks[span_id].append(LogMark(min(1.0, max(0.0, offset)), line))
+    return dict(marks)
 
 
 def time_by_kind(trace: Trace) -> list[Share]:

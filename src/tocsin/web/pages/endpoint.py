@@ -9,11 +9,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from tocsin.query import client_errors, errors, red, traces
+from tocsin.query import client_errors, errors, logs, red, traces
 from tocsin.query import tenants as tenants_query
 from tocsin.query.filters import Filter
 from tocsin.query.traces import TraceQuery, TraceSummary
 from tocsin.web import charts, headline, tiles
+from tocsin.web.log_asked import log_query
 from tocsin.web.page import Page
 from tocsin.web.view import View, view_of
 from tocsin.web.words import endpoint_name
@@ -24,6 +25,7 @@ page = Page(
 router = APIRouter()
 
 TRACES = 8
+LINES = 12
 
 
 @router.get(page.path)
@@ -66,6 +68,7 @@ def endpoint(view: Annotated[View, Depends(view_of(page))], service: str, method
         operation=search,
         groups=groups,
         fields=client_errors.failing_fields(view.store, view.scope, asked, limit=8),
+        lines=logs.search(view.store, view.scope, log_query(asked, named), LINES).lines,
     )
 
 

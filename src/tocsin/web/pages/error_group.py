@@ -10,8 +10,11 @@ from starlette.responses import RedirectResponse, Response
 
 from tocsin.model.access import Role
 from tocsin.model.clock import utc_now
-from tocsin.query import error_history
+from tocsin.model.window import Window
+from tocsin.query import error_history, logs
 from tocsin.query.error_history import ErrorCourse
+from tocsin.query.log_filter import LogQuery
+from tocsin.query.logs import TRACE_SLACK_NS, LogLine
 from tocsin.storage.control import InvalidInput
 from tocsin.web import error_actions, error_headline
 from tocsin.web.auth import Operator
@@ -27,6 +30,8 @@ page = Page(id="error_group", title="Error", group="Explore", path="/errors/{fin
 router = APIRouter(route_class=RefusingRoute)
 
 IGNORE_FOR = {"1h": timedelta(hours=1), "1d": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
+LINES = 20
+TRACES_WITH_LINES = 20
 COLOURS = ("c1", "c2", "c3", "c4", "c5")
 Note = Annotated[str, Form(max_length=500)]
 
@@ -38,17 +43,28 @@ def error(view: Annotated[View, Depends(view_of(page))], fingerprint: str) -> Re
     if row is None:
         raise HTTPException(404, f"There is no error {fingerprint[:40]}, or it is not yours to see.")
     is_staff = view.principal.has(Role.VIEWER)
+    occurrences = error_history.occurrences(view.store, view.scope, view.filter, fingerprint)
     return view.render(
         page_title=row.name,
         headline=error_headline.error(view.speech, row),
         row=row,
         chart=course_chart(view, row.course, fingerprint),
         stack=error_history.stack_of(view.store, view.scope, fingerprint, row.history.latest_trace_id),
-        traces=error_history.occurrences(view.store, view.scope, view.filter, fingerprint),
+        traces=occurrences,
+        lines=_lines(view, [trace_id for trace_id, *_ in occurrences]),
         decided=control_of(view.request).audit.entries(limit=10, object=fingerprint) if is_staff else [],
         may_decide=view.principal.has(Role.OPERATOR),
         ignore_for=list(IGNORE_FOR),
     )
+
+
+def _lines(view: View, trace_ids: list[str]) -> list[LogLine]:
+    """What the latest requests with this error logged."""
+    if not trace_ids:
+        return []
+    window = Window(max(0, view.window.start_ns - TRACE_SLACK_NS), view.window.end_ns)
+    query = LogQuery(window, trace_ids=tuple(trace_ids[:TRACES_WITH_LINES]), tenant=view.choice.tenant)
+    return logs.search(view.store, view.scope, query, LINES).lines
 
 
 @router.post("/errors/{fingerprint}/resolve")

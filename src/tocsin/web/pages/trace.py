@@ -7,10 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Query
 from starlette.responses import Response
 
-from tocsin.query import traces
+from tocsin.query import logs, traces
 from tocsin.query.traces import SpanRecord, Trace, TraceQueryError
 from tocsin.web import trace_headline, waterfall
 from tocsin.web.flame import flame
+from tocsin.web.log_asked import spans_window
 from tocsin.web.page import Page
 from tocsin.web.read_audit import note_trace
 from tocsin.web.view import View, view_of
@@ -19,6 +20,8 @@ page = Page(
     id="trace", title="Trace", group="Explore", path="/traces/{trace_id}", order=5, parent="traces", notes_reads=False
 )
 router = APIRouter()
+
+MOST_LINES = 300
 
 
 @router.get(page.path)
@@ -32,8 +35,13 @@ def trace(
     found = get_trace(view, trace_id)
     cause = trace_headline.cause(found)
     chosen = _chosen(found, span, cause)
+    lines = logs.of_trace(
+        view.store, view.scope, found.trace_id, spans_window(found.start_ns, found.duration_ns), MOST_LINES
+    )
+    marks = waterfall.log_marks(found, lines)
+    own_lines = [mark.line for mark in marks.get(chosen.span_id, [])]
     if view.is_fragment:
-        return view.render(trace=found, span=chosen, kind=waterfall.kind_of(chosen))
+        return view.render(trace=found, span=chosen, kind=waterfall.kind_of(chosen), span_lines=own_lines)
     rows = waterfall.rows(found) if shape != "flame" else []
     return view.render(
         page_title=found.root.name,
@@ -48,6 +56,10 @@ def trace(
         shares=waterfall.time_by_kind(found),
         kind_words=waterfall.KIND_WORDS,
         span=chosen,
+        lines=lines,
+        is_cut=len(lines) == MOST_LINES,
+        marks=marks,
+        span_lines=own_lines,
         kind=waterfall.kind_of(chosen),
         answer=found.root.attributes.get("http.response.status_code"),
     )

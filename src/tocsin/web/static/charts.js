@@ -15,8 +15,11 @@ const read = (figure) => {
 
 const columns = (data) => {
   const band = data.band ? [data.band.high, data.band.low] : [];
-  return [data.times, ...(data.stacked ? stacked(data.lines) : data.lines.map((line) => line.values)), ...band];
+  return [data.times, ...drawnOrder(data, data.stacked ? stacked(data.lines) : data.lines.map((line) => line.values)), ...band];
 };
+
+// Bars hide what is drawn before them: the shortest, the first of a stack, comes last.
+const drawnOrder = (data, lines) => (data.bars ? lines.reverse() : lines);
 
 // Each line on top of those before it; the first is drawn last and so in front.
 const stacked = (lines) => {
@@ -48,15 +51,16 @@ const reach = (low, high) => {
 };
 
 function series(data) {
-  const lines = data.lines.map((line) => ({
+  const lines = drawnOrder(data, data.lines.map((line) => ({
     label: line.label,
     stroke: () => colour(line.colour),
-    fill: line.filled ? () => soft(line.colour, 12) : undefined,
-    width: 1.6,
+    fill: data.bars ? () => colour(line.colour) : line.filled ? () => soft(line.colour, 12) : undefined,
+    width: data.bars ? 0 : 1.6,
+    paths: data.bars ? uPlot.paths.bars({ size: [0.86, 40], align: 1 }) : undefined,
     dash: line.dashed ? [4, 4] : undefined,
-    points: { show: (plot, index) => isLonely(plot.data[index]), size: 5 },
+    points: { show: (plot, index) => !data.bars && isLonely(plot.data[index]), size: 5 },
     spanGaps: false,
-  }));
+  })));
   const edge = { stroke: "transparent", width: 0, points: { show: false } };
   return [{}, ...lines, ...(data.band ? [edge, edge] : [])];
 }
@@ -191,7 +195,7 @@ function mount(figure) {
   sizes.observe(box);
 }
 
-const shapeOf = (data) => JSON.stringify([data.lines.map((line) => [line.label, line.colour, line.dashed]), !!data.band, data.format, data.stacked]);
+const shapeOf = (data) => JSON.stringify([data.lines.map((line) => [line.label, line.colour, line.dashed]), !!data.band, data.format, data.stacked, data.bars]);
 
 const sizes = new ResizeObserver((entries) => {
   for (const { target } of entries) {

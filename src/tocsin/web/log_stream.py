@@ -1,0 +1,69 @@
+"""Server-sent events of what arrives: asked for twice a second, for a bounded number of readers at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from tocsin.query.logs import LogLine
+from tocsin.storage.telemetry.engine import EngineError
+
+MOST_STREAMS = 24
+PAUSE_SECONDS = 0.4
+QUIET_SECONDS = 15.0
+"""Without a line for so long a comment is sent, so that proxies and browsers keep the connection."""
+LONGEST_SECONDS = 600.0
+"""A reader then connects again by itself, and is asked again who it is."""
+TOO_MANY = f"cannot follow lines now: {MOST_STREAMS} readers do already; close one, or ask again later"
+
+Events = Callable[[list[LogLine]], Iterable[tuple[str, str]]]
+"""An id and the text of an event for lines, usually one each."""
+
+
+def wants_stream(request: Request) -> bool:
+    return "text/event-stream" in request.headers.get("accept", "")
+
+
+def event_stream(app: Starlette, ask: Callable[[], list[LogLine]], events: Events) -> Response | None:
+    """The response that goes on; None when there are too many already."""
+    open_streams = _streams(app)
+    if len(open_streams) >= MOST_STREAMS:
+        return None
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_written(open_streams, ask, events), media_type="text/event-stream", headers=headers)
+
+
+def _streams(app: Starlette) -> set[object]:
+    if not hasattr(app.state, "log_streams"):
+        app.state.log_streams = set()
+    found: set[object] = app.state.log_streams
+    return found
+
+
+async def _written(open_streams: set[object], ask: Callable[[], list[LogLine]], events: Events) -> AsyncIterator[str]:
+    mine = object()
+    open_streams.add(mine)
+    until = time.monotonic() + LONGEST_SECONDS
+    said_at = time.monotonic()
+    try:
+        yield "retry: 1000\n\n"
+        while time.monotonic() < until:
+            try:
+                lines = await run_in_threadpool(ask)
+            except EngineError:
+                return  # the reader connects again and hears then what is wrong
+            for id, text in events(lines):
+                said_at = time.monotonic()
+                yield f"id: {id}\n" + "".join(f"data: {part}\n" for part in text.split("\n")) + "\n"
+            if time.monotonic() - said_at > QUIET_SECONDS:
+                said_at = time.monotonic()
+                yield ": nothing new\n\n"
+            await asyncio.sleep(PAUSE_SECONDS)
+    finally:
+        open_streams.discard(mine)
