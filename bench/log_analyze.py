@@ -92,9 +92,8 @@ def main() -> None:
         for flags in REPORTS:
             command = [sys.executable, "-m", "tocsin", "logs", "analyze", str(path), "--threads", "1", *flags]
             cpu, wall = timed(command)
-            print(
-                f"{'tocsin logs analyze ' + (' '.join(flags) or '(all reports)'):58}{cpu:8.1f}{wall:8.1f}{cpu / base:10.2f}"
-            )
+            name = f"tocsin logs analyze {' '.join(flags) or '(all reports)'}"
+            print(f"{name:58}{cpu:8.1f}{wall:8.1f}{cpu / base:10.2f}")
     print(f"{os.cpu_count()} cores, others may be busy on them: read the CPU seconds and the ratio")
 
 
