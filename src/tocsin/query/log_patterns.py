@@ -212,6 +212,13 @@ def _counted(
     return store.read(wanted.narrowed(scope), sql, **asked).dicts()
 
 
+def course_steps(filter: Filter, points: int) -> tuple[int, int]:
+    """Where the course of so many points starts (unix seconds), and the length of its steps."""
+    grain = 3600 if filter.window.seconds > HOURLY_SECONDS else 60
+    whole = filter.aligned(grain)
+    return whole.window.start_ns // 10**9, _step_seconds(whole, grain, points)
+
+
 def _step_seconds(whole: Filter, grain: int, points: int) -> int:
     """Whole minutes or hours, or neighbouring steps would hold different numbers of them."""
     return max(1, math.ceil(whole.window.seconds / points / grain)) * grain
