@@ -21,6 +21,7 @@ TELEMETRY_PAGES = [
     ENDPOINT,
     "/errors",
     "/errors/9f2c01aa77de41b0",
+    "/logs",
     "/traces",
     f"/traces/{FAILING_TRACE}",
     "/tenants",

@@ -37,7 +37,7 @@ def logs(
     noun = f"{format.plural(totals.lines, 'line')}"
     where = f" in {view.title}" if view is not None else ""
     parts = [Part(f"{noun}{where} in {say.span}")]
-    if view is None or view.id != "errors":
+    if view is None or (totals.errors and view.id != "errors"):
         parts += _share(totals)
     parts += _loudest(say, totals)
     state = "warn" if totals.errors / totals.lines >= NOTICED_RATIO else "ok"

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from tocsin.query import client_errors, errors, logs, red, traces
 from tocsin.query import tenants as tenants_query
+from tocsin.query.begun import begin
 from tocsin.query.filters import Filter
 from tocsin.query.traces import TraceQuery, TraceSummary
 from tocsin.web import charts, headline, tiles
@@ -32,6 +33,7 @@ LINES = 12
 def endpoint(view: Annotated[View, Depends(view_of(page))], service: str, method: str, route: str) -> Response:
     named = {"service": service, "method": method, "route": route}
     asked = replace(view.filter, service=service, method=method, route=route)
+    asked_lines = begin(logs.search, view.store, view.scope, log_query(asked, named), LINES)
     name = endpoint_name(method, route)
     now = red.totals(view.store, view.scope, asked)
     before = red.totals(view.store, view.scope, view.before(asked))
@@ -68,7 +70,7 @@ def endpoint(view: Annotated[View, Depends(view_of(page))], service: str, method
         operation=search,
         groups=groups,
         fields=client_errors.failing_fields(view.store, view.scope, asked, limit=8),
-        lines=logs.search(view.store, view.scope, log_query(asked, named), LINES).lines,
+        lines=asked_lines.result().lines,
     )
 
 
