@@ -65,6 +65,7 @@ from tocsin.notify.path import CHECK_LABEL, PathWatch
 from tocsin.notify.receivers import alertmanager_receivers, own_receivers
 from tocsin.notify.settings import NotifySettings
 from tocsin.query.event_counts import event_counts
+from tocsin.query.logql.settings import LogQuerySettings
 from tocsin.query.metric_reader import MetricReader
 from tocsin.query.promql.settings import QuerySettings as PromQLSettings
 from tocsin.query.store_reader import StoreReader
@@ -157,6 +158,7 @@ SECTIONS: dict[str, type] = {
     "writer": WriterSettings,
     "query": QuerySettings,
     "promql": PromQLSettings,
+    "logql": LogQuerySettings,
     "alerting": AlertSettings,
     "retention": RetentionSettings,
     "engine": ChdbSettings,

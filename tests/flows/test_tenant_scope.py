@@ -73,6 +73,22 @@ CRAFTED = {
     "line_id": [f"{2**62}-{'0' * 16}"],
     "method": ["GET"],
 }
+MARKED = '{service_name="mark-service"}'
+LOGQL = [
+    "{}", MARKED, '{tenant="globex"}', '{tenant=~".+"} |= "mark"', '{nowhere!="x"} | tenant="globex"',
+    '{tenant!="acme"} or {tenant="globex"}', "{service_name=~`.+`} | json | line_format `{{.tenant}}`",
+    'sum by (tenant, service_name) (count_over_time({}[30d]))', 'count_over_time({tenant="globex"}[30d]) or vector(1)',
+    "label_replace(count_over_time({}[30d]), `t`, `$1`, `tenant`, `(.*)`)", '{a="x\' OR 1=1 --"}', "{a=`') OR 1=1 --`}",
+]  # fmt: skip
+# What a protocol's routes read from the address or a form without declaring it.
+OF_PROTOCOL = {
+    "/loki/": {
+        "query": LOGQL,
+        "match[]": [*LOGQL, '{tenant="globex"}'],
+        "targetLabels": ["tenant,service_name", "x') OR 1=1 --"],
+        "start": ["0", "1795000000"],
+    }
+}
 EVERYWHERE = ("tenant", "env", "range", "q", "start")
 """Parameters that pages may read without declaring them."""
 
@@ -122,6 +138,16 @@ def marked_logs() -> bytes:
     return request.SerializeToString()
 
 
+def log_of_acme() -> bytes:
+    request = ExportLogsServiceRequest()
+    part = request.resource_logs.add()
+    part.resource.attributes.append(attribute("service.name", "shop"))
+    record = part.scope_logs.add().log_records.add(time_unix_nano=time.time_ns(), trace_id=SHARED_TRACE)
+    record.body.string_value = "a line of acme"
+    record.attributes.append(attribute("tenant.id", "acme"))
+    return request.SerializeToString()
+
+
 def marked_metric() -> bytes:
     """Our SDK's gauge of requests in flight, with a tenant on it."""
     request = ExportMetricsServiceRequest()
@@ -147,6 +173,7 @@ def server(shared_server: ServerProcess) -> ServerProcess:
         send("/v1/traces", export([globex(os.urandom(16)) for _ in range(3)]))  # globex uses acme's service, too
         send("/v1/traces", marked_request(globex(GLOBEX_TRACE), globex(SHARED_TRACE)))
         send("/v1/logs", marked_logs())
+        send("/v1/logs", log_of_acme())
         send("/v1/metrics", marked_metric())
         for signal, request in inside.requests(time.time_ns()):
             send(f"/v1/{signal}", request.SerializeToString())
@@ -228,6 +255,11 @@ def requests_to(place: Place) -> Iterator[tuple[str, dict[str, str]]]:
         for name in optional:
             for value in [*CRAFTED.get(name, []), SQL]:
                 yield path, needed | {name: value}
+        for prefix, parameters in OF_PROTOCOL.items():
+            if place.path.startswith(prefix):
+                for name, texts in parameters.items():
+                    asked = {} if name in ("query", "match[]") else {"query": "{}"}
+                    yield from ((path, needed | asked | {name: text, "limit": "100"}) for text in texts)
 
 
 def leaks(client: httpx2.Client, path: str, query: dict[str, str]) -> str:
@@ -274,6 +306,11 @@ def test_viewer_of_acme_does_see_acme(viewers: dict[str, httpx2.Client], server:
     assert ACME_TRACE.hex() in page.text
     for query in ({"tenant": "globex"}, {"service": SERVICE}, {"attribute": f"note:{NOTE}"}, {"route": ROUTE}):
         assert api.get("/api/v1/traces", params=query).json()["traces"] == []
+    found = api.get("/loki/api/v1/query_range", params={"query": "{}", "limit": "5000"}).json()["data"]["result"]
+    assert {stream["stream"]["tenant"] for stream in found} == {"acme"}
+    assert "a line of acme" in [line for stream in found for _, line in stream["values"]]
+    staff = server.ask(f"/loki/api/v1/query_range?query={quote(MARKED)}")["data"]["result"]
+    assert {stream["stream"]["tenant"] for stream in staff} == {"globex"}
 
 
 @pytest.mark.parametrize("who", ["token", "session"])
@@ -281,7 +318,8 @@ def test_viewer_of_acme_may_not_read_or_change_what_administrators_do(
     viewers: dict[str, httpx2.Client], who: str
 ) -> None:
     for place in PLACES:
-        is_read = place.method == "GET" or place.path.startswith("/prometheus/")  # which takes questions by form, too
+        # The protocols take questions by form, too.
+        is_read = place.method == "GET" or place.path.startswith(("/prometheus/", "/loki/"))
         if is_read and not place.path.startswith(BEYOND_TENANTS):
             continue
         path = place.path

@@ -124,7 +124,7 @@ def _print(answer: Any) -> None:
 
 
 def _span(seconds: float) -> str:
-    from tocsin.detect.rules.go_format import humanize_duration
+    from tocsin.query.gotemplate.format import humanize_duration
 
     return humanize_duration(seconds)
 

@@ -27,6 +27,9 @@ from tocsin.web.api import (
     log_patterns,
     log_report,
     logs,
+    loki,
+    loki_series,
+    loki_tail,
     map,
     monitoring,
     monitoring_alerts,
@@ -53,6 +56,7 @@ DESCRIPTION = (
     "Everything the pages show, for programs. Send an API token as `Authorization: Bearer tcs_api_…`; a token of a "
     "tenant viewer sees the telemetry of its tenants only."
 )
+LOKI = (loki, loki_series, loki_tail)
 PROMETHEUS = (prometheus, prometheus_federate, prometheus_rules, prometheus_series, prometheus_status)
 
 
@@ -99,6 +103,7 @@ def build_site(state: Any) -> FastAPI:
         alerts,
         monitoring_alerts,
         *PROMETHEUS,
+        *LOKI,
     ):
         app.include_router(module.router)
     app.include_router(alertmanager.health)

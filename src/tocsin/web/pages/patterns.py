@@ -18,7 +18,7 @@ from tocsin.web.page import Page
 from tocsin.web.sorting import in_order, read_sorting
 from tocsin.web.view import View, view_of
 
-page = Page(id="patterns", title="Patterns", group="Explore", path="/patterns", order=6, key="w")
+page = Page(id="patterns", title="Patterns", group="Explore", path="/patterns", order=6, key="f")
 router = APIRouter()
 
 MOST = 300
