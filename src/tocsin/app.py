@@ -65,6 +65,7 @@ from tocsin.notify.path import CHECK_LABEL, PathWatch
 from tocsin.notify.receivers import alertmanager_receivers, own_receivers
 from tocsin.notify.settings import NotifySettings
 from tocsin.query.event_counts import event_counts
+from tocsin.query.log_source import LogSource
 from tocsin.query.logql.settings import LogQuerySettings
 from tocsin.query.metric_reader import MetricReader
 from tocsin.query.promql.settings import QuerySettings as PromQLSettings
@@ -332,6 +333,7 @@ class Server:
             external_url=self.settings[AlertSettings].external_url,
             query=self.settings[PromQLSettings],
             count_events_of=self._event_counter,
+            open_lines_of=lambda tenant: lambda: LogSource(self.store, _scope_of(tenant)),
         )
 
     def _event_counter(self, tenant: str) -> CountEvents:

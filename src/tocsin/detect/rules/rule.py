@@ -29,6 +29,7 @@ class EventCondition:
 class Notes:
     """What stands below `tocsin:` of a rule. waits_for: the signal that does not exist yet, the rule is off then.
 
+    source: `logs` for an expression in LogQL, '' for PromQL.
     profiles: those with which it is on, all when there are none. rows: the requirements it fills, for whoever counts.
     """
 
@@ -39,6 +40,7 @@ class Notes:
     audience: str = ""
     profiles: tuple[str, ...] = ()
     events: EventCondition | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
