@@ -74,6 +74,7 @@ from tocsin.notify.settings import NotifySettings
 from tocsin.notify.template import Templates
 from tocsin.notify.trial import is_by_hand
 from tocsin.query.event_counts import event_counts
+from tocsin.query.log_source import LogSource
 from tocsin.query.logql.settings import LogQuerySettings
 from tocsin.query.metric_reader import MetricReader
 from tocsin.query.promql.settings import QuerySettings as PromQLSettings
@@ -378,6 +379,7 @@ class Server:
             query=self.settings[PromQLSettings],
             count_events_of=self._event_counter,
             lead=self.lead,
+            open_lines_of=lambda tenant: lambda: LogSource(self.store, _scope_of(tenant)),
         )
 
     def _new_lead(self) -> Lead:

@@ -152,6 +152,7 @@ def telemetry_of(tenant: str, trace_id: bytes) -> list[Any]:
         metric_request(metrics, resource),
         log_request(
             [
+                log_record(f"{name} said so", attrs=own, time_ns=start),
                 log_record(name, attrs=own, time_ns=start, event_name=f"{name}.event"),
                 log_record(
                     name, attrs={**own, "tocsin.db.fingerprint": name}, time_ns=start, event_name="tocsin.db.plan"

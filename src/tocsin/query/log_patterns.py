@@ -193,7 +193,7 @@ def _counted(
     grain = 3600 if is_hourly else 60
     # Counts bear the start of their minute or hour.
     whole = wanted.aligned(grain)
-    start, step = whole.window.start_ns // 10**9, max(grain, math.ceil(whole.window.seconds / points))
+    start, step = whole.window.start_ns // 10**9, _step_seconds(whole, grain, points)
     of_shape = (
         f"SELECT service, shape, toUInt32(intDiv(toUnixTimestamp(time) - {{from:UInt32}}, {{step:UInt32}})) AS place, "
         "tenant, release, level, sum(c.lines) AS lines "
@@ -210,6 +210,18 @@ def _counted(
     )
     asked = {"from": start, "step": step, **whole.parameters(), **parameters}
     return store.read(wanted.narrowed(scope), sql, **asked).dicts()
+
+
+def course_steps(filter: Filter, points: int) -> tuple[int, int]:
+    """Where the course of so many points starts (unix seconds), and the length of its steps."""
+    grain = 3600 if filter.window.seconds > HOURLY_SECONDS else 60
+    whole = filter.aligned(grain)
+    return whole.window.start_ns // 10**9, _step_seconds(whole, grain, points)
+
+
+def _step_seconds(whole: Filter, grain: int, points: int) -> int:
+    """Whole minutes or hours, or neighbouring steps would hold different numbers of them."""
+    return max(1, math.ceil(whole.window.seconds / points / grain)) * grain
 
 
 def _templates(store: TelemetryStore, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], str]:
@@ -260,9 +272,11 @@ def _pattern(
     key = (str(row["service"]), int(row["id"]))
     history = known.get(key, {})
     places, counts = row["course"]
-    course = [0] * points
+    grain = 3600 if filter.window.seconds > HOURLY_SECONDS else 60
+    whole = filter.aligned(grain)
+    course = [0] * max(1, math.ceil(whole.window.seconds / _step_seconds(whole, grain, points)))
     for place, count in zip(places, counts, strict=True):
-        course[min(place, points - 1)] += count
+        course[place] += count
     first_ns = int(history.get("first_ns", filter.window.start_ns))
     return LogPattern(
         id=key[1],

@@ -62,14 +62,16 @@ class Kind(IntEnum):
 
 
 def words_of(shape: str) -> list[str]:
-    """The words of a line; a value is `<*>`, alone or with what surrounds it, and equal values in a row are one."""
+    """The words of a line; a value is `<*>`, alone or with what surrounds it; a list of values alike is one."""
     if found := _SENTENCE_KEY.search(shape):
         shape = found[1] or shape
     words: list[str] = []
+    before = ""
     for token in shape.split(None, MOST_WORDS)[:MOST_WORDS]:
         word = _masked(token)
-        if not (words and word == words[-1] and ANY in word):
+        if not (token == before and ANY in word):
             words.append(word)
+        before = token
     return words
 
 

@@ -23,6 +23,7 @@ from tocsin.detect.rules.fresh import Fresh
 from tocsin.detect.rules.group_run import GroupRun, new_run, taken_over
 from tocsin.detect.rules.instead_of import inhibitions
 from tocsin.detect.rules.library import Loaded, Unreadable, custom_files, folder_files, packs, stamp_of
+from tocsin.detect.rules.over_logs import OpenLines, no_lines
 from tocsin.detect.rules.rule import keys_of
 from tocsin.detect.settings import RuleSettings
 from tocsin.model.access import Principal
@@ -56,6 +57,7 @@ class RuleEngine:
         external_url: str = "",
         query: QuerySettings | None = None,
         count_events_of: Callable[[str], CountEvents] = lambda tenant: no_events,
+        open_lines_of: Callable[[str], OpenLines] = lambda tenant: no_lines,
         clock: Callable[[], float] = time.time,
         lead: Lead = ALONE,
     ) -> None:
@@ -70,6 +72,7 @@ class RuleEngine:
         self._external_url = external_url
         self._query = query or QuerySettings()
         self._count_events_of = count_events_of
+        self._open_lines_of = open_lines_of
         self._clock = clock
         self._lead = lead
         self._leads = lead.is_leader
@@ -291,7 +294,10 @@ class RuleEngine:
         if tenant not in self._around:
             fresh = Fresh(self._source_of(tenant))
             events = self._count_events_of(tenant)
-            around = Surroundings(fresh, self._query, external_url=self._external_url, count_events=events)
+            around = Surroundings(
+                fresh, self._query, external_url=self._external_url, count_events=events,
+                open_lines=self._open_lines_of(tenant),
+            )  # fmt: skip
             self._around[tenant] = around, fresh
         return self._around[tenant]
 

@@ -37,6 +37,7 @@ class InsteadOf:
 class Notes:
     """What stands below `tocsin:` of a rule. waits_for: the signal that does not exist yet, the rule is off then.
 
+    source: `logs` for an expression in LogQL, '' for PromQL.
     profiles: those with which it is on, all when there are none. rows: the requirements it fills, for whoever counts.
     instead_of: the alert that is told to nobody while this one fires, because it is the same fact.
     """
@@ -49,6 +50,7 @@ class Notes:
     profiles: tuple[str, ...] = ()
     events: EventCondition | None = None
     instead_of: InsteadOf | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -247,6 +247,11 @@ def _connect_function() -> Any:
     return connect
 
 
+def engine_connection(address: str) -> Any:
+    """A connection to an engine of one's own, such as `:memory:`; not beside another engine in the same process."""
+    return _connect_function()(address)
+
+
 def _open(connect: Any, address: str) -> Any:
     try:
         return connect(address)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from tocsin.detect.rules.alerting import RuleError, moment
 from tocsin.detect.rules.library import CUSTOM
-from tocsin.detect.rules.replay import Replayed, backtest, explain, grid_for, measured, replay
+from tocsin.detect.rules.replay import Replayed, backtest, explain, grid_for, measured, measured_by, replay
 from tocsin.detect.rules.rule import Group, Rule, RuleFile
 from tocsin.detect.rules.rule_text import read_rules, unexportable, write_rules
 from tocsin.model.yaml_text import TextError
@@ -323,7 +323,7 @@ def explanation(request: Request, principal: Anybody, ruled: Ruled, at_ms: int) 
         said.reason = f"the rule is switched off{waits}"
     try:
         if rule.expr:
-            parts = measured(rule.expr)
+            parts = measured_by(rule)
             around = surroundings_for(request, principal, run.tenant)
             found = explain(run.group, rule, around, at_ms, run.interval_ms / 1000) if rule.is_alerting else []
             said.measured, said.operator, said.threshold = parts.text, parts.operator, parts.threshold

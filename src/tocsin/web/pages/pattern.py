@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException
 from starlette.responses import Response
 
-from tocsin.query.log_patterns import lines_of, log_pattern
-from tocsin.web import pattern_headline
+from tocsin.query.log_patterns import course_steps, lines_of, log_pattern
+from tocsin.web import format, pattern_headline
 from tocsin.web.charts import Chart, Line
 from tocsin.web.page import Page
 from tocsin.web.view import View, view_of
@@ -26,11 +26,11 @@ def show(view: Annotated[View, Depends(view_of(page))], pattern: str) -> Respons
         raise HTTPException(
             404, f"There is no pattern {pattern[:40]} in {view.span_words}, or it is not yours to see; widen the time."
         )
-    seconds = view.window.seconds / len(one.course)
-    times = [int(view.window.start_ns / 1e9 + place * seconds) for place in range(len(one.course))]
+    start, step = course_steps(view.filter, len(one.course))
+    times = [start + place * step for place in range(len(one.course))]
     colour = "bad" if one.level in pattern_headline.BAD else "c1"
     chart = Chart(
-        "lines", "Lines", f"per {view.cell_words(len(one.course))} step", "count", times,
+        "lines", "Lines", f"per {format.duration(step)}", "count", times,
         [Line("lines", one.course, colour, is_filled=True)], view.window,
         rest=view.rest(f"/logs/patterns/{one.name}"),
     )  # fmt: skip

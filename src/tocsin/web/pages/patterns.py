@@ -18,7 +18,7 @@ from tocsin.web.page import Page
 from tocsin.web.sorting import in_order, read_sorting
 from tocsin.web.view import View, view_of
 
-page = Page(id="patterns", title="Patterns", group="Explore", path="/patterns", order=6, key="w")
+page = Page(id="patterns", title="Patterns", group="Explore", path="/patterns", order=6, key="f")
 router = APIRouter()
 
 MOST = 300
@@ -39,7 +39,7 @@ class PatternRow:
     @property
     def tone(self) -> str:
         level = self.pattern.level
-        return "bad" if level in pattern_headline.BAD else "warn" if level == "warn" else "c1"
+        return "bad" if level in pattern_headline.BAD else "c3" if level == "warn" else "c1"
 
     def is_in(self, tab: str) -> bool:
         if tab == "new":
@@ -54,7 +54,6 @@ COLUMNS: dict[str, Callable[[PatternRow], Any]] = {
     "lines": lambda row: row.pattern.lines,
     "first": lambda row: row.pattern.first_ns,
     "last": lambda row: row.pattern.last_ns,
-    "factor": lambda row: row.factor,
 }
 
 

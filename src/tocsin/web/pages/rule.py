@@ -100,8 +100,8 @@ def _periods(view: View, ruled: Ruled) -> list[Period]:
 
 
 def _chart(view: View, ruled: Ruled, why: Explanation, periods: list[Period]) -> MetricChart | None:
-    if not ruled.state.rule.expr:
-        return None
+    if not ruled.state.rule.expr or ruled.state.rule.notes.source:
+        return None  # charts are of series; the lines are on the page Logs
     around = surroundings_for(view.request, view.principal, ruled.run.tenant)
     grid = evaluate.grid_of(view.window, evaluate.step_ms(view.window))
     done: Evaluated = evaluate.over(around.source, why.measured, grid, _settings(view))
