@@ -41,7 +41,7 @@ from tocsin.detect.rules.evaluation import CountEvents
 from tocsin.detect.rules.rule import EventCondition
 from tocsin.detect.rules.writing import writer_to
 from tocsin.detect.settings import RuleSettings
-from tocsin.ingest.gate import Gate, IngestSettings, Refused
+from tocsin.ingest.gate import Admission, Gate, IngestSettings, Refused
 from tocsin.ingest.known_series import SeriesSettings
 from tocsin.ingest.loki import PATHS as LOKI_PATHS
 from tocsin.ingest.loki import LokiPush
@@ -49,6 +49,7 @@ from tocsin.ingest.otlp_grpc import OtlpGrpc
 from tocsin.ingest.otlp_http import OtlpHttp
 from tocsin.ingest.remote_write import PATHS as WRITE_PATHS
 from tocsin.ingest.remote_write import RemoteWrite
+from tocsin.ingest.syslog import SyslogListener, SyslogSettings
 from tocsin.ingest.validate import parse
 from tocsin.model.delivery import Acknowledgement
 from tocsin.model.notification import Notification
@@ -151,6 +152,7 @@ SECTIONS: dict[str, type] = {
     "scrape": ScrapeSettings,
     **collector_settings(),
     "logs": TailSettings,
+    "syslog": SyslogSettings,
     "notify": NotifySettings,
     **channel_settings(),
     "spool": SpoolSettings,
@@ -256,11 +258,8 @@ class Server:
             series=config[SeriesSettings],
         )
         self.scraper = self._new_scraper()
-        self.tailer = Tailer(
-            config[TailSettings],
-            self.data / "tail",
-            lambda request: self.gate.admit(Signal.LOGS, None, request, None),
-        )
+        self.tailer = Tailer(config[TailSettings], self.data / "tail", self._admit_logs)
+        self.syslog = SyslogListener(config[SyslogSettings], self._admit_logs)
         alerting = config[AlertSettings]
         test_receiver = config[NotifySettings].test_receiver
         alert_config = with_route_for(load_alert_config(alerting.config_file), CHECK_LABEL, test_receiver)
@@ -290,6 +289,7 @@ class Server:
         self.downsampler.start()
         self.scraper.start()
         self.tailer.start()
+        self.syslog.start()
         self.deliverer.start()
         self.alerts.start()
         self.rules.start()
@@ -309,6 +309,7 @@ class Server:
         self.alerts.close()
         self.acknowledgements.close()
         self.deliverer.close()
+        self.syslog.close()
         self.tailer.close()
         self.scraper.close()
         self.downsampler.close()
@@ -342,6 +343,10 @@ class Server:
             return event_counts(self.store, _scope_of(tenant), *asked)
 
         return count
+
+    def _admit_logs(self, request: Any) -> Admission:
+        """What the server itself collected: an OTLP request, without a key."""
+        return self.gate.admit(Signal.LOGS, None, request, None)
 
     def _on_commit(self, signal: Signal) -> None:
         if signal is Signal.LOGS:  # events are log records with a name
