@@ -31,10 +31,11 @@ from tocsin.alerts.handling import Handler
 from tocsin.alerts.settings import AlertSettings
 from tocsin.alerts.topology import ServiceTopology
 from tocsin.collect.local import LocalScraper, collector_settings, collectors
+from tocsin.collect.loki_config import LokiConfigError, load_loki_retention
 from tocsin.collect.scrape import Scraper, ScrapeSettings, config_of
 from tocsin.collect.tail import Tailer
 from tocsin.collect.tail_settings import TailSettings
-from tocsin.config import Config, load
+from tocsin.config import DEFAULT, PRESET, Config, ConfigError, load
 from tocsin.detect.rules.alerting import Series as RuleSeries
 from tocsin.detect.rules.engine import RuleEngine
 from tocsin.detect.rules.evaluation import CountEvents
@@ -537,4 +538,22 @@ def configuration(overrides: dict[str, Any] | None = None, toml: Path | None = N
     """
     path = toml or Path("tocsin.toml")
     is_there = toml is not None or path.exists()
-    return load(SECTIONS, path if is_there else None, os.environ, overrides or {}, PRESETS)
+    return _with_loki(load(SECTIONS, path if is_there else None, os.environ, overrides or {}, PRESETS))
+
+
+def _with_loki(config: Config) -> Config:
+    """With the retention of a loki-config.yml, if one is named and logs have none of their own."""
+    settings, key = config[RetentionSettings], ("retention", "logs_hours")
+    if not settings.loki_file:
+        return config
+    try:
+        found = load_loki_retention(Path(settings.loki_file))
+        for sentence in found.ignored:
+            log.warning("retention.not_carried_out", what=sentence, file=settings.loki_file)
+        if found.hours is None or not config.origins[key].startswith((DEFAULT, PRESET)):
+            return config
+        taken = replace(settings, logs_hours=found.hours)
+    except (LokiConfigError, ValueError) as error:
+        raise ConfigError(str(error)) from error
+    origins = {**config.origins, key: Path(settings.loki_file).name}
+    return replace(config, sections={**config.sections, "retention": taken}, origins=origins)
