@@ -101,7 +101,22 @@ def test_times_are_read_in_every_spelling(written: Any, ns: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["yesterday", "", None, True, -1, 0, float("nan"), float("inf"), 10**30, [], "9" * 400]
+    "written",
+    [
+        "yesterday",
+        "",
+        None,
+        True,
+        -1,
+        0,
+        float("nan"),
+        float("inf"),
+        10**30,
+        [],
+        "9" * 400,
+        99_999_999_999,
+        "9999-01-01T00:00:00Z",
+    ],
 )
 def test_what_is_no_time_is_0(written: Any) -> None:
     assert time_ns_of(written) == 0

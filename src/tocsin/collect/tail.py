@@ -98,6 +98,10 @@ class Tailer:
                 one.content.close()
             self._positions = self._finder = None
 
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_alive()
+
     def read_all(self) -> None:
         """Look for files and read what is there, without the thread. Raises OSError and Refused."""
         self._opened().look()
