@@ -117,7 +117,7 @@ def disk_bytes_per_record(data: Path) -> float:
 
     engine = ChdbEngine(data / "telemetry")
     engine.execute("OPTIMIZE TABLE logs FINAL")
-    sql = "SELECT sum(bytes_on_disk) / sum(rows) FROM system.parts WHERE active AND database = 'tocsin' AND table = 'logs'"
+    sql = "SELECT sum(bytes_on_disk) / sum(rows) FROM system.parts WHERE active AND table = 'logs'"
     return float(engine.query(sql, {}, {}, 60).rows[0][0])
 
 

@@ -34,10 +34,11 @@ from tocsin.alerts.lead import ALONE, Lead, Leadership
 from tocsin.alerts.settings import AlertSettings
 from tocsin.alerts.topology import ServiceTopology
 from tocsin.collect.local import LocalScraper, collector_settings, collectors
+from tocsin.collect.loki_config import LokiConfigError, load_loki_retention
 from tocsin.collect.scrape import Scraper, ScrapeSettings, config_of
 from tocsin.collect.tail import Tailer
 from tocsin.collect.tail_settings import TailSettings
-from tocsin.config import Config, load
+from tocsin.config import DEFAULT, PRESET, Config, ConfigError, load
 from tocsin.detect.patterns.news import News
 from tocsin.detect.patterns.settings import PatternSettings
 from tocsin.detect.patterns.watch import PatternWatch
@@ -47,7 +48,7 @@ from tocsin.detect.rules.evaluation import CountEvents
 from tocsin.detect.rules.rule import EventCondition
 from tocsin.detect.rules.writing import writer_to
 from tocsin.detect.settings import RuleSettings
-from tocsin.ingest.gate import Gate, IngestSettings, Refused
+from tocsin.ingest.gate import Admission, Gate, IngestSettings, Refused
 from tocsin.ingest.known_series import SeriesSettings
 from tocsin.ingest.loki import PATHS as LOKI_PATHS
 from tocsin.ingest.loki import LokiPush
@@ -56,6 +57,7 @@ from tocsin.ingest.otlp_http import OtlpHttp
 from tocsin.ingest.own_events import INFO, admit_event
 from tocsin.ingest.remote_write import PATHS as WRITE_PATHS
 from tocsin.ingest.remote_write import RemoteWrite
+from tocsin.ingest.syslog import SyslogListener, SyslogSettings
 from tocsin.ingest.validate import parse
 from tocsin.model.delivery import Acknowledgement
 from tocsin.model.log_levels import least_number
@@ -164,6 +166,7 @@ SECTIONS: dict[str, type] = {
     "scrape": ScrapeSettings,
     **collector_settings(),
     "logs": TailSettings,
+    "syslog": SyslogSettings,
     "notify": NotifySettings,
     **channel_settings(),
     "spool": SpoolSettings,
@@ -271,11 +274,8 @@ class Server:
             series=config[SeriesSettings],
         )
         self.scraper = self._new_scraper()
-        self.tailer = Tailer(
-            config[TailSettings],
-            self.data / "tail",
-            lambda request: self.gate.admit(Signal.LOGS, None, request, None),
-        )
+        self.tailer = Tailer(config[TailSettings], self.data / "tail", self._admit_logs)
+        self.syslog = SyslogListener(config[SyslogSettings], self._admit_logs)
         alerting = config[AlertSettings]
         self.alert_config = ConfigFile(alerting.config_file)
         self.alert_config.use = self._use_alert_config
@@ -314,6 +314,7 @@ class Server:
         self.tailer.start()
         if isinstance(self.lead, Leadership):
             self.lead.start()
+        self.syslog.start()
         self.alerts.start()
         self.alert_config.start()
         self.rules.start()
@@ -336,6 +337,7 @@ class Server:
         self.alerts.close()
         self.acknowledgements.close()
         self.deliverer.close()
+        self.syslog.close()
         self.tailer.close()
         if isinstance(self.lead, Leadership):
             self.lead.close()
@@ -395,6 +397,10 @@ class Server:
             return event_counts(self.store, _scope_of(tenant), *asked)
 
         return count
+
+    def _admit_logs(self, request: Any) -> Admission:
+        """What the server itself collected: an OTLP request, without a key."""
+        return self.gate.admit(Signal.LOGS, None, request, None)
 
     def _on_commit(self, signal: Signal) -> None:
         if signal is Signal.LOGS:  # events are log records with a name
@@ -620,4 +626,22 @@ def configuration(overrides: dict[str, Any] | None = None, toml: Path | None = N
     """
     path = toml or Path("tocsin.toml")
     is_there = toml is not None or path.exists()
-    return load(SECTIONS, path if is_there else None, os.environ, overrides or {}, PRESETS)
+    return _with_loki(load(SECTIONS, path if is_there else None, os.environ, overrides or {}, PRESETS))
+
+
+def _with_loki(config: Config) -> Config:
+    """With the retention of a loki-config.yml, if one is named and logs have none of their own."""
+    settings, key = config[RetentionSettings], ("retention", "logs_hours")
+    if not settings.loki_file:
+        return config
+    try:
+        found = load_loki_retention(Path(settings.loki_file))
+        for sentence in found.ignored:
+            log.warning("retention.not_carried_out", what=sentence, file=settings.loki_file)
+        if found.hours is None or not config.origins[key].startswith((DEFAULT, PRESET)):
+            return config
+        taken = replace(settings, logs_hours=found.hours)
+    except (LokiConfigError, ValueError) as error:
+        raise ConfigError(str(error)) from error
+    origins = {**config.origins, key: Path(settings.loki_file).name}
+    return replace(config, sections={**config.sections, "retention": taken}, origins=origins)

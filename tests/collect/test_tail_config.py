@@ -82,9 +82,8 @@ def test_the_usual_file_is_read_and_what_is_not_carried_out_is_named(load: Load)
     assert first.labels == {"job": "containerlogs", "cluster": "eu"}
     assert second.labels == {"app": "web", "service": "front-web", "cluster": "eu"}
     assert second.exclude == "*.error.log"
-    assert {sentence.partition(":")[0] for sentence in config.ignored} == {
-        "server", "positions", "clients", "job containers", "job journal"
-    }  # fmt: skip
+    assert {sentence.partition(":")[0] for sentence in config.elsewhere} == {"server", "positions", "clients"}
+    assert len(config.ignored) == 2
     assert "job containers: pipeline_stages[6].limit: not carried out, lines pass it unchanged" in config.ignored
     assert "job journal: journal is not carried out" in config.ignored
 

@@ -95,6 +95,13 @@ def test_the_form_of_old_clients_is_read(ingest: Ingest, post: Post) -> None:
     assert (row.time_ns, row.resource) == (NOW // 10**9 * 10**9 + 500_000_000, {"service.name": "old"})
 
 
+def test_labels_that_only_name_the_service_by_chance_are_kept(ingest: Ingest, post: Post) -> None:
+    assert post(streams([str(NOW), "x"], container="web", filename="/var/log/x", host="h"))[0] == 204
+    assert log_rows(ingest)[0].resource == {
+        "service.name": "web", "container": "web", "filename": "/var/log/x", "host": "h"
+    }  # fmt: skip
+
+
 def test_a_json_line_is_kept_as_sent_and_tied_to_its_request(ingest: Ingest, post: Post) -> None:
     said = {"levelname": "ERROR", "message": "no", "trace_id": TRACE, "span_id": SPAN, "tenant": "acme", "other": 1}
     text = json.dumps(said | {"request_id": "r1"})

@@ -101,7 +101,22 @@ def test_times_are_read_in_every_spelling(written: Any, ns: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["yesterday", "", None, True, -1, 0, float("nan"), float("inf"), 10**30, [], "9" * 400]
+    "written",
+    [
+        "yesterday",
+        "",
+        None,
+        True,
+        -1,
+        0,
+        float("nan"),
+        float("inf"),
+        10**30,
+        [],
+        "9" * 400,
+        99_999_999_999,
+        "9999-01-01T00:00:00Z",
+    ],
 )
 def test_what_is_no_time_is_0(written: Any) -> None:
     assert time_ns_of(written) == 0
@@ -123,3 +138,18 @@ def test_a_time_without_a_zone_is_in_the_zone_given() -> None:
 )
 def test_a_plain_line_says_its_level(line: str, severity: int) -> None:
     assert severity_of_line(line) == severity
+
+
+@pytest.mark.parametrize(
+    ("line", "ns"),
+    [
+        ("2026-11-21 14:02:03,123 ERROR no", ns_of(AT)),
+        ("[2026-11-21T14:02:03.123Z] no", ns_of(AT)),
+        ("2026/11/21 14:02:03.123 [error] no", ns_of(AT)),
+        ("at 2026-11-21 14:02:03 no", 0),
+        ("2026-99-21 14:02:03 no", 0),
+    ],
+)
+def test_a_plain_line_may_begin_with_its_time(line: str, ns: int) -> None:
+    read = read_line(line, UTC)
+    assert (read.body, read.time_ns) == (line, ns)

@@ -127,7 +127,10 @@ def _read(pattern: re.Pattern[str], text: str, zone: tzinfo) -> int:
         int(parts.get("second", 0)),
         tzinfo=_zone(parts, zone),
     )
-    return ns_of(moment) + int(parts.get("fraction", "0")[:9].ljust(9, "0"))
+    time_ns = ns_of(moment) + int(parts.get("fraction", "0")[:9].ljust(9, "0"))
+    if not 0 < time_ns < 2**63:
+        raise ValueError(f"time {text[:60]!r} is not between 1970 and 2262")
+    return time_ns
 
 
 def _year(parts: dict[str, str]) -> int:

@@ -59,7 +59,8 @@ def _settle_time(line: LogLine, run: Run, place: int, max_future_ns: int) -> Non
 
 @lru_cache(maxsize=1024)
 def _origin(labels: tuple[tuple[str, str], ...], path: str, tenant: str) -> Origin:
-    shown = {"filename": os.fsencode(path).decode("utf-8", "replace"), **dict(labels)}
-    origin = origin_of(shown.items(), tenant)
-    resource: Mapping[str, str] = {"host.name": socket.gethostname(), **origin.resource}
+    shown = os.fsencode(path).decode("utf-8", "replace")
+    # Promtail's name for the file is a label that people ask for.
+    origin = origin_of({"filename": shown, **dict(labels)}.items(), tenant)
+    resource: Mapping[str, str] = {"host.name": socket.gethostname(), "log.file.path": shown, **origin.resource}
     return Origin(resource, origin.severity, origin.severity_text, has_labels=True)

@@ -64,7 +64,7 @@ class Tailer:
     def __init__(self, settings: TailSettings, folder: Path, submit: Submit) -> None:
         """`folder` is where positions are kept. Raises TailConfigError."""
         self.settings = settings
-        self.config = TailConfig((), (), ())
+        self.config = TailConfig((), (), (), ())
         if settings.promtail_file:
             self.config = load_tail_config(Path(settings.promtail_file), Path(settings.docker_folder))
         self.problem = ""  # why nothing gets on at present
@@ -97,6 +97,10 @@ class Tailer:
             for one in self.followed:
                 one.content.close()
             self._positions = self._finder = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_alive()
 
     def read_all(self) -> None:
         """Look for files and read what is there, without the thread. Raises OSError and Refused."""

@@ -18,6 +18,8 @@ from tocsin.collect.tail_target import PATH, Target, target_of
 
 # Parts of the file that say how Promtail itself runs.
 ITS_OWN = {
+    "clients": "lines go to this server alone",
+    "client": "lines go to this server alone",
     "server": "Tocsin listens where its own settings say",
     "positions": "positions are kept in Tocsin's data folder",
     "target_config": "see logs.look_seconds",
@@ -39,11 +41,12 @@ class TailConfigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TailConfig:
-    """A whole file. `ignored` are its parts that are not carried out, a sentence each."""
+    """A whole file. `ignored` are its parts that are not carried out, `elsewhere` those that need not be."""
 
     targets: tuple[Target, ...]
     docker: tuple[DockerJob, ...]
     ignored: tuple[str, ...]
+    elsewhere: tuple[str, ...]
 
 
 def load_tail_config(path: Path, docker_folder: Path) -> TailConfig:
@@ -54,9 +57,9 @@ def load_tail_config(path: Path, docker_folder: Path) -> TailConfig:
         raise TailConfigError(f"cannot read Promtail configuration '{path}': {error}; correct it there") from error
     if not isinstance(document, dict):
         raise TailConfigError(f"cannot use Promtail configuration '{path}': it is no mapping; see promtail-config.yml")
-    ignored = [f"{key}: {why}" for key, why in ITS_OWN.items() if key in document]
-    known = {*ITS_OWN, "scrape_configs", "clients", "client"}
-    ignored += [f"{key}: not known" for key in document if key not in known]
+    elsewhere = [f"{key}: {why}" for key, why in ITS_OWN.items() if key in document]
+    known = {*ITS_OWN, "scrape_configs"}
+    ignored = [f"{key}: not known" for key in document if key not in known]
     labels, tenant = _of_clients(document, ignored)
     targets: list[Target] = []
     docker: list[DockerJob] = []
@@ -69,7 +72,7 @@ def load_tail_config(path: Path, docker_folder: Path) -> TailConfig:
                 docker.append(_docker(entry, job, docker_folder, (labels, tenant), ignored))
         except (RelabelError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise TailConfigError(f"cannot use job '{name}' in '{path}': {error}; correct it there") from error
-    return TailConfig(tuple(targets), tuple(docker), tuple(dict.fromkeys(ignored)))
+    return TailConfig(tuple(targets), tuple(docker), tuple(dict.fromkeys(ignored)), tuple(elsewhere))
 
 
 def plain_target(pattern: str, service: str) -> Target:
@@ -82,7 +85,6 @@ def _of_clients(document: Mapping[str, Any], ignored: list[str]) -> tuple[dict[s
     clients = [one for one in (*(document.get("clients") or ()), document.get("client")) if isinstance(one, dict)]
     if not clients:
         return {}, ""
-    ignored.append("clients: lines go to this server alone")
     first = clients[0]
     ignored += [f"clients[0].{key}: not carried out" for key in first if key not in KNOWN_OF_CLIENT]
     labels = {str(name): str(value) for name, value in (first.get("external_labels") or {}).items()}

@@ -26,7 +26,9 @@ class TailSettings:
         help="Of times that name none, such as Europe/Berlin; empty is this machine's. Set it for files from others.",
     )
     poll_seconds: float = setting(0.25, unit="seconds", help="Time between two looks at the files that are followed.")
-    look_seconds: float = setting(10.0, unit="seconds", help="Time between two looks for new files.")
+    look_seconds: float = setting(
+        1.0, unit="seconds", help="Time between two looks for new files; raise it for patterns with very many."
+    )
     max_line_bytes: int = setting(
         1024**2, unit="bytes", help="What is kept of a line; the rest of a longer one is left out and counted."
     )
@@ -35,7 +37,7 @@ class TailSettings:
         if not 256 <= self.max_line_bytes <= 16 * 1024**2:
             raise ValueError(f"max_line_bytes = {self.max_line_bytes} is not between 256 bytes and 16 MiB; use 1MiB")
         if self.poll_seconds <= 0 or self.look_seconds <= 0:
-            raise ValueError("poll_seconds and look_seconds must be more than 0; use 250ms and 10s")
+            raise ValueError("poll_seconds and look_seconds must be more than 0; use 250ms and 1s")
         try:
             self.zone()
         except (KeyError, ValueError, OSError) as error:

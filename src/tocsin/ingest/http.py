@@ -14,6 +14,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Headers = list[tuple[bytes, bytes]]
 
+NO_KEY = "unreadable"  # as any unknown key, this is refused; '' would mean that none was sent
 DRAINED_BYTES, DRAINED_SECONDS = 256 * 1024**2, 10.0  # of a refused body, before the answer is sent regardless
 
 
@@ -94,7 +95,7 @@ def _password(credentials: str) -> str:
     try:
         return base64.b64decode(credentials, validate=True).decode().partition(":")[2]
     except ValueError:
-        return credentials  # no key, and refused as such
+        return NO_KEY
 
 
 def failure_headers(refused: Refused) -> Headers:

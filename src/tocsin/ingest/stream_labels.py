@@ -19,14 +19,14 @@ SERVICES = (
     "service_name", "service", "app", "application", "app_name", "app_kubernetes_io_name", "container",
     "container_name", "component", "workload", "job",
 )  # fmt: skip
+OTHER_NAMES = ("service_name", "service", "app", "job")  # by which a query finds the service, too
 LEVELS = ("level", "detected_level", "severity", "severity_text", "lvl")
 NAMES = {
     "environment": "deployment.environment.name", "env": "deployment.environment.name",
     "deployment_environment": "deployment.environment.name",
     "deployment_environment_name": "deployment.environment.name",
     "release": "service.version", "service_version": "service.version",
-    "host": "host.name", "hostname": "host.name", "host_name": "host.name",
-    "filename": "log.file.path", "tenant": TENANT,
+    "tenant": TENANT,
 }  # fmt: skip
 _PAIR = re.compile(r'\s*([a-zA-Z_:][\w:.]*)\s*=\s*("(?:[^"\\\n]|\\.)*"|`[^`]*`)\s*(,|$)')
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}|.)", re.DOTALL)
@@ -62,7 +62,7 @@ def origin_of(labels: Iterable[tuple[str, str]], tenant: str = "") -> Origin:
         resource["service.name"] = service
     level = next((given[name] for name in LEVELS if given.get(name)), "")
     for name, value in given.items():
-        if name in LEVELS or (name in SERVICES and value == service):
+        if name in LEVELS or (name in OTHER_NAMES and value == service):
             continue
         resource.setdefault(NAMES.get(name, name), value)
     if tenant:

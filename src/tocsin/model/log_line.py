@@ -49,6 +49,9 @@ OF_RECORD = {
     "correlation_id": "correlation.id", "correlationId": "correlation.id",
     "user_id": "enduser.id", "userId": "enduser.id",
 }  # fmt: skip
+_LEADING_TIME = re.compile(
+    r"\W{0,2}(\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)(?!\d)"
+)
 _LAST_OF_TRACEBACK = re.compile(r"^([A-Za-z_][\w.]*)(?:: (.*))?$", re.DOTALL)
 
 
@@ -71,8 +74,8 @@ def read_line(text: str, zone: tzinfo | None = None) -> LogLine:
     """The record in one line, whatever it holds. `zone` is that of times which name none."""
     fields = json_object(text)
     if fields is None:
-        severity = severity_of_line(text)
-        return LogLine(text, severity=severity)
+        written = _LEADING_TIME.match(text)
+        return LogLine(text, time_ns_of(written[1], zone) if written else 0, severity_of_line(text))
     return line_of_fields(text, fields, zone)
 
 

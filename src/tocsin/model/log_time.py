@@ -22,16 +22,21 @@ def time_ns_of(value: object, zone: tzinfo | None = None) -> int:
     if isinstance(value, bool) or value is None:
         return 0
     if isinstance(value, (int, float)):
-        return _of_number(value)
+        return _held(_of_number(value))
     text = str(value).strip()
-    if _NUMBER.fullmatch(text):
-        return _of_number(float(text) if "." in text else int(text))
-    return _of_text(text, zone)
+    if len(text) < 40 and _NUMBER.fullmatch(text):
+        return _held(_of_number(float(text) if "." in text else int(text)))
+    return _held(_of_text(text, zone))
 
 
 def ns_of(moment: datetime) -> int:
     """Of an aware time."""
     return (moment - EPOCH) // _MICROSECOND * 1000
+
+
+def _held(time_ns: int) -> int:
+    """0 for what 63 bits do not hold, which is beyond 1970 to 2262."""
+    return time_ns if 0 < time_ns < 2**63 else 0
 
 
 def _of_number(value: float) -> int:

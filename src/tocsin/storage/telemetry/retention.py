@@ -28,6 +28,10 @@ class RetentionSettings:
         "for comparison with last year; they are small.",
     )
 
+    loki_file: str = setting(
+        "", help="A loki-config.yml whose retention holds for log records unless logs_hours is set itself."
+    )
+
     def __post_init__(self) -> None:
         for name in ("traces_hours", "logs_hours", "events_hours", "metrics_hours", "rates_hours"):
             if getattr(self, name) < 1:

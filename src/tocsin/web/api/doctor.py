@@ -137,6 +137,8 @@ def _files(server: Any) -> Check:
     behind = sum(state.lag_bytes for state in states)
     detail = f"{len(states)} log files, {behind / 1e6:.1f} MB of them not read yet"
     wrong = [f"{state.path}: {state.error}" for state in states if state.error]
+    if not tailer.is_running:
+        return Check(name="log files", state=State.FAILURE, detail="they are no longer read; see the server's log")
     if tailer.problem:
         return Check(name="log files", state=State.WARNING, detail=f"{detail}; they wait: {tailer.problem}")
     wrong += [f"not carried out: {sentence}" for sentence in tailer.config.ignored]
