@@ -6,6 +6,7 @@ import asyncio
 import logging
 import pickle
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +18,7 @@ import tocsin
 from sdk.receiver import Receiver, attributes_of, eventually
 from tocsin.sdk.agent import current_agent
 from tocsin.sdk.jobs import JobName, JobRun, queued
+from tocsin.sdk.logs import recorder
 from tocsin.sdk.logs.recorder import severity_of
 from tocsin.sdk.settings import SettingsError
 from tocsin.sdk.transport import Response
@@ -249,6 +251,24 @@ def test_a_line_in_a_loop_is_limited_and_the_rest_counted() -> None:
         assert agent.exporter.dropped["logs", "noise"] == 100 - len(lines)
         assert captured.logs[-1].body == "another line of code"
         del agent.exporter.dropped["logs", "noise"]
+
+
+def test_lines_left_out_are_told_when_the_loop_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = FastAPI()
+    tocsin.instrument(app, log_rate=1)
+    with capture_spans() as captured:
+        for _ in range(10):
+            log.warning("again")
+        captured.clear()
+        agent = current_agent()
+        assert agent is not None
+        later = time.time() + 10
+        monkeypatch.setattr(recorder.time, "time", lambda: later)
+        recorder.tell_left_out(agent)
+        line = only(captured)
+        del agent.exporter.dropped["logs", "noise"]
+    assert line.attributes["tocsin.log.left_out"] == 8
+    assert line.attributes["code.line.number"] > 0
 
 
 def test_own_words_are_not_sent_and_slow_requests_are() -> None:

@@ -16,8 +16,9 @@ from tocsin.sdk.caller import line_of
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.logs import hook
-from tocsin.sdk.logs.line import LogLine, Site
+from tocsin.sdk.logs.line import LogLine
 from tocsin.sdk.logs.recorder import LastSeen, Said, error_of, last_seen, plain, severity_of
+from tocsin.sdk.logs.whose import whose
 from tocsin.sdk.settings import Settings
 
 _LEVELS = {
@@ -104,10 +105,10 @@ def _finish(logger: Any, method: str, result: Any, said: Said) -> None:
         return
     level = _LEVELS.get(method, 20)
     caller = line_of(sys._getframe(2))
-    site = Site(caller.path, caller.line, caller.function, "") if caller is not None else Site("", 0, "", "")
+    site = (caller.path, caller.line, caller.function, "") if caller is not None else ("", 0, "", "")
     name = str(said.fields.get("logger") or getattr(logger, "name", None) or "structlog")
     line = LogLine(
-        time.time_ns(), name, severity_of(level), logging.getLevelName(level), said.body, site, fields=fields
+        time.time_ns(), name, severity_of(level), logging.getLevelName(level), said.body, site, whose(), fields
     )
     hook.observe_line(line, level, error)
 
