@@ -127,6 +127,22 @@ def test_a_job_has_the_tenant_user_and_ids_of_the_request_that_queued_it(app: Fa
     assert line.trace_id == captured.find("GET /").trace_id
 
 
+def test_one_tenant_s_traces_are_not_mixed_up_in_a_worker(app: FastAPI) -> None:
+    def work() -> None:
+        tocsin.set_tenant("acme")
+        for _ in range(2):
+            with tocsin.span("work"):
+                log.info("done")
+
+    with capture_spans() as captured:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    lines = captured.logs
+    assert [line.trace_id for line in lines] == [span.trace_id for span in captured.spans]
+    assert not any("correlation.id" in line.attributes for line in lines)
+
+
 def test_an_exception_is_told_with_its_stack(app: FastAPI) -> None:
     with capture_spans() as captured:
         try:

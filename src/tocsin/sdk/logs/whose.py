@@ -27,14 +27,14 @@ class Whose(NamedTuple):
         return (work.find_tenant() or "") if work is not None else ""
 
     def ids(self) -> tuple[str, str]:
-        """Request and correlation id; they never change and are kept with the work."""
+        """Request and correlation id; what was said of them never changes and is kept with the work."""
         work = self.work
         if work is None:
             return "", self.trace_id.hex()
         found: tuple[str, str] | None = work.__dict__.get(_IDS)
         if found is None:
-            found = work.__dict__[_IDS] = self.request_id, self.correlation_id
-        return found
+            found = work.__dict__[_IDS] = self.request_id, self.said_correlation_id
+        return found[0], found[1] or self.trace_id.hex()
 
     @property
     def said_request_id(self) -> str:
