@@ -89,7 +89,7 @@ class Agent:
             settings, self.digest, self._encode_spans, self._encode_metrics, self._encode_records, self._encode_lines,
             self._publish,
         )  # fmt: skip
-        self.log_level = level_of(settings.log_level)
+        self.log_level, self.log_exclude = level_of(settings.log_level), frozenset(settings.log_exclude)
         self.redactor = Redactor(settings.redact_fields, settings.redact_patterns, settings.redact_personal)
         self._reset()
         _agents.add(self)

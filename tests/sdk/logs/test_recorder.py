@@ -290,8 +290,33 @@ def test_lines_left_out_are_told_when_the_loop_is_over(monkeypatch: pytest.Monke
 def test_own_words_are_not_sent_and_slow_requests_are() -> None:
     with capture_spans() as captured:
         logging.getLogger("tocsin").warning("cannot export")
-        logging.getLogger("tocsin.slow").warning("slow request")
-    assert [line.body for line in captured.logs] == ["slow request"]
+        logging.getLogger("tocsin.writer").warning("of a server in this process")
+        logging.getLogger("tocsination").warning("somebody else's")
+        logging.getLogger("tocsin.slow").warning("slow request", extra={"trace_id": "1f" * 16, "tenant": "acme"})
+    assert [line.body for line in captured.logs] == ["somebody else's", "slow request"]
+    assert (captured.logs[1].trace_id, captured.logs[1].tenant) == ("1f" * 16, "acme")
+
+
+def test_a_slow_request_s_line_opens_its_trace() -> None:
+    app = FastAPI()
+    tocsin.instrument(app, slow_seconds=0.0, tenant="header:X-Tenant-ID")
+
+    @app.get("/")
+    def show() -> str:
+        return "ok"
+
+    with capture_spans() as captured, TestClient(app) as client:
+        client.get("/", headers={"x-tenant-id": "acme"})
+        [span] = captured.spans
+        line = next(line for line in captured.logs if line.logger == "tocsin.slow")
+    assert (line.trace_id, line.tenant) == (span.trace_id, "acme")
+
+
+def test_access_logs_of_servers_are_not_sent() -> None:
+    with capture_spans() as captured:
+        logging.getLogger("uvicorn.access").warning("GET /")
+        logging.getLogger("uvicorn.error").warning("shutting down")
+    assert [line.logger for line in captured.logs] == ["uvicorn.error"]
 
 
 def test_what_exporting_logs_is_not_exported() -> None:

@@ -110,7 +110,9 @@ class LineEncoder:
     def _add_whose(self, whose: Whose, parts: list[bytes]) -> None:
         encode = self._attributes.encode
         if whose.trace_id:
-            parts.append(delimited(b"\x4a", whose.trace_id) + delimited(b"\x52", whose.span_id))
+            parts.append(delimited(b"\x4a", whose.trace_id))
+            if whose.span_id:
+                parts.append(delimited(b"\x52", whose.span_id))
         if whose.work is None:
             return
         if tenant := whose.tenant:

@@ -29,6 +29,7 @@ STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"
 STANDARD_FIELDS = len(logging.makeLogRecord({}).__dict__)
 # The SDK's own word about itself goes to the app's handlers only: what cannot be sent needs no sending.
 _OWN = "tocsin"
+SLOW = "tocsin.slow"
 _MESSAGE_CHARACTERS = 64 * 1024
 _ITEMS, _DEPTH = 200, 6
 # A line of code that was kept back and has been quiet for so long will not tell of it itself.
@@ -97,8 +98,8 @@ def level_of(name: str) -> int:
 
 
 def is_own(logger: str) -> bool:
-    """Whether the SDK speaks about itself; what it says of slow requests is about the app."""
-    return logger == _OWN
+    """Whether Tocsin speaks about itself; what it says of slow requests is about the app."""
+    return logger.startswith(_OWN) and logger != SLOW and (logger == _OWN or logger[len(_OWN)] == ".")
 
 
 def take(record: logging.LogRecord, agent: Agent, of: Whose) -> bool:

@@ -8,7 +8,7 @@ from opentelemetry import trace
 
 from tocsin.sdk.current import SPAN_KEY, current_context
 from tocsin.sdk.spans import RecordingSpan
-from tocsin.sdk.tenant import clean, current_work
+from tocsin.sdk.tenant import TenantHolder, clean, current_work
 
 _IDS = "_tocsin_ids"
 REQUEST_ID, CORRELATION_ID = b"x-request-id", b"x-correlation-id"
@@ -84,6 +84,15 @@ def whose() -> Whose:
             work = root
         return _make(Whose, (root.trace_id, span.span_id, work))
     return _of_another(span, work)
+
+
+def named(trace_id: Any, tenant: Any) -> Whose:
+    """What the fields of a record say that was logged outside of the work it tells of, such as of a slow request."""
+    try:
+        known = bytes.fromhex(trace_id) if isinstance(trace_id, str) and len(trace_id) == 32 else b""
+    except ValueError:
+        known = b""
+    return Whose(known, b"", TenantHolder(clean(tenant)) if tenant else None) if known else NOBODY
 
 
 def _of_another(span: Any, work: Any) -> Whose:
