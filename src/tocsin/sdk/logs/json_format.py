@@ -178,12 +178,15 @@ class JsonFormatter(logging.Formatter):
 
     def _time_text(self, created: float) -> str:
         """ISO 8601 in UTC with microseconds; only these change within a second."""
-        micros = round(created * 1e6)
-        second = micros // 1_000_000
+        # As `datetime.fromtimestamp` rounds.
+        second = int(created)
+        micros = round((created - second) * 1e6)
+        if micros == 1_000_000:
+            second, micros = second + 1, 0
         if second != self._second:
             self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
             self._second = second
-        return f"{self._second_text}.{micros % 1_000_000:06d}+00:00"
+        return f"{self._second_text}.{micros:06d}+00:00"
 
 
 def _encoder(ensure_ascii: bool, indent: int | None) -> Callable[[dict[str, Any]], str]:
