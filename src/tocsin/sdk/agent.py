@@ -32,7 +32,7 @@ from tocsin.sdk.isolation_findings import findings
 from tocsin.sdk.jobs import JobSpan
 from tocsin.sdk.logs.limiter import Limiter
 from tocsin.sdk.logs.line import LineEncoder, LogLine
-from tocsin.sdk.logs.recorder import level_of
+from tocsin.sdk.logs.recorder import level_of, tell_left_out
 from tocsin.sdk.measures import measures
 from tocsin.sdk.overhead import MEASURE_EVERY, OverheadMeter
 from tocsin.sdk.process_figures import ProcessFigures
@@ -89,7 +89,7 @@ class Agent:
             settings, self.digest, self._encode_spans, self._encode_metrics, self._encode_records, self._encode_lines,
             self._publish,
         )  # fmt: skip
-        self.log_level = level_of(settings.log_level)
+        self.log_level, self.log_exclude = level_of(settings.log_level), frozenset(settings.log_exclude)
         self.redactor = Redactor(settings.redact_fields, settings.redact_patterns, settings.redact_personal)
         self._reset()
         _agents.add(self)
@@ -325,6 +325,7 @@ class Agent:
     def _encode_metrics(self) -> tuple[bytes, int] | None:
         """The RED deltas and the SDK's figures; None when nothing has happened for a while."""
         self._review_overhead()
+        tell_left_out(self)
         findings.flush(self)
         red, calls = self.collect_red(), self.collect_calls()
         self.announce()
@@ -382,7 +383,12 @@ def agent_for(settings: Settings) -> Agent:
 def current_agent() -> Agent | None:
     """The agent of the current request, else the process's first, else None."""
     found: Agent | None = getattr(work_at_hand(), "agent", None)
-    return found if found is not None else next(iter(_by_settings.values()), None)
+    return found if found is not None else first_agent()
+
+
+def first_agent() -> Agent | None:
+    """The process's first."""
+    return next(iter(_by_settings.values()), None)
 
 
 def all_agents() -> list[Agent]:

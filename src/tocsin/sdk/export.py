@@ -149,6 +149,8 @@ class Exporter:
         self._next_metrics = self._next_batch = 0.0
         self.dropped.clear()
         self.exported.clear()
+        # A thread of this process may get the number of one that was exporting in the parent.
+        exporting.clear()
 
     after_fork = _atfork
 

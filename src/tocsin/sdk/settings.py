@@ -131,8 +131,10 @@ class Settings:
     redact_personal: bool = False
     # The least level of the app's log records that are sent; `off` sends none.
     log_level: str = "INFO"
+    # Loggers whose records are not sent: requests have spans and numbers, a line for each would say it once more.
+    log_exclude: tuple[str, ...] = ("uvicorn.access", "gunicorn.access", "hypercorn.access", "_granian.access")
     # Records a second of one line of code; the rest are counted in its next one. 0 sends them all.
-    log_rate: float = 20.0
+    log_rate: float = 100.0
     # Log records kept in memory until the next batch; raise it when tocsin.sdk.dropped shows logs, queue_full.
     queue_logs: int = 8192
     # Takes (signal, body) and gives a Response instead of the HTTP client; for servers in the same process.
@@ -272,6 +274,7 @@ _ENVIRONMENT: tuple[tuple[str, tuple[str, ...], Callable[[str, str], Any]], ...]
     ("isolation_shared", ("TOCSIN_ISOLATION_SHARED",), _paths),
     ("slow_job_seconds", ("TOCSIN_SLOW_JOB_SECONDS",), _number),
     ("log_level", ("TOCSIN_LOG_LEVEL",), _text),
+    ("log_exclude", ("TOCSIN_LOG_EXCLUDE",), _paths),
     ("log_rate", ("TOCSIN_LOG_RATE",), _number),
     ("queue_logs", ("TOCSIN_QUEUE_LOGS",), _whole_number),
     ("redact_fields", ("TOCSIN_REDACT_FIELDS",), _paths),

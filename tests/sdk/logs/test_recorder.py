@@ -6,6 +6,7 @@ import asyncio
 import logging
 import pickle
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +18,7 @@ import tocsin
 from sdk.receiver import Receiver, attributes_of, eventually
 from tocsin.sdk.agent import current_agent
 from tocsin.sdk.jobs import JobName, JobRun, queued
+from tocsin.sdk.logs import recorder
 from tocsin.sdk.logs.recorder import severity_of
 from tocsin.sdk.settings import SettingsError
 from tocsin.sdk.transport import Response
@@ -123,6 +125,22 @@ def test_a_job_has_the_tenant_user_and_ids_of_the_request_that_queued_it(app: Fa
     ids = [line.attributes[name] for name in ("request.id", "correlation.id", "enduser.id")]
     assert (line.tenant, ids) == ("acme", ["req-7", "course-7", "ada"])
     assert line.trace_id == captured.find("GET /").trace_id
+
+
+def test_one_tenant_s_traces_are_not_mixed_up_in_a_worker(app: FastAPI) -> None:
+    def work() -> None:
+        tocsin.set_tenant("acme")
+        for _ in range(2):
+            with tocsin.span("work"):
+                log.info("done")
+
+    with capture_spans() as captured:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    lines = captured.logs
+    assert [line.trace_id for line in lines] == [span.trace_id for span in captured.spans]
+    assert not any("correlation.id" in line.attributes for line in lines)
 
 
 def test_an_exception_is_told_with_its_stack(app: FastAPI) -> None:
@@ -251,11 +269,54 @@ def test_a_line_in_a_loop_is_limited_and_the_rest_counted() -> None:
         del agent.exporter.dropped["logs", "noise"]
 
 
+def test_lines_left_out_are_told_when_the_loop_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = FastAPI()
+    tocsin.instrument(app, log_rate=1)
+    with capture_spans() as captured:
+        for _ in range(10):
+            log.warning("again")
+        captured.clear()
+        agent = current_agent()
+        assert agent is not None
+        later = time.time() + 10
+        monkeypatch.setattr(recorder.time, "time", lambda: later)
+        recorder.tell_left_out(agent)
+        line = only(captured)
+        del agent.exporter.dropped["logs", "noise"]
+    assert line.attributes["tocsin.log.left_out"] == 8
+    assert line.attributes["code.line.number"] > 0
+
+
 def test_own_words_are_not_sent_and_slow_requests_are() -> None:
     with capture_spans() as captured:
         logging.getLogger("tocsin").warning("cannot export")
-        logging.getLogger("tocsin.slow").warning("slow request")
-    assert [line.body for line in captured.logs] == ["slow request"]
+        logging.getLogger("tocsin.writer").warning("of a server in this process")
+        logging.getLogger("tocsination").warning("somebody else's")
+        logging.getLogger("tocsin.slow").warning("slow request", extra={"trace_id": "1f" * 16, "tenant": "acme"})
+    assert [line.body for line in captured.logs] == ["somebody else's", "slow request"]
+    assert (captured.logs[1].trace_id, captured.logs[1].tenant) == ("1f" * 16, "acme")
+
+
+def test_a_slow_request_s_line_opens_its_trace() -> None:
+    app = FastAPI()
+    tocsin.instrument(app, slow_seconds=0.0, tenant="header:X-Tenant-ID")
+
+    @app.get("/")
+    def show() -> str:
+        return "ok"
+
+    with capture_spans() as captured, TestClient(app) as client:
+        client.get("/", headers={"x-tenant-id": "acme"})
+        [span] = captured.spans
+        line = next(line for line in captured.logs if line.logger == "tocsin.slow")
+    assert (line.trace_id, line.tenant) == (span.trace_id, "acme")
+
+
+def test_access_logs_of_servers_are_not_sent() -> None:
+    with capture_spans() as captured:
+        logging.getLogger("uvicorn.access").warning("GET /")
+        logging.getLogger("uvicorn.error").warning("shutting down")
+    assert [line.logger for line in captured.logs] == ["uvicorn.error"]
 
 
 def test_what_exporting_logs_is_not_exported() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.logs import hook
-from tocsin.sdk.logs.line import LogLine, Site
+from tocsin.sdk.logs.line import LogLine
 from tocsin.sdk.logs.recorder import last_seen, plain, severity_of
+from tocsin.sdk.logs.whose import whose
 from tocsin.sdk.settings import Settings
 
 
@@ -82,7 +83,8 @@ def sink(message: Any) -> None:
         severity_of(level.no),
         level.name,
         record["message"],
-        Site(record["file"].path, record["line"], record["function"], record["thread"].name),
+        (record["file"].path, record["line"], record["function"], record["thread"].name),
+        whose(),
         fields={str(name): plain(value) for name, value in record["extra"].items()} or None,
     )
     hook.observe_line(line, level.no, raised.value if raised is not None else None)

@@ -10,14 +10,15 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import FrameType
 from typing import Any
 
-from tocsin.sdk.caller import line_of
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.logs import hook
-from tocsin.sdk.logs.line import LogLine, Site
+from tocsin.sdk.logs.line import LogLine
 from tocsin.sdk.logs.recorder import LastSeen, Said, error_of, last_seen, plain, severity_of
+from tocsin.sdk.logs.whose import whose
 from tocsin.sdk.settings import Settings
 
 _LEVELS = {
@@ -103,13 +104,29 @@ def _finish(logger: Any, method: str, result: Any, said: Said) -> None:
         last_seen.said = Said(said.body, fields, _message_of(result))
         return
     level = _LEVELS.get(method, 20)
-    caller = line_of(sys._getframe(2))
-    site = Site(caller.path, caller.line, caller.function, "") if caller is not None else Site("", 0, "", "")
+    caller = _caller()
+    if caller is not None and caller.f_globals.get("__name__", "").startswith("tocsin."):
+        return  # a server of ours in the same process
+    site = ("", 0, "", "")
+    if caller is not None:
+        site = (caller.f_code.co_filename, caller.f_lineno, caller.f_code.co_name, "")
     name = str(said.fields.get("logger") or getattr(logger, "name", None) or "structlog")
     line = LogLine(
-        time.time_ns(), name, severity_of(level), logging.getLevelName(level), said.body, site, fields=fields
+        time.time_ns(), name, severity_of(level), logging.getLevelName(level), said.body, site, whose(), fields
     )
     hook.observe_line(line, level, error)
+
+
+def _caller() -> FrameType | None:
+    """Where structlog was called; its asynchronous methods log from another thread and keep it."""
+    from structlog import contextvars
+
+    kept = getattr(contextvars, "_ASYNC_CALLING_STACK", None)
+    frame: FrameType | None = kept.get(None) if kept is not None else None
+    frame = frame or sys._getframe(3)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(("structlog", __name__)):
+        frame = frame.f_back
+    return frame
 
 
 def _message_of(result: Any) -> Any:

@@ -15,6 +15,7 @@ from tocsin.sdk.instrument._contract import Patches
 from tocsin.sdk.logs import output
 from tocsin.sdk.logs.line import LogLine
 from tocsin.sdk.logs.recorder import STANDARD, exporting, is_own, last_seen, put_line, take
+from tocsin.sdk.logs.whose import Whose, named, whose
 
 if TYPE_CHECKING:
     from tocsin.sdk.agent import Agent
@@ -38,13 +39,11 @@ def remove_if_idle() -> None:
 
 
 def _observed(original: Callable[..., None]) -> Callable[..., None]:
-    from tocsin.sdk.agent import current_agent
-
     def callHandlers(self: logging.Logger, record: logging.LogRecord) -> None:
         is_written = False
         try:
             if not (is_own(record.name) or (exporting and record.thread in exporting) or last_seen.is_taken):
-                is_written = observe(record, current_agent())
+                is_written = observe(record)
         except Exception as error:  # noqa: BLE001  a guard of its own: a call less, every record
             note_fault("logging", error)
         # Without any handler of the app, `logging` itself prints warnings: not beside ours.
@@ -66,40 +65,53 @@ def writes() -> bool:
     return bool(output.handlers())
 
 
-def observe(record: logging.LogRecord, agent: Agent | None) -> bool:
+def observe(record: logging.LogRecord) -> bool:
     """Sends a record and shows it to our handlers; True when there are some."""
-    whose = None
-    if sends and agent is not None and record.levelno >= agent.log_level and agent.settings.enabled:
-        line = take(record, agent)
-        if line is None:
-            return bool(output.handlers())
-        whose = line.whose
-    if not output.handlers():
-        return False
-    output.write(record, whose)
-    return True
+    of = whose()
+    if not of.trace_id and "trace_id" in record.__dict__:
+        of = named(record.__dict__["trace_id"], record.__dict__.get("tenant"))
+    agent = _agent_of(of)
+    has_outputs = bool(output.handlers())
+    is_sent = agent is not None and record.levelno >= agent.log_level and record.name not in agent.log_exclude
+    if is_sent and agent is not None and not take(record, agent, of):
+        return has_outputs
+    if has_outputs:
+        output.write(record, of)
+    return has_outputs
 
 
 def observe_line(line: LogLine, level: int, error: BaseException | None) -> None:
-    """The same for what did not come through `logging`."""
-    from tocsin.sdk.agent import current_agent
-
-    agent = current_agent()
-    whose = None
-    if sends and agent is not None and level >= agent.log_level and agent.settings.enabled:
-        noted = put_line(agent, line, error)
-        if noted is None:
-            return
-        whose = noted.whose
+    """The same for what did not come through `logging`. line: with whose it is, `whose()`."""
+    agent = _agent_of(line.whose)
+    if agent is not None and level >= agent.log_level and not put_line(agent, line, error):
+        return
     if output.handlers():
-        output.write(_record_of(line, level, error), whose)
+        output.write(_record_of(line, level, error), line.whose)
+
+
+def _agent_of(of: Whose) -> Agent | None:
+    """Who sends it: the request's agent, else the process's; None when nothing is sent."""
+    if not sends:
+        return None
+    work = of.work
+    agent: Agent | None = work.agent if work is not None else None
+    if agent is None:
+        agent = first_agent()
+    return agent if agent is not None and agent.settings.enabled else None
+
+
+def first_agent() -> Agent | None:
+    from tocsin.sdk.agent import first_agent as found
+
+    globals()["first_agent"] = found
+    return found()
 
 
 def _record_of(line: LogLine, level: int, error: BaseException | None) -> logging.LogRecord:
     """What `logging` would have made of it."""
-    site = line.site
+    path, number, function, _ = line.site
     exc_info = (type(error), error, error.__traceback__) if error is not None else None
-    record = logging.LogRecord(line.logger, level, site.path, site.line, line.body, (), exc_info, site.function)
+    record = logging.LogRecord(line.logger, level, path, number, line.body, (), exc_info, function)
     record.levelname = line.level
     record.created = line.time_ns / 1e9
     record.__dict__.update({name: value for name, value in (line.fields or {}).items() if name not in STANDARD})

@@ -12,12 +12,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from datetime import time as clock_time
+from itertools import islice
 from json import encoder as json_encoder
 from typing import Any, Literal
 
 from tocsin.sdk.guard import outcome
 from tocsin.sdk.logs.output import WHOSE
-from tocsin.sdk.logs.recorder import plain
+from tocsin.sdk.logs.recorder import STANDARD, STANDARD_FIELDS, plain
 from tocsin.sdk.logs.whose import NOBODY, Whose, whose
 from tocsin.sdk.redaction import Redactor
 
@@ -29,6 +30,9 @@ RESERVED = (
 FIELDS = "%(levelname)s %(name)s %(message)s"
 _DIALECTS = {"%": re.compile(r"%\((.+?)\)"), "{": re.compile(r"\{(.+?)\}"), "$": re.compile(r"\$\{(.+?)\}")}
 _PLAIN = frozenset({str, int, float, bool, type(None)})
+_NUMBERS = frozenset({int, float, bool, type(None)})
+# The smallest number that may be a card's.
+_CARD = 10**12
 
 
 class JsonFormatter(logging.Formatter):
@@ -58,6 +62,8 @@ class JsonFormatter(logging.Formatter):
         super().__init__(fmt, datefmt, style, validate and fmt is not None and style == "%")
         self._required = list(dict.fromkeys(_DIALECTS[style].findall(self._fmt or "")))
         self._skipped = frozenset({*self._required, *reserved_attrs, WHOSE})
+        # Nobody wants to see what every record has beyond what the format names.
+        self._is_usual = self._skipped | {"taskName"} >= STANDARD
         self._rename = dict(rename_fields or {})
         self._static = dict(static_fields or {})
         self._timestamp = timestamp if isinstance(timestamp, str) else "timestamp" if timestamp else ""
@@ -107,16 +113,28 @@ class JsonFormatter(logging.Formatter):
                 fields[name] = redactor.text(text)
             elif name == "asctime":
                 fields[name] = self.formatTime(record, self.datefmt)
+            elif name in STANDARD:
+                fields[name] = attributes.get(name)
             else:
                 fields[name] = self._shown(name, attributes.get(name), redactor)
         fields.update(self._static)
         for name, value in said.items():
             fields[str(name)] = self._shown(str(name), value, redactor)
         self._add_error(fields, record, said, redactor)
-        for name, value in attributes.items():
-            if name not in self._skipped and not str(name).startswith("_"):
-                fields[str(name)] = self._shown(str(name), value, redactor)
+        if len(attributes) > STANDARD_FIELDS or not self._is_usual:
+            self._add_extras(fields, attributes, redactor)
         return fields
+
+    def _add_extras(self, fields: dict[str, Any], attributes: Mapping[str, Any], redactor: Redactor) -> None:
+        # The app's stand behind what every record is made with.
+        items = islice(attributes.items(), STANDARD_FIELDS, None) if self._is_usual else attributes.items()
+        for name, value in items:
+            if name not in self._skipped and not str(name).startswith("_"):
+                kind = type(value)
+                if kind in _NUMBERS and not redactor.is_secret(name):
+                    fields[name] = redactor.value(name, value) if kind is int and value > _CARD else value
+                else:
+                    fields[str(name)] = self._shown(str(name), value, redactor)
 
     def _add_error(
         self, fields: dict[str, Any], record: logging.LogRecord, said: Mapping[str, Any], redactor: Redactor
@@ -150,22 +168,25 @@ class JsonFormatter(logging.Formatter):
         of = of or whose()
         if of is NOBODY:
             return
-        named = (
-            ("trace_id", of.trace_id.hex()), ("span_id", of.span_id.hex()), ("request_id", of.request_id),
-            ("correlation_id", of.correlation_id), ("tenant", of.tenant), ("user_id", of.user_id),
-        )  # fmt: skip
-        for name, value in named:
-            if value:
-                fields.setdefault(name, value)
+        request_id, correlation_id = of.ids()
+        for name, value in (
+            ("trace_id", of.trace_id.hex()), ("span_id", of.span_id.hex()), ("request_id", request_id),
+            ("correlation_id", correlation_id), ("tenant", of.tenant), ("user_id", of.user_id),
+        ):  # fmt: skip
+            if value and name not in fields:
+                fields[name] = value
 
     def _time_text(self, created: float) -> str:
         """ISO 8601 in UTC with microseconds; only these change within a second."""
-        micros = round(created * 1e6)
-        second = micros // 1_000_000
+        # As `datetime.fromtimestamp` rounds.
+        second = int(created)
+        micros = round((created - second) * 1e6)
+        if micros == 1_000_000:
+            second, micros = second + 1, 0
         if second != self._second:
             self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
             self._second = second
-        return f"{self._second_text}.{micros % 1_000_000:06d}+00:00"
+        return f"{self._second_text}.{micros:06d}+00:00"
 
 
 def _encoder(ensure_ascii: bool, indent: int | None) -> Callable[[dict[str, Any]], str]:

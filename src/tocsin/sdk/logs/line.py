@@ -26,22 +26,8 @@ _NAME_CHARACTERS = 200
 _UNNAMED = "root"
 
 
-class Site(NamedTuple):
-    """Where in the code it was logged."""
-
-    path: str
-    line: int
-    function: str
-    thread: str
-
-    def attributes(self) -> dict[str, Any]:
-        facts = {
-            "code.file.path": tail(self.path) if self.path else "",
-            "code.line.number": self.line,
-            "code.function.name": self.function,
-            "thread.name": self.thread,
-        }
-        return {name: value for name, value in facts.items() if value}
+# Where in the code it was logged: path, line, function, and the thread. A plain tuple, as each line makes one.
+Site = tuple[str, int, str, str]
 
 
 class LogLine(NamedTuple):
@@ -118,22 +104,24 @@ class LineEncoder:
     def _keep_site(self, site: Site) -> bytes:
         if len(self._sites) >= CACHE_ENTRIES:
             self._sites.clear()
-        part = self._sites[site] = self._attributes.encode_all(site.attributes())
+        part = self._sites[site] = self._attributes.encode_all(_site_attributes(site))
         return part
 
     def _add_whose(self, whose: Whose, parts: list[bytes]) -> None:
         encode = self._attributes.encode
         if whose.trace_id:
-            parts.append(delimited(b"\x4a", whose.trace_id) + delimited(b"\x52", whose.span_id))
+            parts.append(delimited(b"\x4a", whose.trace_id))
+            if whose.span_id:
+                parts.append(delimited(b"\x52", whose.span_id))
         if whose.work is None:
             return
         if tenant := whose.tenant:
             parts.append(encode("tocsin.tenant", tenant))
         if user_id := whose.user_id:
             parts.append(encode("enduser.id", user_id))
-        if request_id := whose.request_id:
+        request_id, correlation_id = whose.ids()
+        if request_id:
             parts.append(encode("request.id", request_id))
-        correlation_id = whose.correlation_id
         if correlation_id and correlation_id != whose.trace_id.hex():
             parts.append(encode("correlation.id", correlation_id))
 
@@ -153,3 +141,14 @@ class LineEncoder:
             encode("exception.message", self._text(error.message)),
             encode("exception.stacktrace", self._redactor.text(stack_text(error))),
         )
+
+
+def _site_attributes(site: Site) -> dict[str, Any]:
+    path, line, function, thread = site
+    facts = {
+        "code.file.path": tail(path) if path else "",
+        "code.line.number": line,
+        "code.function.name": function,
+        "thread.name": thread,
+    }
+    return {name: value for name, value in facts.items() if value}

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import time
 from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tocsin.sdk.errors import CapturedError, capture
 from tocsin.sdk.guard import outcome
 from tocsin.sdk.logs.line import LogLine, Site
-from tocsin.sdk.logs.whose import whose
+from tocsin.sdk.logs.whose import NOBODY, Whose
 from tocsin.sdk.records import ERROR, FATAL, INFO, WARN
 from tocsin.sdk.redaction.redactor import SLACK
 from tocsin.sdk.spans import RecordingSpan
@@ -24,12 +26,16 @@ TRACE, DEBUG = 1, 5
 
 # What every record has. Handlers and formatters add to it: a record may have passed one already.
 STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-_STANDARD_FIELDS = len(logging.makeLogRecord({}).__dict__)
+STANDARD_FIELDS = len(logging.makeLogRecord({}).__dict__)
 # The SDK's own word about itself goes to the app's handlers only: what cannot be sent needs no sending.
 _OWN = "tocsin"
+SLOW = "tocsin.slow"
 _MESSAGE_CHARACTERS = 64 * 1024
 _ITEMS, _DEPTH = 200, 6
+# A line of code that was kept back and has been quiet for so long will not tell of it itself.
+_QUIET_SECONDS = 5.0
 _PLAIN = frozenset({str, int, float, bool, type(None)})
+_make = tuple.__new__
 
 # Threads that are exporting right now: whatever the libraries they use log then must not be exported again.
 exporting: set[int] = set()
@@ -57,8 +63,18 @@ class LastSeen(threading.local):
 last_seen = LastSeen()
 
 
+_severities: dict[int, int] = {}
+
+
 def severity_of(level: int) -> int:
     """OTLP's number for a level of `logging`; those in between, such as loguru's SUCCESS, one above the lower."""
+    found = _severities.get(level)
+    if found is None:
+        found = _severities[level] = _severity_of(level)
+    return found
+
+
+def _severity_of(level: int) -> int:
     if level >= 50:
         return FATAL
     if level >= 40:
@@ -82,61 +98,78 @@ def level_of(name: str) -> int:
 
 
 def is_own(logger: str) -> bool:
-    """Whether the SDK speaks about itself; what it says of slow requests is about the app."""
-    return logger == _OWN
+    """Whether Tocsin speaks about itself; what it says of slow requests is about the app."""
+    return logger.startswith(_OWN) and logger != SLOW and (logger == _OWN or logger[len(_OWN)] == ".")
 
 
-def take(record: logging.LogRecord, agent: Agent) -> LogLine | None:
-    """Notes a record of `logging`, unless its line of code has said enough; gives what was noted."""
+def take(record: logging.LogRecord, agent: Agent, of: Whose) -> bool:
+    """Notes a record of `logging`; False when its line of code has said enough."""
     said = last_seen.said
     if said is not None:
         last_seen.said = None
     error = record.exc_info[1] if record.exc_info else None
-    kind = type(error).__name__ if error is not None else ""
-    left_out = agent.limiter.take((record.pathname, record.lineno, kind), record.created)
+    site = record.pathname, record.lineno, record.funcName, record.threadName or ""
+    left_out = _left_out(agent, site, error, record.created) if agent.settings.log_rate else 0
     if left_out < 0:
-        agent.exporter.dropped["logs", "noise"] += 1
-        return None
+        return False
     is_said = said is not None and said.message is record.msg
     body, fields = (said.body, said.fields) if said is not None and is_said else _said_by(record)
-    return _put(
-        agent,
-        LogLine(
+    line = _make(
+        LogLine,
+        (
             int(record.created * 1e9),
             record.name,
             severity_of(record.levelno),
             record.levelname,
             body,
-            Site(record.pathname, record.lineno, record.funcName, record.threadName or ""),
-            whose(),
+            site,
+            of,
             fields,
-            _captured(error, agent),
+            None if error is None else _captured(error, agent),
             record.stack_info or (record.exc_text or "" if error is None else ""),
             left_out,
         ),
     )
+    if record.levelno >= logging.ERROR:
+        _want_trace(of)
+    agent.exporter.put_line(line)
+    return True
 
 
-def put_line(agent: Agent, line: LogLine, error: BaseException | None = None) -> LogLine | None:
+def put_line(agent: Agent, line: LogLine, error: BaseException | None = None) -> bool:
     """The same for what did not come through `logging`."""
-    kind = type(error).__name__ if error is not None else ""
-    left_out = agent.limiter.take((line.site.path, line.site.line, kind), line.time_ns * 1e-9)
+    left_out = _left_out(agent, line.site, error, line.time_ns * 1e-9) if agent.settings.log_rate else 0
+    if left_out < 0:
+        return False
+    if line.severity >= ERROR:
+        _want_trace(line.whose)
+    if error is not None or left_out:
+        line = line._replace(error=None if error is None else _captured(error, agent), left_out=left_out)
+    agent.exporter.put_line(line)
+    return True
+
+
+def tell_left_out(agent: Agent) -> None:
+    """Sends how many lines were kept back where none came after them that could have told."""
+    now = time.time()
+    for (path, number, _), count in agent.limiter.overdue(now, _QUIET_SECONDS):
+        body = f"{count} more lines of this line of code were left out"
+        site = path, number, "", ""
+        line = LogLine(int(now * 1e9), "tocsin.limiter", INFO, "INFO", body, site, NOBODY, left_out=count)
+        agent.exporter.put_line(line)
+
+
+def _left_out(agent: Agent, site: Site, error: BaseException | None, now: float) -> int:
+    """How many lines of this site the limiter kept back before this one; -1 when it keeps this one back, too."""
+    left_out = agent.limiter.take((site[0], site[1], "" if error is None else type(error).__name__), now)
     if left_out < 0:
         agent.exporter.dropped["logs", "noise"] += 1
-        return None
-    return _put(agent, line._replace(error=_captured(error, agent), left_out=left_out, whose=whose()))
+    return left_out
 
 
-def _put(agent: Agent, line: LogLine) -> LogLine:
-    if line.severity >= ERROR:
-        _want_trace(line)
-    agent.exporter.put_line(line)
-    return line
-
-
-def _want_trace(line: LogLine) -> None:
+def _want_trace(of: Whose) -> None:
     """Who reads of an error wants to see what led to it."""
-    work = line.whose.work
+    work = of.work
     if isinstance(work, RecordingSpan) and not work.wanted and not work.is_done:
         work.wanted = "log"
 
@@ -149,18 +182,24 @@ def _said_by(record: logging.LogRecord) -> tuple[str, dict[str, Any] | None]:
         message = fields.pop("message", None) or fields.pop("event", None) or "{}"
         body = str(message)
     else:
-        said = message if type(message) is str and not record.args else outcome(record.getMessage)
-        # The app's own handlers report what cannot be formatted.
-        body = said if isinstance(said, str) else f"{message} {record.args!r}"
-    if len(record.__dict__) > _STANDARD_FIELDS:
-        more = {name: plain(value) for name, value in record.__dict__.items() if _is_extra(name)}
+        try:
+            body = message if type(message) is str and not record.args else record.getMessage()
+        except Exception:  # noqa: BLE001  it is the app's, whose own handlers report what cannot be formatted
+            body = f"{message} {record.args!r}"
+    if len(record.__dict__) > STANDARD_FIELDS:
+        more = extras(record)
         if more:
             fields = {**fields, **more} if fields else more
-    return body[:_MESSAGE_CHARACTERS], fields
+    return body if len(body) <= _MESSAGE_CHARACTERS else body[:_MESSAGE_CHARACTERS], fields
 
 
-def _is_extra(name: object) -> bool:
-    return type(name) is str and name not in STANDARD and not name.startswith("_")
+def extras(record: logging.LogRecord) -> dict[str, Any]:
+    """What the app has put on a record: behind what every record is made with."""
+    return {
+        name: value if type(value) in _PLAIN else plain(value)
+        for name, value in islice(record.__dict__.items(), STANDARD_FIELDS, None)
+        if name not in STANDARD and name[0] != "_"
+    }
 
 
 def plain(value: Any, level: int = 0) -> Any:
@@ -190,5 +229,5 @@ def error_of(exc_info: Any, is_handled: bool = False) -> BaseException | None:
     return sys.exc_info()[1] if exc_info or (is_handled and exc_info is None) else None
 
 
-def _captured(error: BaseException | None, agent: Agent) -> CapturedError | None:
-    return capture(error, agent.settings.attribute_characters + SLACK) if error is not None else None
+def _captured(error: BaseException, agent: Agent) -> CapturedError:
+    return capture(error, agent.settings.attribute_characters + SLACK)

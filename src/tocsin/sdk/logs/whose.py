@@ -8,8 +8,9 @@ from opentelemetry import trace
 
 from tocsin.sdk.current import SPAN_KEY, current_context
 from tocsin.sdk.spans import RecordingSpan
-from tocsin.sdk.tenant import clean, current_work
+from tocsin.sdk.tenant import TenantHolder, clean, current_work
 
+_IDS = "_tocsin_ids"
 REQUEST_ID, CORRELATION_ID = b"x-request-id", b"x-correlation-id"
 
 
@@ -24,6 +25,16 @@ class Whose(NamedTuple):
     def tenant(self) -> str:
         work = self.work
         return (work.find_tenant() or "") if work is not None else ""
+
+    def ids(self) -> tuple[str, str]:
+        """Request and correlation id; what was said of them never changes and is kept with the work."""
+        work = self.work
+        if work is None:
+            return "", self.trace_id.hex()
+        found: tuple[str, str] | None = work.__dict__.get(_IDS)
+        if found is None:
+            found = work.__dict__[_IDS] = self.request_id, self.said_correlation_id
+        return found[0], found[1] or self.trace_id.hex()
 
     @property
     def said_request_id(self) -> str:
@@ -55,6 +66,8 @@ class Whose(NamedTuple):
 
 
 NOBODY = Whose()
+# A third of what calling the class takes; each line makes one.
+_make = tuple.__new__
 
 
 def whose() -> Whose:
@@ -62,14 +75,24 @@ def whose() -> Whose:
     span = current_context().get(SPAN_KEY)
     work = current_work.get()
     if span is None:
-        return NOBODY if work is None else Whose(work=work)
+        return NOBODY if work is None else _make(Whose, (b"", b"", work))
     if isinstance(span, RecordingSpan):
-        span.identify()
+        if not span.span_id:
+            span.identify()
         root = span._parent_root or span
         if work is None and getattr(root, "is_request", False):
             work = root
-        return Whose(root.trace_id, span.span_id, work)
+        return _make(Whose, (root.trace_id, span.span_id, work))
     return _of_another(span, work)
+
+
+def named(trace_id: Any, tenant: Any) -> Whose:
+    """What the fields of a record say that was logged outside of the work it tells of, such as of a slow request."""
+    try:
+        known = bytes.fromhex(trace_id) if isinstance(trace_id, str) and len(trace_id) == 32 else b""
+    except ValueError:
+        known = b""
+    return Whose(known, b"", TenantHolder(clean(tenant)) if tenant else None) if known else NOBODY
 
 
 def _of_another(span: Any, work: Any) -> Whose:

@@ -11,6 +11,9 @@ from tocsin.sdk.redaction.checks import is_basic, is_card_number, is_iban, is_ra
 from tocsin.sdk.redaction.names import counts_tokens, is_secret_name
 
 _LEVELS = 6
+_KEPT, _KEPT_CHARACTERS = 4096, 64
+# What is shorter says nothing; a name with its value is longer.
+_LEAST_CHARACTERS = 6
 _ITEMS = 200
 # What is looked at beyond where a text will be cut; longer secrets are known by their beginning.
 SLACK = 512
@@ -52,22 +55,36 @@ class Redactor:
         self._names = frozenset(name.lower() for name in names)
         self._own = tuple(re.compile(expression) for expression in expressions)
         self._personal = personal
+        # Names that were asked for, and short texts with nothing in them: both come again and again.
+        self._known: dict[str, bool] = {}
+        self._clean: set[str] = set()
         stems = "|".join(map(re.escape, (*_STEMS, *(_PERSONAL_STEMS if personal else ()), *sorted(self._names))))
         # What may be such a name, and what stands between a name and its value.
         self._find_name = re.compile(rf"(?:{stems})[\w.\"'\]\\-]{{0,64}}\s{{0,3}}[:=]").search
 
     def is_secret(self, name: str) -> bool:
         """Whether a field of this name is not to be shown."""
-        return is_secret_name(name, self._names, self._personal)
+        found = self._known.get(name)
+        if found is None:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            found = self._known[name] = is_secret_name(name, self._names, self._personal)
+        return found
 
     def text(self, text: str, ids_stay: bool = False) -> str:
         """The text without secrets; the same object when there is nothing to take out.
 
         ids_stay: runs of characters that look drawn by chance are left, as in paths, where they name things.
         """
-        if not self.is_suspect(text):
+        if text in self._clean:
             return text
-        return self._cleaned(text[:_TEXT_CHARACTERS], ids_stay)
+        if self.is_suspect(text):
+            return self._cleaned(text[:_TEXT_CHARACTERS], ids_stay)
+        if len(text) <= _KEPT_CHARACTERS:
+            if len(self._clean) >= _KEPT:
+                self._clean.clear()
+            self._clean.add(text)
+        return text
 
     def cut(self, text: str, characters: int) -> str:
         """The beginning of the text without secrets. Cut last, with some more looked through than is left: half of a
@@ -80,6 +97,8 @@ class Redactor:
         """Whether there may be something in it: far too often yes, never no where there is a secret we know."""
         if self._own:
             return True
+        if len(text) < _LEAST_CHARACTERS:
+            return False
         raw = text.encode("utf-8", "replace")
         if _RUN in raw.translate(_AS_RUNS) and patterns.TOKENISH.search(text):
             return True
@@ -100,6 +119,8 @@ class Redactor:
         Containers come back as new ones of plain kinds, cut where they are very large or deep.
         """
         kind = type(value)
+        if kind is str and value and not self.is_secret(name):
+            return self.text(value)
         is_said = value is not None and kind is not bool and value != ""
         if is_said and self.is_secret(name) and not (kind in (int, float) and counts_tokens(name)):
             return mark("field")
