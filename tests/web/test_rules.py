@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -232,6 +233,7 @@ def test_rules_are_edited_with_a_preview_and_two_people_do_not_overwrite_each_ot
     form = {"text": MINE, "version": "1", "action": "check"}
     checked = client.post("/rules-edit/mine", data=form).text
     assert "would have fired" in checked
+    assert re.search(r"Of those that somebody judged, \d|Nobody has judged any of them", checked)
     assert 'data-chart="p' in checked
     broken = client.post("/rules-edit/mine", data={**form, "text": "groups: ["}).text
     assert "this is no YAML" in broken
