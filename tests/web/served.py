@@ -55,12 +55,12 @@ class Served:
 def served(folder: Path, with_telemetry: bool = True) -> Iterator[Served]:
     """The server, ready; with_telemetry also waits until the telemetry is visible."""
     process, url = _start(folder)
-    administrator = Forgetful(base_url=url, headers=_bearer(ADMIN_TOKEN))
+    administrator = Forgetful(base_url=url, headers=_bearer(ADMIN_TOKEN), timeout=30)
     try:
         asked = {"name": "tom", "role": "tenant_viewer", "tenants": ["acme"]}
         answer = administrator.post("/api/v1/tokens", json=asked)
         assert answer.status_code in (200, 201), answer.text
-        with Forgetful(base_url=url, headers=_bearer(_secret_in(answer.text))) as tom:
+        with Forgetful(base_url=url, headers=_bearer(_secret_in(answer.text)), timeout=30) as tom:
             if with_telemetry:
                 _send(administrator)
             yield Served(url, administrator, tom)

@@ -64,6 +64,16 @@ class Book:
             group.members.add(key)
             group.hurry(known, now)
 
+    def hear(self, said: Iterable[KnownAlert], now: datetime) -> None:
+        """What another server knows of alerts, where that is newer."""
+        for known in said:
+            if (mine := self.alerts.get(known.fingerprint)) is None or mine.updated_at < known.updated_at:
+                self.keep(known.fingerprint, known, now)
+
+    def urgency(self, group: Group) -> tuple[int, datetime]:
+        """The worst first, then who waits longest."""
+        return min((int(self.alerts[key].alert.severity) for key in group.members), default=9), group.next_flush
+
     def log_for(self, group: Group) -> GroupLog:
         id = group_id(group.route.receiver, group.key)
         return self.logs.get(id) or GroupLog(group.route.receiver, group.key)

@@ -85,8 +85,6 @@ class Pipeline:
         self._thread: threading.Thread | None = None
         self._book = Book.recalled(config.route, control, self.started_at)
         self._in_flight: dict[str, Told | None] = {}  # what a group was told before the notification under way
-        self._digests = Digests(settings.storm_digest_seconds)
-        self.storm = Storm(Limits.of(settings))
         self._cooldowns = control.notifications.cooldowns()
         self._pruned_at = self.started_at
         self._around = Circumstances(Inhibitor(()), Silencer(()))
@@ -184,12 +182,10 @@ class Pipeline:
             if ended := self._book.note_ended(now):
                 self.control.alerts.note(ended)
             counters.firing.set(len(self._book.firing))
-            due = [
-                group for group in self._book.groups.values() if group.next_flush <= now and not self._is_waiting(group)
-            ]
-            if due:
+            ready = [group for group in self._book.groups.values() if not self._is_waiting(group)]
+            if due := [group for group in ready if group.next_flush <= now]:
                 self._read_circumstances()
-                self._flush(sorted(due, key=self._urgency), now)
+                self._flush(sorted(due, key=self._book.urgency), now)
             self._digest(now)
             if now >= self._pruned_at + timedelta(seconds=PRUNE_SECONDS):
                 self._prune(now)
@@ -233,7 +229,6 @@ class Pipeline:
                 self._see_anew()
                 self._cooldowns = self.control.notifications.cooldowns()
                 self._in_flight.clear()
-                self.storm, self._digests = Storm(self.storm.limits), Digests(self.settings.storm_digest_seconds)
                 self._load()
             self._tell_pending()
 
@@ -252,16 +247,15 @@ class Pipeline:
             if now >= self._heard_at + HEARD:
                 self._heard_at = now
                 self._tell_pending()
-            for known in self.control.alerts.open(since=now - HEARD):
-                if (mine := self._book.alerts.get(known.fingerprint)) is None or mine.updated_at < known.updated_at:
-                    self._book.keep(known.fingerprint, known, now)
+            self._book.hear(self.control.alerts.open(since=now - HEARD), now)
 
     def _load(self) -> None:
         """What was sent of late, and what is held back for a digest."""
         now, store = self.clock(), self.control.notifications
-        for stored in store.recent(since=now - timedelta(seconds=self.storm.limits.total_seconds), limit=1000):
-            if stored.state != Outcome.HELD.value:
-                self.storm.sent(stored.notification, stored.notification.made_at)
+        limits = Limits.of(self.settings)
+        since = now - timedelta(seconds=limits.total_seconds)
+        self.storm = Storm.recalled(limits, store.recent(since=since, limit=1000))
+        self._digests = Digests(self.settings.storm_digest_seconds)
         for notification in store.held():
             self._hold(notification, now)
 
@@ -281,9 +275,6 @@ class Pipeline:
 
     def _is_waiting(self, group: Group) -> bool:
         return group_id(group.route.receiver, group.key) in self._in_flight
-
-    def _urgency(self, group: Group) -> tuple[int, datetime]:
-        return min((int(self._book.alerts[key].alert.severity) for key in group.members), default=9), group.next_flush
 
     def _flush(self, due: Sequence[Group], now: datetime) -> None:
         on_alert: dict[str, list[Hold]] = {}

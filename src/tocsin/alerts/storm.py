@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 
 from tocsin.alerts.settings import AlertSettings
 from tocsin.model.alert import Alert
-from tocsin.model.notification import Notification
+from tocsin.model.notification import Notification, Outcome
 from tocsin.model.severity import Severity
+from tocsin.storage.control.notifications import StoredNotification
 
 DIGEST = "tocsin:digest"
 """The group key of digests."""
@@ -42,6 +43,15 @@ class Storm:
     limits: Limits
     _total: dict[str, deque[datetime]] = field(default_factory=dict)
     _same: dict[tuple[str, str], deque[datetime]] = field(default_factory=dict)
+
+    @classmethod
+    def recalled(cls, limits: Limits, stored: Iterable[StoredNotification]) -> Storm:
+        """With what was sent of late."""
+        made = cls(limits)
+        for one in stored:
+            if one.state != Outcome.HELD.value:
+                made.sent(one.notification, one.notification.made_at)
+        return made
 
     def why_hold(self, notification: Notification, now: datetime) -> str:
         """Why this one has to wait for a digest; '' when it may go."""
