@@ -3,8 +3,8 @@
     python -m bench.log_search [--rows 20000000] [--keep FOLDER] [--repeat 5]
 
 The lines are made inside the engine: a week of twelve services and twenty tenants, in five shapes with ids, numbers and
-JSON. Every question is asked as LogQL asks it, and once more without indexes (plain): the ratio of the two is of processor
-time, so that it holds on a busy machine, too.
+JSON. Every question is asked as LogQL asks it, and once more without indexes (plain): the ratio of the two is of
+processor time, so that it holds on a busy machine, too.
 """
 
 from __future__ import annotations
@@ -176,8 +176,8 @@ def report(engine: ChdbEngine, repeat: int) -> None:
         middle_of = statistics.median(took)
         found.setdefault(question.kind, []).append(middle_of)
         print(
-            f"{middle_of * 1000:9.0f} {max(took) * 1000:7.0f} {busy * 1000:7.0f} {whole * 1000:7.0f} {whole / busy:6.1f} "
-            f"{count:5}  {question.text}{f' as {question.tenant}' if question.tenant else ''}",
+            f"{middle_of * 1000:9.0f} {max(took) * 1000:7.0f} {busy * 1000:7.0f} {whole * 1000:7.0f} "
+            f"{whole / busy:6.1f} {count:5}  {question.text}{f' as {question.tenant}' if question.tenant else ''}",
             flush=True,
         )
     for kind, medians in found.items():

@@ -33,9 +33,6 @@ STACK = 'Traceback (most recent call last):\n  File "/srv/app/export.py", line 8
 class Forgetful(httpx2.Client):
     """Keeps no cookies, so that no test inherits what another chose; patient, for machines that are busy."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(timeout=30, **options)
-
     def send(self, *given: Any, **named: Any) -> httpx2.Response:
         answer = super().send(*given, **named)
         self.cookies.clear()
