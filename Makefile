@@ -34,8 +34,11 @@ bench: setup .venv/.test-installed ## run the benchmarks and print their tables
 	$(BIN)/python -m bench.instruments
 	$(BIN)/python -m bench.ingest
 	$(BIN)/python -m bench.remote_write
+	$(BIN)/python -m bench.log_ingest
+	$(BIN)/python -m bench.log_search
 	scripts/debian-packages
 	$(BIN)/python -m bench.promql
+	$(BIN)/python -m bench.alerting
 
 screenshots: setup .venv/.test-installed  ## draw the pictures of the README anew
 	scripts/debian-packages

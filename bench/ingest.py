@@ -49,7 +49,7 @@ class Batch:
         request = ExportTraceServiceRequest()
         part = request.resource_spans.add()
         for key, value in (("service.name", "bench"), ("deployment.environment.name", "bench")):
-            _attribute(part.resource.attributes, key, value)
+            attribute(part.resource.attributes, key, value)
         scope = part.scope_spans.add()
         self._now = time.time_ns()
         for mark in marks:
@@ -78,14 +78,15 @@ def _fill(span: Any, mark: bytes, now: int, chosen: random.Random) -> None:
         ("server.address", "api.example.com"), ("tocsin.tenant", f"tenant-{chosen.randrange(TENANTS)}"),
         ("user_agent.original", "bench/1.0"), ("http.response.status_code", chosen.choice([200] * 18 + [404, 500])),
     ):  # fmt: skip
-        _attribute(span.attributes, key, value)
+        attribute(span.attributes, key, value)
     if chosen.random() < 0.1:
         event = span.events.add()
         event.name, event.time_unix_nano = "cache.miss", span.start_time_unix_nano
-        _attribute(event.attributes, "cache.key", "profile")
+        attribute(event.attributes, "cache.key", "profile")
 
 
-def _attribute(attributes: Any, key: str, value: str | int) -> None:
+def attribute(attributes: Any, key: str, value: str | int) -> None:
+    """One more attribute of an OTLP message."""
     entry = attributes.add()
     entry.key = key
     if isinstance(value, int):
@@ -94,11 +95,13 @@ def _attribute(attributes: Any, key: str, value: str | int) -> None:
         entry.value.string_value = value
 
 
-async def _send(port: int, batch: Batch, spans: int, until: float, pause: float, counts: list[int]) -> None:
+async def send(
+    port: int, batch: Any, spans: int, until: float, pause: float, counts: list[int], path: str = "/v1/traces"
+) -> None:
     """Send until then; with a pause, batches start no closer together than that."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = (
-        "POST /v1/traces HTTP/1.1\r\nhost: bench\r\ncontent-type: application/x-protobuf\r\ncontent-length: {}\r\n\r\n"
+        f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/x-protobuf\r\ncontent-length: {{}}\r\n\r\n"
     )
     due = time.perf_counter()
     while time.perf_counter() < until:
@@ -122,7 +125,7 @@ def _load(port: int, seconds: float, connections: int, spans: int, rate: float, 
         counts = [0, 0]
         started = time.perf_counter()
         pause = connections * spans / rate if rate else 0.0
-        await asyncio.gather(*(_send(port, batch, spans, started + seconds, pause, counts) for batch in batches))
+        await asyncio.gather(*(send(port, batch, spans, started + seconds, pause, counts) for batch in batches))
         return Load(counts[0], time.perf_counter() - started, counts[1])
 
     answer.send(asyncio.run(run()))

@@ -48,8 +48,10 @@ def _log_config(log_file: Path | None) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-        "handlers": {"chosen": handler},
+        "handlers": {"chosen": handler, "warnings": {**handler, "level": "WARNING"}},
         "loggers": {"uvicorn": {"handlers": ["chosen"], "level": "WARNING", "propagate": False}},
+        # What the product has to say goes to the server; what is wrong, to the file, too.
+        "root": {"handlers": ["warnings"], "level": "WARNING"},
     }
 
 

@@ -41,7 +41,7 @@ def no_engine(engine_slot: EngineSlot) -> EngineSlot:
 def engine(engine_slot: EngineSlot) -> ChdbEngine:
     """The engine with its schema and empty tables."""
     engine = engine_slot.occupied()
-    for table in (*TENANT_TABLES, "downsampled", "releases"):
+    for table in (*TENANT_TABLES, "downsampled", "releases", "log_patterns", "log_shape_patterns"):
         engine.execute(f"TRUNCATE TABLE {table}")
     return engine
 

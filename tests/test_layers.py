@@ -15,7 +15,7 @@ LAYERS = [
 ]  # fmt: skip
 ROOT = Path(tocsin.__file__).parent
 # Names of the SDK's public face. `embed` reaches the composition root, and only when it is called.
-FACE = {"__init__", "__main__", "testing", "watch"}
+FACE = {"__init__", "__main__", "logs", "testing", "watch"}
 
 
 def layer_of(module: str) -> str:

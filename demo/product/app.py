@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,6 +10,7 @@ import httpx2
 from fastapi import FastAPI
 
 import tocsin
+from demo.product.access_log import AccessLog
 from demo.product.isolation import declare
 from demo.product.routes import api, control
 from demo.product.routes.public import create_public
@@ -29,12 +31,14 @@ def create_app(settings: ProductSettings, renderer_client: httpx2.AsyncClient | 
             async with keep_schedule(services):
                 yield
 
+    logging.getLogger("tallyroom").setLevel(logging.INFO)
     app = FastAPI(title="Tallyroom", version=settings.release, lifespan=lifespan)
     declare()
     # A demo is watched for minutes, so its leak is to be named within some; half an hour is better for a product.
     tocsin.instrument(
         app, service="tallyroom", environment="demo", release=settings.release, leak_window_seconds=LEAK_WINDOW_SECONDS
     )
+    app.add_middleware(AccessLog)
     app.include_router(tocsin.monitoring_router)
     app.include_router(tocsin.metrics_router)
     app.include_router(api)

@@ -7,6 +7,7 @@ and the more it reads the longer it waits for pages: a full scan is slow without
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -19,10 +20,14 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from demo.product.models import Base
 
+log = logging.getLogger("tallyroom.database")
+
 POOL_CONNECTIONS = 10
 POOL_TIMEOUT_SECONDS = 1.5
 ROUND_TRIP_SECONDS = 0.0006
 STEPS_PER_ROUND_TRIP = 3_000
+SLOW_QUERY_SECONDS = 0.1
+_STATEMENT_CHARACTERS = 500
 
 
 class Database:
@@ -60,6 +65,8 @@ def _engine(path: Path, round_trip_seconds: float) -> Engine:
         connect_args={"timeout": 10, "check_same_thread": False, "factory": _distant_connection(round_trip_seconds)},
     )
     event.listen(engine, "connect", _configure_connection)
+    event.listen(engine, "before_cursor_execute", _note_begin)
+    event.listen(engine, "after_cursor_execute", _tell_slow)
     return engine
 
 
@@ -82,6 +89,18 @@ def _distant_connection(round_trip_seconds: float) -> type[sqlite3.Connection]:
             return super().cursor(DistantCursor)
 
     return DistantConnection
+
+
+def _note_begin(connection: Any, *_: Any) -> None:
+    connection.info["began"] = time.perf_counter()
+
+
+def _tell_slow(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+    seconds = time.perf_counter() - connection.info["began"]
+    if seconds >= SLOW_QUERY_SECONDS:
+        text = " ".join(statement.split())[:_STATEMENT_CHARACTERS]
+        facts = {"event": "query.slow", "duration_ms": round(seconds * 1000, 1), "statement": text}
+        log.warning("slow query: %.0f ms for %s", seconds * 1000, text, extra=facts)
 
 
 def _configure_connection(connection: Any, _record: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from demo.product.latency import Latency
 from demo.product.models import ExportJob, Report
 from demo.product.reporting import ReportFigures, build_report
 
+log = logging.getLogger("tallyroom.exports")
+
 
 def queue_export(session: Session, report: Report) -> ExportJob:
     """A new job for the report, saved; the report is built once to refuse early what cannot be exported."""
@@ -24,6 +27,7 @@ def queue_export(session: Session, report: Report) -> ExportJob:
     job = ExportJob(org_id=report.org_id, report_id=report.id, requested_at=datetime.now(UTC))
     session.add(job)
     session.commit()
+    log.info("export %d of report %d queued", job.id, report.id, extra={"event": "export.queued", "export": job.id})
     return job
 
 
@@ -41,9 +45,11 @@ def run_export(database: Database, folder: Path, latency: Latency, job_id: int, 
         except OSError as error:
             job.state, job.detail = "failed", str(error)
             session.commit()
+            log.exception("export %d failed", job_id, extra={"event": "export.failed", "export": job_id})
             raise
         job.state = "done"
         session.commit()
+        log.info("export %d is ready", job_id, extra={"event": "export.ready", "export": job_id, "bytes": len(text)})
     (folder / f"{job_id - files_kept}.csv").unlink(missing_ok=True)
 
 

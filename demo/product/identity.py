@@ -54,6 +54,7 @@ async def socket_member(services: InServices, token: str = "") -> Claims:
 
 
 def _name_tenant(claims: Claims) -> None:
+    tocsin.set_user(claims.user_id)
     if claims.org_id:
         tocsin.set_tenant(claims.org_id)
 

@@ -6,6 +6,7 @@ A night's work comes round every minute here, so that a demo has something to sh
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,6 +21,8 @@ import tocsin
 from demo.faults import JOB_FAILING
 from demo.product.models import Organisation, Report
 from demo.product.services import Services
+
+log = logging.getLogger("tallyroom.jobs")
 
 
 @dataclass(frozen=True)
@@ -38,17 +41,28 @@ def write_statements(services: Services) -> None:
     for org_id in organisations:
         try:
             with tocsin.job("monthly-statements", schedule="every 1m", tenant=org_id):
-                write_statement(services, org_id)
+                _write_and_tell(services, org_id)
         except OSError:
             continue  # recorded with its job; tried again when it is due
 
 
-def write_statement(services: Services, org_id: str) -> None:
-    """Counts the organisation's reports into its statement. Raises OSError when it cannot be written."""
+def _write_and_tell(services: Services, org_id: str) -> None:
+    try:
+        reports = write_statement(services, org_id)
+    except OSError:
+        log.exception("the statement of %s could not be written", org_id, extra={"event": "statement.failed"})
+        raise
+    log.info("statement of %s: %d reports", org_id, reports, extra={"event": "statement.written", "reports": reports})
+
+
+def write_statement(services: Services, org_id: str) -> int:
+    """Counts the organisation's reports into its statement, and gives the count. Raises OSError when it cannot be
+    written."""
     with services.database.session() as session:
         reports = session.scalar(select(func.count()).select_from(Report).where(Report.org_id == org_id))
     services.latency.wait(35)
     statement_path(services.export_folder, org_id).write_text(f"organisation,reports\n{org_id},{reports}\n")
+    return reports or 0
 
 
 def statement_path(folder: Path, org_id: str) -> Path:
@@ -61,6 +75,7 @@ def refresh_rates(services: Services) -> None:
     """Asks for new exchange rates; they hold for everybody."""
     with tocsin.job("refresh-rates", schedule="every 30s"):
         services.latency.wait(120)
+        log.info("exchange rates refreshed", extra={"event": "rates.refreshed"})
 
 
 def sweep_exports(services: Services) -> None:
@@ -70,6 +85,7 @@ def sweep_exports(services: Services) -> None:
         for path in services.export_folder.glob("*.csv"):
             if path.stat().st_mtime < oldest:
                 path.unlink(missing_ok=True)
+                log.info("removed the export %s", path.name, extra={"event": "export.removed"})
 
 
 JOBS = (

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tocsin import logs
     from tocsin.sdk.isolation import cross_tenant, isolation
     from tocsin.sdk.job import job, start
     from tocsin.sdk.measures import count, gauge, login_attempt, registration, timing
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from tocsin.sdk.operations import critical, operation
     from tocsin.sdk.router import metrics_router, monitoring_router, set_health_check
     from tocsin.sdk.settings import Settings
-    from tocsin.sdk.tenant import current_tenant, set_tenant, wrap
+    from tocsin.sdk.tenant import current_tenant, set_tenant, set_user, wrap
     from tocsin.sdk.trace import span
 
 __all__ = [
@@ -29,12 +30,14 @@ __all__ = [
     "isolation",
     "job",
     "login_attempt",
+    "logs",
     "metrics_router",
     "monitoring_router",
     "operation",
     "registration",
     "set_health_check",
     "set_tenant",
+    "set_user",
     "span",
     "start",
     "timing",
@@ -53,6 +56,7 @@ _HOMES = {
     "instrument": "tocsin.sdk.middleware",
     "isolation": "tocsin.sdk.isolation",
     "job": "tocsin.sdk.job",
+    "logs": "tocsin.logs",
     "login_attempt": "tocsin.sdk.measures",
     "metrics_router": "tocsin.sdk.router",
     "monitoring_router": "tocsin.sdk.router",
@@ -60,6 +64,7 @@ _HOMES = {
     "registration": "tocsin.sdk.measures",
     "set_health_check": "tocsin.sdk.router",
     "set_tenant": "tocsin.sdk.tenant",
+    "set_user": "tocsin.sdk.tenant",
     "span": "tocsin.sdk.trace",
     "start": "tocsin.sdk.job",
     "timing": "tocsin.sdk.measures",
@@ -71,7 +76,8 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'tocsin' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(home), name)
+    module = import_module(home)
+    value = globals()[name] = module if home == f"tocsin.{name}" else getattr(module, name)
     return value
 
 

@@ -11,6 +11,7 @@ import atexit
 import ipaddress
 import os
 import secrets
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
@@ -24,29 +25,42 @@ import structlog
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
-from tocsin.alerts.config import AlertConfig, load_alert_config, with_route_for
+from tocsin.alerts.config import AlertConfig, AlertConfigError, with_route_for
+from tocsin.alerts.config_file import ConfigFile
 from tocsin.alerts.correlate import cause_of
 from tocsin.alerts.dispatch import Pipeline
 from tocsin.alerts.handling import Handler
+from tocsin.alerts.lead import ALONE, Lead, Leadership
 from tocsin.alerts.settings import AlertSettings
 from tocsin.alerts.topology import ServiceTopology
 from tocsin.collect.local import LocalScraper, collector_settings, collectors
+from tocsin.collect.loki_config import LokiConfigError, load_loki_retention
 from tocsin.collect.scrape import Scraper, ScrapeSettings, config_of
-from tocsin.config import Config, load
+from tocsin.collect.tail import Tailer
+from tocsin.collect.tail_settings import TailSettings
+from tocsin.config import DEFAULT, PRESET, Config, ConfigError, load
+from tocsin.detect.patterns.news import News
+from tocsin.detect.patterns.settings import PatternSettings
+from tocsin.detect.patterns.watch import PatternWatch
 from tocsin.detect.rules.alerting import Series as RuleSeries
 from tocsin.detect.rules.engine import RuleEngine
 from tocsin.detect.rules.evaluation import CountEvents
 from tocsin.detect.rules.rule import EventCondition
 from tocsin.detect.rules.writing import writer_to
 from tocsin.detect.settings import RuleSettings
-from tocsin.ingest.gate import Gate, IngestSettings, Refused
+from tocsin.ingest.gate import Admission, Gate, IngestSettings, Refused
 from tocsin.ingest.known_series import SeriesSettings
+from tocsin.ingest.loki import PATHS as LOKI_PATHS
+from tocsin.ingest.loki import LokiPush
 from tocsin.ingest.otlp_grpc import OtlpGrpc
 from tocsin.ingest.otlp_http import OtlpHttp
+from tocsin.ingest.own_events import INFO, admit_event
 from tocsin.ingest.remote_write import PATHS as WRITE_PATHS
 from tocsin.ingest.remote_write import RemoteWrite
+from tocsin.ingest.syslog import SyslogListener, SyslogSettings
 from tocsin.ingest.validate import parse
 from tocsin.model.delivery import Acknowledgement
+from tocsin.model.log_levels import least_number
 from tocsin.model.notification import Notification
 from tocsin.model.notification_plain import notification_of
 from tocsin.model.settings import Preset, setting
@@ -57,12 +71,17 @@ from tocsin.notify.chart import Picture, chart_of
 from tocsin.notify.contract import channel_settings
 from tocsin.notify.deliver import Deliverer
 from tocsin.notify.path import CHECK_LABEL, PathWatch
-from tocsin.notify.receivers import alertmanager_receivers, own_receivers
+from tocsin.notify.receivers import Receivers, alertmanager_receivers, own_receivers
 from tocsin.notify.settings import NotifySettings
+from tocsin.notify.template import Templates
+from tocsin.notify.trial import is_by_hand
 from tocsin.query.event_counts import event_counts
+from tocsin.query.log_source import LogSource
+from tocsin.query.logql.settings import LogQuerySettings
 from tocsin.query.metric_reader import MetricReader
 from tocsin.query.promql.settings import QuerySettings as PromQLSettings
 from tocsin.query.store_reader import StoreReader
+from tocsin.query.templates.parse import TemplateError
 from tocsin.sdk.middleware import instrument
 from tocsin.sdk.transport import Response
 from tocsin.storage.control import AuthSettings, ControlSettings, ControlStore
@@ -146,16 +165,20 @@ SECTIONS: dict[str, type] = {
     "series": SeriesSettings,
     "scrape": ScrapeSettings,
     **collector_settings(),
+    "logs": TailSettings,
+    "syslog": SyslogSettings,
     "notify": NotifySettings,
     **channel_settings(),
     "spool": SpoolSettings,
     "writer": WriterSettings,
     "query": QuerySettings,
     "promql": PromQLSettings,
+    "logql": LogQuerySettings,
     "alerting": AlertSettings,
     "retention": RetentionSettings,
     "engine": ChdbSettings,
     "rules": RuleSettings,
+    "log_patterns": PatternSettings,
     "site": SiteSettings,
 }
 # The SDK's half of them, under the same names, is in sdk/settings.py.
@@ -251,25 +274,34 @@ class Server:
             series=config[SeriesSettings],
         )
         self.scraper = self._new_scraper()
+        self.tailer = Tailer(config[TailSettings], self.data / "tail", self._admit_logs)
+        self.syslog = SyslogListener(config[SyslogSettings], self._admit_logs)
         alerting = config[AlertSettings]
-        test_receiver = config[NotifySettings].test_receiver
-        alert_config = with_route_for(load_alert_config(alerting.config_file), CHECK_LABEL, test_receiver)
-        self.deliverer = open_deliverer(config, self.control, alert_config)
+        self.alert_config = ConfigFile(alerting.config_file)
+        self.alert_config.use = self._use_alert_config
+        self.deliverer = open_deliverer(config, self.control, self.alert_config.config)
         self.deliverer.draw = self._draw
+        self.lead = self._new_lead()
+        self.deliverer.may_send = lambda notification: self.lead.is_leader or is_by_hand(notification)
         self.acknowledgements = Acknowledgements(self.deliverer)
         self.acknowledgements.listeners.append(self._acknowledged)
         self.topology = ServiceTopology(self.store)
         self.alerts = Pipeline(
             self.control,
-            alert_config,
+            self._with_check(self.alert_config.config),
             alerting,
             self.deliverer.deliver,
             cause=lambda alerts: cause_of(alerts, self.topology()),
+            lead=self.lead,
         )
+        self.alerts.resume = self.deliverer.start
         self.rules = self._new_rules()
+        self.patterns = PatternWatch(self.store, self._tell_of_pattern, config[PatternSettings])
+        self.alerts.more_inhibitions = lambda: self.rules.inhibitions
         self.path = PathWatch(self.deliverer, lambda alert: self.alerts.accept([alert]))
+        self.path.is_here = lambda: self.lead.is_leader
         self.local_token = secrets.token_urlsafe(32)
-        self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), build_site(self))
+        self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), LokiPush(self.gate), build_site(self))
         self._pruning = threading.Event()
 
     def start(self) -> None:
@@ -279,9 +311,14 @@ class Server:
         self.writer.start()
         self.downsampler.start()
         self.scraper.start()
-        self.deliverer.start()
+        self.tailer.start()
+        if isinstance(self.lead, Leadership):
+            self.lead.start()
+        self.syslog.start()
         self.alerts.start()
+        self.alert_config.start()
         self.rules.start()
+        self.patterns.start()
         self.acknowledgements.start()
         self.path.start()
         token = self.data / "local-token"
@@ -294,10 +331,16 @@ class Server:
         """Stop taking telemetry, keep what is spooled for the next start, and release the stores."""
         self._pruning.set()
         self.path.close()
+        self.patterns.close()
+        self.alert_config.close()
         self.rules.close()
         self.alerts.close()
         self.acknowledgements.close()
         self.deliverer.close()
+        self.syslog.close()
+        self.tailer.close()
+        if isinstance(self.lead, Leadership):
+            self.lead.close()
         self.scraper.close()
         self.downsampler.close()
         self.spool.close()
@@ -306,6 +349,22 @@ class Server:
         self.engine.close()
         self.control.close()
         (self.data / "local-token").unlink(missing_ok=True)
+
+    def reload(self) -> list[str]:
+        """Read the rule files and the alertmanager.yml anew; what of them cannot be used, its former state goes on."""
+        bad = [f"{one.name}: {one.reason}" for one in self.rules.reload()]
+        problem = self.alert_config.reload()
+        return [*bad, *([problem] if problem else [])]
+
+    def _use_alert_config(self, config: AlertConfig) -> None:
+        templates = templates_of(config)
+        # Receivers first: routes must lead nowhere that is not there yet.
+        self.deliverer.receivers, self.deliverer.templates = receivers_of(self.settings, config), templates
+        self.alerts.use(self._with_check(config))
+
+    def _with_check(self, config: AlertConfig) -> AlertConfig:
+        """With the route by which synthetic alerts prove the path."""
+        return with_route_for(config, CHECK_LABEL, self.settings[NotifySettings].test_receiver)
 
     def metrics(self, scope: TenantScope) -> MetricReader:
         """The series that whoever has this scope may read."""
@@ -321,7 +380,15 @@ class Server:
             external_url=self.settings[AlertSettings].external_url,
             query=self.settings[PromQLSettings],
             count_events_of=self._event_counter,
+            lead=self.lead,
+            open_lines_of=lambda tenant: lambda: LogSource(self.store, _scope_of(tenant)),
         )
+
+    def _new_lead(self) -> Lead:
+        """Who evaluates and tells: this server, or one of those that share its control store."""
+        if not self.control.is_shared:
+            return ALONE
+        return Leadership(self.control.leases, server_id(self.data), self.settings[AlertSettings].lease_seconds)
 
     def _event_counter(self, tenant: str) -> CountEvents:
         def count(condition: EventCondition, at_ms: int) -> list[RuleSeries]:
@@ -331,9 +398,27 @@ class Server:
 
         return count
 
+    def _admit_logs(self, request: Any) -> Admission:
+        """What the server itself collected: an OTLP request, without a key."""
+        return self.gate.admit(Signal.LOGS, None, request, None)
+
     def _on_commit(self, signal: Signal) -> None:
         if signal is Signal.LOGS:  # events are log records with a name
             self.rules.events_came()
+            self.patterns.lines_came()
+
+    def _tell_of_pattern(self, news: News) -> None:
+        resource = {
+            "service.name": news.service,
+            "service.version": news.release,
+            "deployment.environment.name": news.environment,
+        }
+        attributes = {**news.attributes, "tocsin.tenant": news.tenant}
+        severity = least_number(news.level) if news.level else INFO
+        try:
+            admit_event(self.gate, None, news.name, news.body, time.time_ns(), resource, attributes, severity)
+        except Refused as refused:
+            raise OSError(refused.message) from refused
 
     def _acknowledged(self, said: Acknowledgement) -> None:
         for delivery in self.control.deliveries.of_key(said.key)[:1]:
@@ -410,9 +495,10 @@ def _scope_of(tenant: str) -> TenantScope:
 class Front:
     """Sends what is pushed in to ingest and everything else to the site, so that the hot path meets no routing."""
 
-    def __init__(self, otlp: OtlpHttp, remote_write: RemoteWrite, site: FastAPI) -> None:
+    def __init__(self, otlp: OtlpHttp, remote_write: RemoteWrite, loki: LokiPush, site: FastAPI) -> None:
         self._otlp = otlp
         self._remote_write = remote_write
+        self._loki = loki
         self.site = site
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -423,6 +509,9 @@ class Front:
                 return
             if scope["path"].endswith("/write", root) and scope["path"][root:] in WRITE_PATHS:
                 await self._remote_write(scope, receive, send)
+                return
+            if scope["path"].endswith("/push", root) and scope["path"][root:] in LOKI_PATHS:
+                await self._loki(scope, receive, send)
                 return
         await self.site(scope, receive, send)
 
@@ -482,6 +571,14 @@ def embed(app: Any, *, path: str = "/monitoring", data: str | None = None, **opt
     instrument(app, transport=embedded.take, compression="none", exclude=excluded, **options)
 
 
+def server_id(data: Path) -> str:
+    """A name for the server of this data folder, the same after a restart."""
+    file = data / "server-id"
+    if not file.exists():
+        file.write_text(f"{socket.gethostname()[:60]}-{secrets.token_hex(4)}\n")
+    return file.read_text().strip()
+
+
 def make_private(data: Path) -> None:
     """Make the data folder if it is missing, for its owner alone: it holds password hashes and what customers sent."""
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -500,13 +597,26 @@ def open_deliverer(config: Config, control: ControlStore, alerts: AlertConfig | 
 
     It tells nobody before `start`, apart from what it is given.
     """
-    notify = config[NotifySettings]
-    receivers = own_receivers(notify, config.__getitem__)
+    templates = templates_of(alerts) if alerts is not None else None
+    return Deliverer(control.deliveries, receivers_of(config, alerts), config[NotifySettings], templates=templates)
+
+
+def templates_of(alerts: AlertConfig) -> Templates:
+    """Those of the files an alertmanager.yml names, and the default ones. Raises AlertConfigError."""
+    try:
+        return Templates.of_files(alerts.template_files())
+    except TemplateError as error:
+        raise AlertConfigError(str(error)) from error
+
+
+def receivers_of(config: Config, alerts: AlertConfig | None) -> Receivers:
+    """Those of an alertmanager.yml, if there is one, and those of these settings."""
+    receivers = own_receivers(config[NotifySettings], config.__getitem__)
     if alerts is not None and config[AlertSettings].config_file:
         listed = [{"name": one.name, **one.integrations} for one in alerts.receivers]
         document = {"global": alerts.shared, "receivers": listed}
         receivers = alertmanager_receivers(document, Path(alerts.folder)).with_others(receivers)
-    return Deliverer(control.deliveries, receivers, notify)
+    return receivers
 
 
 def configuration(overrides: dict[str, Any] | None = None, toml: Path | None = None) -> Config:
@@ -516,4 +626,22 @@ def configuration(overrides: dict[str, Any] | None = None, toml: Path | None = N
     """
     path = toml or Path("tocsin.toml")
     is_there = toml is not None or path.exists()
-    return load(SECTIONS, path if is_there else None, os.environ, overrides or {}, PRESETS)
+    return _with_loki(load(SECTIONS, path if is_there else None, os.environ, overrides or {}, PRESETS))
+
+
+def _with_loki(config: Config) -> Config:
+    """With the retention of a loki-config.yml, if one is named and logs have none of their own."""
+    settings, key = config[RetentionSettings], ("retention", "logs_hours")
+    if not settings.loki_file:
+        return config
+    try:
+        found = load_loki_retention(Path(settings.loki_file))
+        for sentence in found.ignored:
+            log.warning("retention.not_carried_out", what=sentence, file=settings.loki_file)
+        if found.hours is None or not config.origins[key].startswith((DEFAULT, PRESET)):
+            return config
+        taken = replace(settings, logs_hours=found.hours)
+    except (LokiConfigError, ValueError) as error:
+        raise ConfigError(str(error)) from error
+    origins = {**config.origins, key: Path(settings.loki_file).name}
+    return replace(config, sections={**config.sections, "retention": taken}, origins=origins)

@@ -10,6 +10,6 @@ def test_report_is_traced(client):
 ```
 """
 
-from tocsin.sdk.capture import Capture, CapturedEvent, CapturedRequests, CapturedSpan, capture_spans
+from tocsin.sdk.capture import Capture, CapturedEvent, CapturedLog, CapturedRequests, CapturedSpan, capture_spans
 
-__all__ = ["Capture", "CapturedEvent", "CapturedRequests", "CapturedSpan", "capture_spans"]
+__all__ = ["Capture", "CapturedEvent", "CapturedLog", "CapturedRequests", "CapturedSpan", "capture_spans"]

@@ -111,7 +111,7 @@ def both(folder: Path, text: str) -> Iterator[Both]:
     listener = _listener(theirs)
     config = text.replace("RECEIVER_URL", f"http://127.0.0.1:{listener.server_address[1]}")
     (folder / "alertmanager.yml").write_text(config)
-    port = _free_port()
+    port = free_port()
     command = [PROGRAM, f"--config.file={folder}/alertmanager.yml", f"--storage.path={folder}/theirs"]
     command += [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="]
     log = (folder / "alertmanager.log").open("w")
@@ -195,7 +195,7 @@ def _await(url: str, process: subprocess.Popen[bytes], folder: Path) -> None:
     raise AssertionError("Alertmanager did not become ready")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -24,6 +24,7 @@ from tocsin.testing import Capture, capture_spans
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    instrument.switch_all_off()  # what another test left on would keep its own settings
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TOCSIN_ENABLED", "true")
         patch.setenv("TOCSIN_ENDPOINT", "http://127.0.0.1:9")

@@ -21,7 +21,8 @@ def test_isolation_crossing_is_told_within_seconds(tmp_path: Path, no_engine: En
     server.start()
     try:
         time_ns = time.time_ns()
-        attributes = {"http.route": "/reports", "code.file.path": "reports.py", "code.line.number": 53}
+        place = {"http.route": "/reports", "code.file.path": "reports.py", "code.line.number": 53}
+        attributes = {**place, "db.collection.name": "orders", "tocsin.isolation.is_declared": True}
         request = log_request(
             [log_record("x", time_ns=time_ns, event_name="tocsin.isolation.crossing", attrs=attributes)]
         )

@@ -73,6 +73,22 @@ CRAFTED = {
     "line_id": [f"{2**62}-{'0' * 16}"],
     "method": ["GET"],
 }
+MARKED = '{service_name="mark-service"}'
+LOGQL = [
+    "{}", MARKED, '{tenant="globex"}', '{tenant=~".+"} |= "mark"', '{nowhere!="x"} | tenant="globex"',
+    '{tenant!="acme"} or {tenant="globex"}', "{service_name=~`.+`} | json | line_format `{{.tenant}}`",
+    'sum by (tenant, service_name) (count_over_time({}[30d]))', 'count_over_time({tenant="globex"}[30d]) or vector(1)',
+    "label_replace(count_over_time({}[30d]), `t`, `$1`, `tenant`, `(.*)`)", '{a="x\' OR 1=1 --"}', "{a=`') OR 1=1 --`}",
+]  # fmt: skip
+# What a protocol's routes read from the address or a form without declaring it.
+OF_PROTOCOL = {
+    "/loki/": {
+        "query": LOGQL,
+        "match[]": [*LOGQL, '{tenant="globex"}'],
+        "targetLabels": ["tenant,service_name", "x') OR 1=1 --"],
+        "start": ["0", "1795000000"],
+    }
+}
 EVERYWHERE = ("tenant", "env", "range", "q", "start")
 """Parameters that pages may read without declaring them."""
 
@@ -185,6 +201,10 @@ class Place:
     def in_path(self) -> tuple[str, ...]:
         return tuple(name for name in self.parameters if f"{{{name}}}" in self.path)
 
+    @property
+    def is_for_programs(self) -> bool:
+        return self.path.startswith(("/api/", "/prometheus/", "/alertmanager/", "/loki/"))
+
 
 def places() -> list[Place]:
     """Every route that is not for visitors before sign-in, found in the application itself."""
@@ -228,6 +248,11 @@ def requests_to(place: Place) -> Iterator[tuple[str, dict[str, str]]]:
         for name in optional:
             for value in [*CRAFTED.get(name, []), SQL]:
                 yield path, needed | {name: value}
+        for prefix, parameters in OF_PROTOCOL.items():
+            if place.path.startswith(prefix):
+                for name, texts in parameters.items():
+                    asked = {} if name in ("query", "match[]") else {"query": "{}"}
+                    yield from ((path, needed | asked | {name: text, "limit": "100"}) for text in texts)
 
 
 def leaks(client: httpx2.Client, path: str, query: dict[str, str]) -> str:
@@ -253,7 +278,9 @@ def test_routes_were_found() -> None:
 def test_viewer_of_acme_gets_nothing_of_globex(
     viewers: dict[str, httpx2.Client], server: ServerProcess, who: str
 ) -> None:
-    asked = [(path, query) for place in PLACES if place.method == "GET" for path, query in requests_to(place)]
+    """Pages as a person signed in, and what programs read with a token."""
+    walked = [place for place in PLACES if place.method == "GET" and place.is_for_programs == (who == "token")]
+    asked = [each for place in walked for each in requests_to(place)]
     assert len(asked) > 300
     with ThreadPoolExecutor(4) as pool:
         found = [leak for leak in pool.map(lambda each: leaks(viewers[who], *each), asked) if leak]
@@ -274,6 +301,11 @@ def test_viewer_of_acme_does_see_acme(viewers: dict[str, httpx2.Client], server:
     assert ACME_TRACE.hex() in page.text
     for query in ({"tenant": "globex"}, {"service": SERVICE}, {"attribute": f"note:{NOTE}"}, {"route": ROUTE}):
         assert api.get("/api/v1/traces", params=query).json()["traces"] == []
+    found = api.get("/loki/api/v1/query_range", params={"query": "{}", "limit": "5000"}).json()["data"]["result"]
+    assert {stream["stream"]["tenant"] for stream in found} == {"acme"}
+    assert ACME_LINE in [line for stream in found for _, line in stream["values"]]
+    staff = server.ask("/loki/api/v1/query_range", query=MARKED)["data"]["result"]
+    assert {stream["stream"]["tenant"] for stream in staff} == {"globex"}
 
 
 @pytest.mark.parametrize("who", ["token", "session"])
@@ -281,7 +313,8 @@ def test_viewer_of_acme_may_not_read_or_change_what_administrators_do(
     viewers: dict[str, httpx2.Client], who: str
 ) -> None:
     for place in PLACES:
-        is_read = place.method == "GET" or place.path.startswith("/prometheus/")  # which takes questions by form, too
+        # The protocols take questions by form, too.
+        is_read = place.method == "GET" or place.path.startswith(("/prometheus/", "/loki/"))
         if is_read and not place.path.startswith(BEYOND_TENANTS):
             continue
         path = place.path

@@ -33,7 +33,8 @@ receivers:
     slack_configs:
       - channel: "#oncall"
         title: '{{ template "slack.default.title" . }}'
-        fields: [{title: a, value: b}]
+        fields: [{title: a, value: b, short: true}]
+        image_url: http://p
       - channel: "#other"
         api_url: https://hooks.slack.com/services/T/B/own
         send_resolved: true
@@ -60,8 +61,11 @@ receivers:
     opsgenie_configs:
       - api_key: k
         responders: [{name: ops, type: team}]
+    smoke_configs:
+      - color: white
     sns_configs:
-      - topic_arn: arn
+      - topic_arn: arn:aws:sns:eu-central-1:1:x
+        sigv4: {role_arn: r}
     pagerduty_configs:
       - {}
     msteamsv2_configs:
@@ -70,6 +74,7 @@ receivers:
       - api_key: k
         routing_key: r
         entity_display_name: [1]
+        state_message: '{{ nope }}'
 """
 
 
@@ -119,12 +124,12 @@ def test_http_config_is_how_it_gets_in(receivers: Receivers) -> None:
 def test_what_is_not_carried_out_is_said(receivers: Receivers) -> None:
     notes = "\n".join(receivers.notes)
     assert "receiver 'exports', webhook[0]: http_config.proxy_url is not carried out" in notes
-    assert "receiver 'exports', slack[0]: fields is not carried out" in notes
+    assert "receiver 'exports', slack[0]: image_url is not carried out" in notes
     assert "receiver 'phones', opsgenie[0]: responders is not carried out" in notes
-    assert "receiver 'phones', sns[0]: sns_configs is not supported here" in notes
-    assert (
-        "our own words are told instead: exports.slack_configs[0].title, phones.pushover_configs[0].priority" in notes
-    )
+    assert "receiver 'phones', smoke[0]: smoke_configs is not supported here" in notes
+    assert "cannot use receiver 'phones', sns[0]: it lacks access_key and secret_key (role_arn of sigv4 is" in notes
+    assert 'cannot fill phones.victorops_configs[0].state_message: function "nope" not defined; our own words' in notes
+    assert "slack_configs[0].title" not in notes
     assert "letters" not in notes + repr(receivers)
     assert "acme-secret" not in notes + repr(receivers)
 

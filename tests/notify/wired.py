@@ -12,6 +12,7 @@ from tocsin.model.notification import Notification
 from tocsin.notify.contract import Message, channels
 from tocsin.notify.render import text_of
 
+TOPIC = "arn:aws:sns:eu-central-1:123456789012:oncall"
 SECRET = "acme-secret-0123456789abcdefghijkl"
 
 
@@ -56,6 +57,10 @@ WIRED = {
         lambda url: {"api_url": url, "account_sid": "AC1", "auth_token": SECRET, "sender": "+491", "to": ("+492",)},
         _json({"sid": "SM1"}, 201),
     ),
+    "sns": Wired(
+        lambda url: {"api_url": f"{url}/", "topic_arn": TOPIC, "access_key": "AKID", "secret_key": SECRET},
+        Told(200, b"<PublishResponse><PublishResult><MessageId>m-1</MessageId></PublishResult></PublishResponse>"),
+    ),
     "telegram": Wired(
         lambda url: {"api_url": url, "bot_token": SECRET, "chat_id": "-100"},
         _json({"ok": True, "result": {"message_id": 8}}),
@@ -66,6 +71,16 @@ WIRED = {
     ),
     "webex": Wired(
         lambda url: {"api_url": f"{url}/v1/messages", "room_id": "R", "bot_token": SECRET}, _json({"id": "w1"})
+    ),
+    "wechat": Wired(
+        lambda url: {
+            "api_url": f"{url}/cgi-bin/",
+            "corp_id": "c",
+            "api_secret": SECRET,
+            "agent_id": "1",
+            "to_user": "ada",
+        },
+        _json({"errcode": 0, "errmsg": "ok", "access_token": "tok", "expires_in": 7200, "msgid": "w-1"}),
     ),
     "webhook": Wired(lambda url: {"url": f"{url}/{SECRET}", "secret": SECRET}, Told(204, b"")),
 }

@@ -152,6 +152,7 @@ def telemetry_of(tenant: str, trace_id: bytes) -> list[Any]:
         metric_request(metrics, resource),
         log_request(
             [
+                log_record(f"{name} said so", attrs=own, time_ns=start),
                 log_record(name, attrs=own, time_ns=start, event_name=f"{name}.event"),
                 log_record(
                     name, attrs={**own, "tocsin.db.fingerprint": name}, time_ns=start, event_name="tocsin.db.plan"
@@ -224,7 +225,7 @@ QUESTIONS: dict[str, Callable[[TelemetryStore, Scope, Asked], Any]] = {
     "known environments": lambda store, scope, asked: tenants.known_environments(store, scope),
     "errors": lambda store, scope, asked: errors.error_groups(store, scope, asked.filter),
     "active": lambda store, scope, asked: active.active_requests(store, scope, asked.filter),
-    "senders": lambda store, scope, asked: senders.senders(store, scope),
+    "senders": lambda store, scope, asked: senders.senders(store, scope, NOW / SECOND_NS),
     "search": lambda store, scope, asked: traces.search(store, scope, asked.search),
     "slowest": lambda store, scope, asked: traces.search(
         store, scope, dataclasses.replace(asked.search, order="slowest")

@@ -112,7 +112,7 @@ def _jobs(now_ns: int) -> Any:
 def _post(client: httpx2.Client, signal: str, request: Any) -> None:
     headers = {"Content-Type": "application/x-protobuf"}
     body = request.SerializeToString()
-    answer = httpx2.post(client.base_url.join(f"/v1/{signal}"), content=body, headers=headers)
+    answer = httpx2.post(client.base_url.join(f"/v1/{signal}"), content=body, headers=headers, timeout=30)
     assert answer.status_code == 200, answer.text
 
 

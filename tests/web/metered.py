@@ -33,7 +33,7 @@ def open_metered(folder: Path) -> Iterator[Served]:
 
 def send(client: httpx2.Client, now_ms: int) -> None:
     body = snappy(write_request(_series(now_ms), METADATA))
-    answer = httpx2.post(client.base_url.join("/prometheus/api/v1/write"), content=body, headers=SNAPPY)
+    answer = httpx2.post(client.base_url.join("/prometheus/api/v1/write"), content=body, headers=SNAPPY, timeout=30)
     assert answer.status_code in (200, 204), answer.text
     deadline = time.monotonic() + START_SECONDS
     while "fleet_up" not in client.get("/prometheus/api/v1/label/__name__/values").json()["data"]:

@@ -111,5 +111,5 @@ def _operations() -> bytes:
 def _post(client: httpx2.Client, signal: str, request: Any, body: bytes = b"") -> None:
     content = body or request.SerializeToString()
     headers = {"Content-Type": "application/x-protobuf"}
-    answer = httpx2.post(client.base_url.join(f"/v1/{signal}"), content=content, headers=headers)
+    answer = httpx2.post(client.base_url.join(f"/v1/{signal}"), content=content, headers=headers, timeout=30)
     assert answer.status_code == 200, answer.text

@@ -31,7 +31,10 @@ STACK = 'Traceback (most recent call last):\n  File "/srv/app/export.py", line 8
 
 
 class Forgetful(httpx2.Client):
-    """Keeps no cookies, so that no test inherits what another chose."""
+    """Keeps no cookies, so that no test inherits what another chose; patient, for machines that are busy."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(timeout=30, **options)
 
     def send(self, *given: Any, **named: Any) -> httpx2.Response:
         answer = super().send(*given, **named)
@@ -52,12 +55,12 @@ class Served:
 def served(folder: Path, with_telemetry: bool = True) -> Iterator[Served]:
     """The server, ready; with_telemetry also waits until the telemetry is visible."""
     process, url = _start(folder)
-    administrator = Forgetful(base_url=url, headers=_bearer(ADMIN_TOKEN))
+    administrator = Forgetful(base_url=url, headers=_bearer(ADMIN_TOKEN), timeout=30)
     try:
         asked = {"name": "tom", "role": "tenant_viewer", "tenants": ["acme"]}
         answer = administrator.post("/api/v1/tokens", json=asked)
         assert answer.status_code in (200, 201), answer.text
-        with Forgetful(base_url=url, headers=_bearer(_secret_in(answer.text))) as tom:
+        with Forgetful(base_url=url, headers=_bearer(_secret_in(answer.text)), timeout=30) as tom:
             if with_telemetry:
                 _send(administrator)
             yield Served(url, administrator, tom)
@@ -98,7 +101,7 @@ def _start(folder: Path) -> tuple[subprocess.Popen[str], str]:
 def _send(client: httpx2.Client) -> None:
     body = _telemetry(time.time_ns()).SerializeToString()
     answer = httpx2.post(
-        client.base_url.join("/v1/traces"), content=body, headers={"Content-Type": "application/x-protobuf"}
+        client.base_url.join("/v1/traces"), content=body, headers={"Content-Type": "application/x-protobuf"}, timeout=30
     )
     assert answer.status_code == 200, answer.text
     deadline = time.monotonic() + START_SECONDS

@@ -56,7 +56,7 @@ def _services(client: httpx2.Client) -> set[str]:
 def _post(client: httpx2.Client, path: str, request: Any) -> None:
     content = request.SerializeToString()
     answer = httpx2.post(
-        client.base_url.join(path), content=content, headers={"Content-Type": "application/x-protobuf"}
+        client.base_url.join(path), content=content, headers={"Content-Type": "application/x-protobuf"}, timeout=30
     )
     assert answer.status_code == 200, answer.text
 

@@ -177,3 +177,16 @@ def test_resolved_by_hand_is_over(site: Served) -> None:
     assert "is over; it began" in headline(site.administrator, f"/alerts/{key}")
     over = site.administrator.get("/api/v1/alerts", params={"state": "resolved"}).json()["alerts"]
     assert [one["fingerprint"] for one in over] == [key]
+
+
+def test_alert_says_why_who_was_told_at_a_past_instant(site: Served) -> None:
+    path = f"/alerts/{key_of(site, 'DatabaseDown')}"
+    until(site, path, "default was told at")
+    now = datetime.now(UTC).replace(microsecond=0, tzinfo=None).isoformat()
+
+    html = site.administrator.get(path, params={"at": now}).text
+    assert re.search(r'<div id="then"><p class="note">default was told at 20\d\d-', html)
+    assert "it fired only at" in site.administrator.get(path, params={"at": "2020-01-01T03:12"}).text
+    assert 'id="then"' not in site.administrator.get(path, params={"at": "no time"}).text
+    told = site.administrator.get(f"/api/v1{path}", params={"at": "2020-01-01T03:12:00+01:00"}).json()["then"]
+    assert (told["state"], told["at"][:16]) == ("unknown", "2020-01-01T02:12")

@@ -50,7 +50,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def send(site: Served, signal: str, request: Any) -> None:
     headers = {"Content-Type": "application/x-protobuf"}
-    answer = httpx2.post(f"{site.url}/v1/{signal}", content=request.SerializeToString(), headers=headers)
+    answer = httpx2.post(f"{site.url}/v1/{signal}", content=request.SerializeToString(), headers=headers, timeout=30)
     assert answer.status_code == 200, answer.text
 
 

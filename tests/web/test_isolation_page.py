@@ -92,6 +92,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
                 client.base_url.join(f"/v1/{path}"),
                 content=request.SerializeToString(),
                 headers={"Content-Type": "application/x-protobuf"},
+                timeout=30,
             )
             assert answer.status_code == 200, answer.text
         deadline = time.monotonic() + START_SECONDS

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 import pytest
 from served import Served
+
+from otlp import log_record, log_request
 
 PROMETHEUS = "/prometheus/api/v1"
 API = "/api/v1/rules"
@@ -156,6 +160,27 @@ def test_backtest_counts_fires_over_history(ruled: Served) -> None:
     assert next(rule["error"] for rule in found["rules"] if rule["rule"] == "Broken")
 
 
+def test_backtest_is_judged_by_incidents_and_by_what_was_called_false(ruled: Served) -> None:
+    def busy() -> dict[str, Any]:
+        found = ruled.administrator.post(f"{API}/backtest", params={"since": "40m"}, content=MINE).json()
+        return next(rule for rule in found["rules"] if rule["rule"] == "Busy")
+
+    assert (busy()["unjudged"], busy()["precision"]) == (1, None)
+    incident = log_record("exports fail", time_ns=time.time_ns(), event_name="tocsin.incident", attrs={"seconds": 60})
+    body = log_request([incident]).SerializeToString()
+    headers = {"Content-Type": "application/x-protobuf"}
+    assert httpx2.post(f"{ruled.url}/v1/logs", content=body, headers=headers).status_code == 200
+    deadline = time.monotonic() + 30
+    while busy()["real"] != 1:
+        assert time.monotonic() < deadline, busy()
+        time.sleep(0.2)
+    assert (busy()["precision"], busy()["missed"]) == (1.0, 0)
+
+    (known, *_) = ruled.administrator.get("/api/v1/alerts", params={"name": "Busy"}).json()["alerts"]
+    assert ruled.administrator.post(f"/api/v1/alerts/{known['fingerprint']}/false-positive").status_code == 200
+    assert (busy()["noise"], busy()["precision"]) == (1, 0.0)
+
+
 def test_bad_rules_are_refused_with_the_line(ruled: Served) -> None:
     text = MINE.replace("expr: tenant", "exrp: tenant", 1)
     answer = ruled.administrator.put(f"{API}/files/mine", content=text)
@@ -208,6 +233,7 @@ def test_rules_are_edited_with_a_preview_and_two_people_do_not_overwrite_each_ot
     form = {"text": MINE, "version": "1", "action": "check"}
     checked = client.post("/rules-edit/mine", data=form).text
     assert "would have fired" in checked
+    assert re.search(r"Of those that somebody judged, \d|Nobody has judged any of them", checked)
     assert 'data-chart="p' in checked
     broken = client.post("/rules-edit/mine", data={**form, "text": "groups: ["}).text
     assert "this is no YAML" in broken

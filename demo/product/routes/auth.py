@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
-from fastapi import APIRouter, HTTPException, status
+from fastapi import APIRouter, HTTPException, Request, status
 from pydantic import BaseModel
 from sqlalchemy import select
 
@@ -16,6 +17,8 @@ from demo.product.services import InServices, InSession
 from demo.product.tokens import LIFETIME_SECONDS, Claims, issue_token
 
 router = APIRouter(prefix="/auth", tags=["auth"])
+log = logging.getLogger("tallyroom.auth")
+security = logging.getLogger("tallyroom.security")
 
 
 class Credentials(BaseModel):
@@ -41,11 +44,14 @@ class SignedIn(BaseModel):
 
 
 @router.post("/login")
-def login(credentials: Credentials, session: InSession, services: InServices) -> SignedIn:
+def login(credentials: Credentials, request: Request, session: InSession, services: InServices) -> SignedIn:
     services.latency.wait(12)
     user = session.scalars(select(User).where(User.email == credentials.email)).one_or_none()
     if user is None or not is_password(credentials.password, user.password_hash):
         tocsin.login_attempt("failure")
+        address = request.client.host if request.client else ""
+        facts = {"event": "sign_in.failed", "email": credentials.email, "client_address": address}
+        security.warning("failed sign-in of %s from %s", credentials.email, address, extra=facts)
         raise HTTPException(status.HTTP_401_UNAUTHORIZED, "email or password is wrong")
     if user.is_staff:
         tocsin.login_attempt("success")
@@ -59,6 +65,7 @@ def login(credentials: Credentials, session: InSession, services: InServices) ->
         raise HTTPException(status.HTTP_403_FORBIDDEN, "you are not a member of that organisation")
     signed_in = _enter(membership, services.token_secret)
     tocsin.login_attempt("success")
+    log.info("user %d signed in to %s", user.id, membership.org_id, extra={"event": "sign_in.succeeded"})
     return signed_in
 
 
@@ -68,7 +75,10 @@ def switch(wanted: Switch, caller: Caller, session: InSession, services: InServi
     with tocsin.cross_tenant("switching organisation"):
         membership = session.get(Membership, (caller.user_id, wanted.org_id))
     if membership is None:
+        facts = {"event": "switch.refused", "organisation": wanted.org_id}
+        security.warning("user %d is no member of %s", caller.user_id, wanted.org_id, extra=facts)
         raise HTTPException(status.HTTP_403_FORBIDDEN, "you are not a member of that organisation")
+    log.info("user %d switched to %s", caller.user_id, wanted.org_id, extra={"event": "organisation.switched"})
     return _enter(membership, services.token_secret)
 
 

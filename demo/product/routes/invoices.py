@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from fastapi import APIRouter, HTTPException, status
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import select
@@ -13,6 +15,7 @@ from demo.product.rendering import RenderingError
 from demo.product.services import InServices, InSession
 
 router = APIRouter(prefix="/invoices", tags=["invoices"])
+log = logging.getLogger("tallyroom.business")
 
 
 @router.get("")
@@ -33,8 +36,11 @@ async def render_invoice(invoice_id: int, member: Member, services: InServices) 
     try:
         document = await services.renderer.render(member.org_id, invoice.number, invoice.customer, invoice.total_cents)
     except RenderingError as error:
+        log.error("invoice %s was not rendered: %s", invoice.number, error, extra={"event": "invoice.failed"})
         raise HTTPException(status.HTTP_502_BAD_GATEWAY, str(error)) from error
     await run_in_threadpool(_store, services.database, invoice_id, document)
+    facts = {"event": "invoice.rendered", "invoice": invoice.number, "total_cents": invoice.total_cents}
+    log.info("invoice %s rendered", invoice.number, extra=facts)
     return {"number": invoice.number, "document": document}
 
 

@@ -10,7 +10,9 @@ from tocsin.alerts.group import Group, first_flush
 from tocsin.alerts.route import Route, group_key, group_labels, route_alert
 from tocsin.model.alert import Alert
 from tocsin.model.alert_state import AlertChange, Change, KnownAlert, change_of
+from tocsin.model.notification import Notification
 from tocsin.model.told import GroupLog, group_id
+from tocsin.storage.control import ControlStore
 
 GroupId = tuple[str, tuple[tuple[str, str], ...]]  # route and group labels
 
@@ -25,6 +27,31 @@ class Book:
     firing: set[str] = field(default_factory=set)
     groups: dict[GroupId, Group] = field(default_factory=dict)
 
+    @classmethod
+    def recalled(cls, tree: Route, control: ControlStore, now: datetime) -> Book:
+        """What the control store has open, in the groups of this tree."""
+        made = cls(tree, {each.id: each for each in control.notifications.logs()})
+        for known in control.alerts.open():
+            made.keep(known.fingerprint, known, now)
+            if known.is_firing(now):
+                made.firing.add(known.fingerprint)
+        return made
+
+    def rerouted(self, tree: Route, now: datetime) -> Book:
+        """The same alerts by another tree; what a receiver was told of a group stays told."""
+        made = Book(tree, self.logs)
+        for key, known in self.alerts.items():
+            made.keep(key, known, now)
+        made.firing = set(self.firing)  # what ended meanwhile is still to be noted
+        return made
+
+    def forget_logs(self, before: datetime) -> None:
+        """What was told of groups that are gone, where that is long ago."""
+        kept = {group_id(group.route.receiver, group.key) for group in self.groups.values()}
+        old = [id for id, log in self.logs.items() if id not in kept and log.told is not None and log.told.at < before]
+        for id in old:
+            del self.logs[id]
+
     def keep(self, key: str, known: KnownAlert, now: datetime) -> None:
         """The alert as it is from now on, in the groups of its routes."""
         self.alerts[key] = known
@@ -36,6 +63,16 @@ class Book:
             group = self._group_of(route, known.alert, now)
             group.members.add(key)
             group.hurry(known, now)
+
+    def hear(self, said: Iterable[KnownAlert], now: datetime) -> None:
+        """What another server knows of alerts, where that is newer."""
+        for known in said:
+            if (mine := self.alerts.get(known.fingerprint)) is None or mine.updated_at < known.updated_at:
+                self.keep(known.fingerprint, known, now)
+
+    def urgency(self, group: Group) -> tuple[int, datetime]:
+        """The worst first, then who waits longest."""
+        return min((int(self.alerts[key].alert.severity) for key in group.members), default=9), group.next_flush
 
     def log_for(self, group: Group) -> GroupLog:
         id = group_id(group.route.receiver, group.key)
@@ -58,6 +95,15 @@ class Book:
             if not any(key in other.members for other in self._groups_with(self.alerts[key].alert)):
                 closed[key] = replace(self.alerts.pop(key), is_open=False)
         return closed
+
+    def drop_told(self, notification: Notification) -> dict[str, KnownAlert]:
+        """Resolved alerts that its receiver has heard of leave its group."""
+        told = {alert.fingerprint for alert in notification.resolved}
+        touched: dict[str, KnownAlert] = {}
+        for group in self.groups.values():
+            if group.key == notification.group_key and group.route.receiver == notification.receiver:
+                touched |= self.drop_resolved(group, told)
+        return touched
 
     def forget_empty(self, groups: Iterable[Group]) -> None:
         for group in groups:

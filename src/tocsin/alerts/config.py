@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from glob import glob
 from pathlib import Path as File
 from typing import Any
 
@@ -90,6 +91,10 @@ class AlertConfig:
 
     def receiver(self, name: str) -> RawReceiver:
         return next(each for each in self.receivers if each.name == name)
+
+    def template_files(self) -> list[File]:
+        """The files that `templates` names, by its patterns, relative to the file's folder."""
+        return [File(one) for pattern in self.templates for one in sorted(glob(str(File(self.folder) / pattern)))]
 
 
 def with_route_for(config: AlertConfig, label: str, receiver: str) -> AlertConfig:

@@ -46,10 +46,10 @@ class Circumstances:
 def holds_on_alert(known: KnownAlert, around: Circumstances, now: datetime) -> list[Hold]:
     """What holds the alert back wherever it goes."""
     labels, found = known.alert.labels, []
-    if sources := around.inhibitor.inhibited_by(labels, now):
-        found.append(
-            Hold("inhibition", f"inhibited by {sources[0].name}", tuple(source.fingerprint for source in sources))
-        )
+    if inhibitions := around.inhibitor.inhibitions(labels, now):
+        rule, source = inhibitions[0]
+        reason = f"inhibited by {source.name}{f', {rule.note}' if rule.note else ''}"
+        found.append(Hold("inhibition", reason, tuple(source.fingerprint for _, source in inhibitions)))
     if silences := around.silencer.silenced_by(labels, now):
         first = silences[0]
         why = f"silenced by {first.created_by} until {first.ends_at:%Y-%m-%d %H:%M} UTC"

@@ -7,7 +7,7 @@ key: a server that dies in between sends it at the next start, and one that died
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -19,26 +19,28 @@ from tocsin.alerts import counters
 from tocsin.alerts.book import Book
 from tocsin.alerts.config import AlertConfig
 from tocsin.alerts.decide import Circumstances, Hold, holds_on_alert, suppression
-from tocsin.alerts.digests import Digests
-from tocsin.alerts.flush import cooldowns_after, log_after, look_at, notification_of
+from tocsin.alerts.digests import Digests, digest_writing
+from tocsin.alerts.flush import log_after, look_at, notification_of, writing_of
 from tocsin.alerts.group import ALL_RESOLVED, Group
-from tocsin.alerts.inhibit import Inhibitor
-from tocsin.alerts.intake import taken, why_refuse
+from tocsin.alerts.inhibit import Inhibitor, InhibitRule
+from tocsin.alerts.intake import Room, Taken, taken_in
+from tocsin.alerts.lead import ALONE, Lead
 from tocsin.alerts.outbox import Deliver, Outbox
 from tocsin.alerts.settings import AlertSettings
 from tocsin.alerts.silence import Silencer
-from tocsin.alerts.storm import DIGEST, Limits, Storm, digest_of
+from tocsin.alerts.storm import Limits, Storm
 from tocsin.model.alert import Alert
 from tocsin.model.alert_state import AlertChange, Change, KnownAlert, change_of
 from tocsin.model.clock import Clock, utc_now
 from tocsin.model.notification import Notification, Outcome, Receipt
-from tocsin.model.told import GroupLog, Told, group_id, notification_key
+from tocsin.model.told import GroupLog, Told, group_id
 from tocsin.storage.control import ControlStore
 from tocsin.storage.control.notifications import Writing
 
 log = structlog.get_logger("tocsin.alerts")
 LONGEST_SLEEP_SECONDS = 1.0
 PRUNE_SECONDS = 3600.0
+HEARD = timedelta(seconds=30)  # longer than clocks of servers differ
 
 Cause = Callable[[Sequence[Alert]], str]
 """Says in a sentence why alerts belong together and which of them is the likely root."""
@@ -61,30 +63,29 @@ class Pipeline:
         clock: Clock = utc_now,
         executor: Executor | None = None,
         cause: Cause | None = None,
+        lead: Lead = ALONE,
     ) -> None:
         self.control = control
         self.config = config
         self.settings = settings
         self.clock = clock
+        self.lead = lead
         self.started_at = clock()
         self.refused = 0
         self.problem = ""  # of the last look, '' when all is well
+        self.more_inhibitions: Callable[[], tuple[InhibitRule, ...]] = tuple  # of the rules that are evaluated here
         self._cause = cause or (lambda alerts: "")
         self._lock = threading.RLock()
         self._woken = threading.Event()
+        self.resume: Callable[[], None] = lambda: None  # deliveries that another server has begun
         self._is_closed = False
-        self._outbox = Outbox(deliver, self._ended, clock, executor)
+        self._leads = False
+        self._heard_at = self.started_at
+        self._outbox = Outbox(deliver, self._ended, clock, executor, lambda: lead.is_leader)
         self._thread: threading.Thread | None = None
-        self._book = Book(config.route)
+        self._book = Book.recalled(config.route, control, self.started_at)
         self._in_flight: dict[str, Told | None] = {}  # what a group was told before the notification under way
-        self._digests = Digests(settings.storm_digest_seconds)
-        limits = Limits(
-            settings.storm_same_count,
-            settings.storm_same_seconds,
-            settings.storm_total_count,
-            settings.storm_total_seconds,
-        )
-        self.storm = Storm(limits)
+        self._cooldowns = control.notifications.cooldowns()
         self._pruned_at = self.started_at
         self._around = Circumstances(Inhibitor(()), Silencer(()))
         self._load()
@@ -93,35 +94,36 @@ class Pipeline:
 
     def accept(self, alerts: Sequence[Alert]) -> None:
         """Keeps alerts as their source says they are. Raises Refused when some of them cannot be kept."""
-        problems: list[str] = []
         with self._lock:
             now = self.clock()
-            fresh: dict[str, KnownAlert] = {}
-            changes: list[AlertChange] = []
-            missing = {alert.fingerprint for alert in alerts} - self._book.alerts.keys()
-            before = self.control.alerts.found(missing) | self._book.alerts if missing else self._book.alerts
-            for alert in alerts:
-                if problem := self._why_refuse(alert, len(fresh)):
-                    problems.append(f"alert {alert.name[:80]!r}: {problem}")
-                    continue
-                key = alert.fingerprint
-                known, change = taken(
-                    fresh.get(key) or before.get(key), alert, now, self.config.resolve_timeout_seconds
-                )
-                if known is None:
-                    continue
-                fresh[key] = known
-                if change is not None:
-                    changes.append(change_of(known.alert, now, change, fingerprint=key))
-            self.control.alerts.save(fresh.values(), changes)
-            for key, known in fresh.items():
-                self._book.keep(key, known, now)
-            self.refused += len(problems)
-            counters.received.inc(len(fresh))
-            counters.refused.inc(len(problems))
+            book = self._book
+            room = Room(book.alerts, len(book.alerts), self.settings.most_alerts)
+
+            def take(before: Mapping[str, KnownAlert]) -> Taken:
+                return taken_in(alerts, before, now, self.config.resolve_timeout_seconds, room)
+
+            if self.lead.is_shared:
+                # Another server may have taken the same alert a moment ago: what it wrote decides.
+                got = self.control.alerts.take({alert.fingerprint for alert in alerts}, take)
+            else:
+                missing = {alert.fingerprint for alert in alerts} - book.alerts.keys()
+                got = take(self.control.alerts.found(missing) | book.alerts if missing else book.alerts)
+                self.control.alerts.save(got.known.values(), got.changes)
+            for key, known in got.known.items():
+                book.keep(key, known, now)
+            self.refused += len(got.problems)
+            counters.received.inc(len(got.known))
+            counters.refused.inc(len(got.problems))
         self.wake()
-        if problems:
-            raise Refused(f"cannot keep {'; '.join(problems[:5])}")
+        if got.problems:
+            raise Refused(f"cannot keep {'; '.join(got.problems[:5])}")
+
+    def use(self, config: AlertConfig) -> None:
+        """Route by another configuration from now on; what was told stays told."""
+        with self._lock:
+            self.config = config
+            self._book = self._book.rerouted(config.route, self.clock())
+        self.wake()
 
     def wake(self) -> None:
         """Look at once: something changed."""
@@ -162,9 +164,7 @@ class Pipeline:
         self.wake()
 
     def start(self) -> None:
-        """Begin to tell, with what was left over when the server ended."""
-        for notification in self.control.notifications.pending():
-            self._tell(notification, self._book.logs.get(group_id(notification.receiver, notification.group_key)))
+        """Begin to tell, with what was left over when the server ended; where several share, once this one leads."""
         self._thread = threading.Thread(target=self._run, name="tocsin-alerts", daemon=True)
         self._thread.start()
 
@@ -182,12 +182,10 @@ class Pipeline:
             if ended := self._book.note_ended(now):
                 self.control.alerts.note(ended)
             counters.firing.set(len(self._book.firing))
-            due = [
-                group for group in self._book.groups.values() if group.next_flush <= now and not self._is_waiting(group)
-            ]
-            if due:
+            ready = [group for group in self._book.groups.values() if not self._is_waiting(group)]
+            if due := [group for group in ready if group.next_flush <= now]:
                 self._read_circumstances()
-                self._flush(sorted(due, key=self._urgency), now)
+                self._flush(sorted(due, key=self._book.urgency), now)
             self._digest(now)
             if now >= self._pruned_at + timedelta(seconds=PRUNE_SECONDS):
                 self._prune(now)
@@ -200,7 +198,7 @@ class Pipeline:
         while not self._is_closed:
             self._woken.clear()
             try:
-                wait_seconds = (self.tick() - self.clock()).total_seconds()
+                wait_seconds = self._turn()
                 self.problem = ""
             except SQLAlchemyError as error:
                 self.problem = f"cannot read or write the control store: {error}"
@@ -208,18 +206,56 @@ class Pipeline:
                 wait_seconds = LONGEST_SLEEP_SECONDS
             self._woken.wait(max(0.0, min(wait_seconds, LONGEST_SLEEP_SECONDS)))
 
+    def _turn(self) -> float:
+        """Seconds to the next. Of several servers one looks at what is due; the others only see what it does."""
+        was, self._leads = self._leads, self.lead.is_leader
+        if not self._leads:
+            self._see_anew()
+            return LONGEST_SLEEP_SECONDS
+        if not was:
+            self._take_over()
+        elif self.lead.is_shared:
+            self._hear_others()
+        return (self.tick() - self.clock()).total_seconds()
+
+    def _see_anew(self) -> None:
+        with self._lock:
+            self._book = Book.recalled(self.config.route, self.control, self.clock())
+
+    def _take_over(self) -> None:
+        """From now on this server tells, first what the one before it had written down and not told."""
+        with self._lock:
+            if self.lead.is_shared:
+                self._see_anew()
+                self._cooldowns = self.control.notifications.cooldowns()
+                self._in_flight.clear()
+                self._load()
+            self._tell_pending()
+
+    def _tell_pending(self) -> None:
+        """What was written down and is not being told by this server."""
+        for made in self.control.notifications.pending():
+            id = group_id(made.receiver, made.group_key)
+            if id not in self._in_flight:
+                self._tell(made, self._book.logs.get(id))
+        self.resume()
+
+    def _hear_others(self) -> None:
+        """Alerts that other servers were sent, what people did there, and what one left that led before."""
+        with self._lock:
+            now = self.clock()
+            if now >= self._heard_at + HEARD:
+                self._heard_at = now
+                self._tell_pending()
+            self._book.hear(self.control.alerts.open(since=now - HEARD), now)
+
     def _load(self) -> None:
-        now = self.clock()
-        store = self.control.notifications
-        self._book.logs = {each.id: each for each in store.logs()}
-        self._cooldowns = store.cooldowns()
-        for known in self.control.alerts.open():
-            self._book.keep(known.fingerprint, known, now)
-            if known.is_firing(now):
-                self._book.firing.add(known.fingerprint)
-        for stored in store.recent(since=now - timedelta(seconds=self.storm.limits.total_seconds), limit=1000):
-            if stored.state != Outcome.HELD.value:
-                self.storm.sent(stored.notification, stored.notification.made_at)
+        """What was sent of late, and what is held back for a digest."""
+        now, store = self.clock(), self.control.notifications
+        limits = Limits.of(self.settings)
+        since = now - timedelta(seconds=limits.total_seconds)
+        self.storm = Storm.recalled(limits, store.recent(since=since, limit=1000))
+        self._digests = Digests(self.settings.storm_digest_seconds)
         for notification in store.held():
             self._hold(notification, now)
 
@@ -227,7 +263,7 @@ class Pipeline:
         now = self.clock()
         alerts = (known.alert for known in self._book.alerts.values() if known.is_firing(now))
         self._around = Circumstances(
-            Inhibitor.over(self.config.inhibit_rules, alerts),
+            Inhibitor.over((*self.config.inhibit_rules, *self.more_inhibitions()), alerts),
             Silencer.over(self.control.silences.unexpired()),
             tuple(self.control.maintenances.running()),
             self.config.intervals,
@@ -235,22 +271,10 @@ class Pipeline:
             self.settings.cooldown_seconds(),
         )
 
-    def _why_refuse(self, alert: Alert, fresh: int) -> str:
-        if problem := why_refuse(alert):
-            return problem
-        if alert.fingerprint not in self._book.alerts and len(self._book.alerts) + fresh >= self.settings.most_alerts:
-            return (
-                f"{self.settings.most_alerts} are kept already; raise alerting.most_alerts or mend what sends so many"
-            )
-        return ""
-
     # Telling groups.
 
     def _is_waiting(self, group: Group) -> bool:
         return group_id(group.route.receiver, group.key) in self._in_flight
-
-    def _urgency(self, group: Group) -> tuple[int, datetime]:
-        return min((int(self._book.alerts[key].alert.severity) for key in group.members), default=9), group.next_flush
 
     def _flush(self, due: Sequence[Group], now: datetime) -> None:
         on_alert: dict[str, list[Hold]] = {}
@@ -295,24 +319,9 @@ class Pipeline:
         cause = self._cause(bare.firing) if len(bare.firing) > 1 else ""
         made = replace(bare, external_url=self.settings.external_url, cause=cause)
         why_held = self.storm.why_hold(made, now)
-        detail = {
-            "receiver": made.receiver,
-            "group": made.group_key,
-            "reason": why_held or reason,
-            "key": made.key,
-        }
-        change = Change.HELD if why_held else Change.NOTIFIED
         if not why_held:
             self.storm.sent(made, now)
-        return Writing(
-            after,
-            logged.told,
-            now,
-            made,
-            is_held=bool(why_held),
-            changes=[change_of(alert, now, change, **detail) for alert in made.alerts],
-            cooldowns=cooldowns_after(made, self._around, now),
-        )
+        return writing_of(made, reason, why_held, logged, after, self._around)
 
     def _write(self, writings: Sequence[tuple[Group, Writing]], now: datetime) -> None:
         """Writes all down in one transaction, then has them told."""
@@ -374,18 +383,9 @@ class Pipeline:
             if has_failed and id in self._book.logs:
                 log.warning("alerts.not_delivered", receiver=notification.receiver, reason=receipt.reason)
                 self._book.logs[id] = replace(self._book.logs[id], told=before)
-            else:
-                self._drop_told(notification, receipt.at)
+            elif touched := self._book.drop_told(notification):
+                self.control.alerts.save(touched.values())
         self.wake()
-
-    def _drop_told(self, notification: Notification, now: datetime) -> None:
-        touched: dict[str, KnownAlert] = {}
-        told = {alert.fingerprint for alert in notification.resolved}
-        for group in self._book.groups.values():
-            if group.key == notification.group_key and group.route.receiver == notification.receiver:
-                touched |= self._book.drop_resolved(group, told)
-        if touched:
-            self.control.alerts.save(touched.values())
 
     # Storms.
 
@@ -396,20 +396,11 @@ class Pipeline:
     def _digest(self, now: datetime) -> None:
         """One notification for everything that was held, where its time has come."""
         for waited in self._digests.take_due(now):
-            held, receiver = waited.notifications, waited.notifications[0].receiver
-            logged = self._book.logs.get(group_id(receiver, DIGEST)) or GroupLog(receiver, DIGEST)
-            known = {key: each.alert for key, each in self._book.alerts.items()}
-            made = digest_of(held, known, notification_key(logged), waited.since, now)
-            made = replace(made, cause=" ".join(filter(None, (made.cause, self._cause(made.firing)))))
-            after = replace(logged, sequence=logged.sequence + 1, told=None)
-            detail = {"receiver": receiver, "group": DIGEST, "reason": "digest of a storm", "key": made.key}
-            changes = [change_of(alert, now, Change.NOTIFIED, **detail) for alert in made.alerts]
-            keys = [one.key for one in held]
-            writing = Writing(after, None, now, made, changes=changes, digests=keys)
+            writing = digest_writing(waited, self._book, self._cause, now)
             written = self.control.notifications.write([writing])
-            self._book.logs[after.id] = after
-            if written:
-                self._go(writing, made, now)
+            self._book.logs[writing.log.id] = writing.log
+            if written and writing.notification is not None:
+                self._go(writing, writing.notification, now)
 
     def _prune(self, now: datetime) -> None:
         self._pruned_at = now
@@ -417,10 +408,5 @@ class Pipeline:
         self.control.alerts.prune(before)
         self.control.notifications.prune(before)
         self.control.silences.prune(before)
-        kept = {group_id(group.route.receiver, group.key) for group in self._book.groups.values()}
-        self._book.logs = {
-            id: each
-            for id, each in self._book.logs.items()
-            if id in kept or each.told is None or each.told.at >= before
-        }
+        self._book.forget_logs(before)
         self._cooldowns = {key: each for key, each in self._cooldowns.items() if each.told_at >= before}

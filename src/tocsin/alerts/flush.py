@@ -10,9 +10,10 @@ from tocsin.alerts.cooldown import cooldown_key, cooldown_seconds
 from tocsin.alerts.decide import Circumstances, Hold, holds_on_route
 from tocsin.alerts.group import Group, why_tell
 from tocsin.model.alert import Alert
-from tocsin.model.alert_state import KnownAlert
+from tocsin.model.alert_state import Change, KnownAlert, change_of
 from tocsin.model.notification import Notification
 from tocsin.model.told import Cooldown, GroupLog, Told, notification_key
+from tocsin.storage.control.notifications import Writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,24 @@ def cooldowns_after(notification: Notification, around: Circumstances, now: date
         for alert in notification.firing
         if cooldown_seconds(alert, around.cooldown_seconds) > 0
     }
+
+
+def writing_of(
+    made: Notification, reason: str, why_held: str, logged: GroupLog, after: GroupLog, around: Circumstances
+) -> Writing:
+    """What is written down before a notification goes out. why_held: why it waits for a digest, '' when it goes."""
+    now = made.made_at
+    said = {"receiver": made.receiver, "group": made.group_key, "reason": why_held or reason, "key": made.key}
+    change = Change.HELD if why_held else Change.NOTIFIED
+    return Writing(
+        after,
+        logged.told,
+        now,
+        made,
+        is_held=bool(why_held),
+        changes=[change_of(alert, now, change, **said) for alert in made.alerts],
+        cooldowns=cooldowns_after(made, around, now),
+    )
 
 
 def _order(known: KnownAlert) -> tuple[object, ...]:

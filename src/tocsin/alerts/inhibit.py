@@ -13,12 +13,16 @@ from tocsin.query.promql.matchers import Matcher
 
 @dataclass(frozen=True, slots=True)
 class InhibitRule:
-    """Alerts that match `source` hold back those that match `target` and have the same values of `equal`."""
+    """Alerts that match `source` hold back those that match `target` and have the same values of `equal`.
+
+    note: why, for whoever asks; '' for rules of an alertmanager.yml, which do not say.
+    """
 
     source: tuple[Matcher, ...]
     target: tuple[Matcher, ...]
     equal: tuple[str, ...] = ()
     line: int = 0
+    note: str = ""
 
 
 @dataclass(slots=True)
@@ -50,6 +54,10 @@ class Inhibitor:
 
     def inhibited_by(self, labels: Mapping[str, str], now: datetime) -> list[Alert]:
         """The alerts that hold back one with these labels: the first of each rule."""
+        return [source for _, source in self.inhibitions(labels, now)]
+
+    def inhibitions(self, labels: Mapping[str, str], now: datetime) -> list[tuple[InhibitRule, Alert]]:
+        """The same with the rules by which they do."""
         found = []
         for rule, sources in zip(self.rules, self._sources, strict=True):
             candidates = sources.get(_equals(rule, labels))
@@ -58,7 +66,7 @@ class Inhibitor:
             is_source = all_match(rule.source, labels)
             for alert, is_target in candidates:
                 if not alert.is_resolved(now) and not (is_source and is_target):
-                    found.append(alert)
+                    found.append((rule, alert))
                     break
         return found
 

@@ -2,14 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tocsin.model.alert import Alert
-from tocsin.model.alert_state import Change, Handling, KnownAlert
+from tocsin.model.alert_state import AlertChange, Change, Handling, KnownAlert, change_of
 
 MOST_LABELS = 64
 MOST_CHARACTERS = 32_768
+
+
+@dataclass(slots=True)
+class Taken:
+    """Alerts that arrived, as they are known from now on, what happened to them, and which cannot be kept."""
+
+    known: dict[str, KnownAlert] = field(default_factory=dict)
+    changes: list[AlertChange] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many alerts may be open. open: those that are."""
+
+    open: Container[str]
+    count: int
+    most: int
+
+    def why_refuse(self, alert: Alert, fresh: int) -> str:
+        """'' when it may be kept beside so many others that have come with it."""
+        if problem := why_refuse(alert):
+            return problem
+        if alert.fingerprint not in self.open and self.count + fresh >= self.most:
+            return f"{self.most} are kept already; raise alerting.most_alerts or mend what sends so many"
+        return ""
+
+
+def taken_in(
+    alerts: Sequence[Alert], before: Mapping[str, KnownAlert], now: datetime, resolve_timeout_seconds: float, room: Room
+) -> Taken:
+    """What becomes of alerts that arrive, in their order. before: what was known of them, by fingerprint."""
+    made = Taken()
+    for alert in alerts:
+        if problem := room.why_refuse(alert, len(made.known)):
+            made.problems.append(f"alert {alert.name[:80]!r}: {problem}")
+            continue
+        key = alert.fingerprint
+        known, change = taken(made.known.get(key) or before.get(key), alert, now, resolve_timeout_seconds)
+        if known is None:
+            continue
+        made.known[key] = known
+        if change is not None:
+            made.changes.append(change_of(known.alert, now, change, fingerprint=key))
+    return made
 
 
 def taken(

@@ -19,7 +19,7 @@ RECEIVERS_AT_ONCE = 16
 
 
 class Outbox:
-    """`ended` is told what became of each."""
+    """`ended` is told what became of each. may_tell False: another server tells now, who finds it in the store."""
 
     def __init__(
         self,
@@ -27,7 +27,9 @@ class Outbox:
         ended: Callable[[Notification, Receipt], None],
         clock: Clock,
         executor: Executor | None = None,
+        may_tell: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._may_tell = may_tell
         self._deliver = deliver
         self._ended = ended
         self._clock = clock
@@ -70,7 +72,8 @@ class Outbox:
                     self._busy.discard(receiver)
                     return
                 notification = heapq.heappop(queue)[2]
-            self._ended(notification, self._delivered(notification))
+            if self._may_tell():
+                self._ended(notification, self._delivered(notification))
 
     def _delivered(self, notification: Notification) -> Receipt:
         try:

@@ -42,6 +42,12 @@ class AlertSettings:
         60.0, unit="seconds", help="Time between two digests of what a storm holds back."
     )
 
+    lease_seconds: float = setting(
+        10.0,
+        unit="seconds",
+        help="Of servers that share a PostgreSQL one evaluates and tells; when it dies, another does after this time.",
+    )
+
     def __post_init__(self) -> None:
         self.cooldown_seconds()
 

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from tocsin.alerts.settings import AlertSettings
 from tocsin.model.alert import Alert
-from tocsin.model.notification import Notification
+from tocsin.model.notification import Notification, Outcome
 from tocsin.model.severity import Severity
+from tocsin.storage.control.notifications import StoredNotification
 
 DIGEST = "tocsin:digest"
 """The group key of digests."""
@@ -24,6 +26,15 @@ class Limits:
     total_count: int = 20
     total_seconds: float = 600.0
 
+    @classmethod
+    def of(cls, settings: AlertSettings) -> Limits:
+        return cls(
+            settings.storm_same_count,
+            settings.storm_same_seconds,
+            settings.storm_total_count,
+            settings.storm_total_seconds,
+        )
+
 
 @dataclass(slots=True)
 class Storm:
@@ -32,6 +43,15 @@ class Storm:
     limits: Limits
     _total: dict[str, deque[datetime]] = field(default_factory=dict)
     _same: dict[tuple[str, str], deque[datetime]] = field(default_factory=dict)
+
+    @classmethod
+    def recalled(cls, limits: Limits, stored: Iterable[StoredNotification]) -> Storm:
+        """With what was sent of late."""
+        made = cls(limits)
+        for one in stored:
+            if one.state != Outcome.HELD.value:
+                made.sent(one.notification, one.notification.made_at)
+        return made
 
     def why_hold(self, notification: Notification, now: datetime) -> str:
         """Why this one has to wait for a digest; '' when it may go."""

@@ -51,10 +51,17 @@ def list_(
 
 
 @alerts_app.command("show")
-def show(fingerprint: Fingerprint, as_json: Json = False, url: Url = URL, data: Data = DATA, token: Token = "") -> None:
+def show(
+    fingerprint: Fingerprint,
+    at: Annotated[str, typer.Option(help="A past instant, such as 2026-03-02T03:12: why who was told then.")] = "",
+    as_json: Json = False,
+    url: Url = URL,
+    data: Data = DATA,
+    token: Token = "",
+) -> None:
     """One alert: why who is told, or why nobody is, and its history."""
     server = client(url, data, token)
-    found = server.get(f"{API}/{_whole(server, fingerprint)}")
+    found = server.get(f"{API}/{_whole(server, fingerprint)}", **({"at": at} if at else {}))
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
@@ -62,6 +69,8 @@ def show(fingerprint: Fingerprint, as_json: Json = False, url: Url = URL, data: 
     labels = " ".join(f"{name}={value}" for name, value in alert["labels"].items())
     typer.echo(f"{alert['severity']} {alert['name']} · {alert['state']} since {alert['starts_at']}\n{labels}")
     typer.echo(found["sentence"])
+    if found["then"]:
+        typer.echo(f"At {found['then']['at'][:19]} UTC: {found['then']['sentence']}")
     for change in reversed(found["history"]):
         who = f" by {change['actor']}" if change["actor"] else ""
         why = change["detail"].get("reason") or change["detail"].get("note") or ""

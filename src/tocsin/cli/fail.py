@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from tocsin.alerts.config import AlertConfigError
 from tocsin.collect.scrape_config import ScrapeConfigError
+from tocsin.collect.tail_config import TailConfigError
 from tocsin.config import ConfigError
 from tocsin.storage.control import ControlError
 from tocsin.storage.telemetry.engine import EngineError
@@ -25,5 +26,7 @@ def failing_clearly() -> Iterator[None]:
     """Turn the expected reasons not to start into one line each; anything else keeps its traceback."""
     try:
         yield
-    except (ConfigError, AlertConfigError, ScrapeConfigError, ControlError, EngineError, OSError) as error:
+    except (
+        ConfigError, AlertConfigError, ScrapeConfigError, TailConfigError, ControlError, EngineError, OSError
+    ) as error:  # fmt: skip
         fail(str(error))

@@ -92,13 +92,16 @@ def backtest(
     most_fires: Annotated[
         int | None, typer.Option(help="Exit with 1 when a rule would have fired more often; for CI.")
     ] = None,
+    least_precision: Annotated[
+        float | None, typer.Option(help="Exit with 1 when a rule was right less often, such as 0.8; for CI.")
+    ] = None,
     profile: Profile = "slo",
     url: Url = URL,
     data: Data = DATA,
     token: Token = "",
     as_json: Json = False,
 ) -> None:
-    """What the rules of a file would have done over a server's history: fires, pages at night, how long."""
+    """What the rules of a file would have done over a server's history: fires, pages at night, how often right."""
     server = client(url, data, token, changes=True)
     body = _filled(_text(file), profile).encode()
     answer = server.ask("POST", "/api/v1/rules/backtest", params={"since": since}, content=body).json()
@@ -108,23 +111,28 @@ def backtest(
         _print(answer)
     worst = max((rule["fires"] for rule in answer["rules"]), default=0)
     has_error = any(rule["error"] for rule in answer["rules"])
-    sys.exit(2 if has_error else 1 if most_fires is not None and worst > most_fires else 0)
+    is_loud = most_fires is not None and worst > most_fires
+    judged = [rule["precision"] for rule in answer["rules"] if rule["precision"] is not None]
+    is_wrong = least_precision is not None and any(ratio < least_precision for ratio in judged)
+    sys.exit(2 if has_error else 1 if is_loud or is_wrong else 0)
 
 
 def _print(answer: Any) -> None:
-    table = Table("Rule", "Severity", "Fires", "At night", "Firing", "Longest", box=None, pad_edge=False)
+    columns = ("Rule", "Severity", "Fires", "At night", "Real", "Noise", "Right", "Missed", "Firing", "Longest")
+    table = Table(*columns, box=None, pad_edge=False)
     for rule in answer["rules"]:
         if rule["error"]:
-            table.add_row(rule["rule"], rule["severity"], "–", "–", rule["error"], "")
+            table.add_row(rule["rule"], rule["severity"], *["–"] * 6, rule["error"], "")
             continue
-        numbers = [str(rule["fires"]), str(rule["night_pages"])]
+        right = "–" if rule["precision"] is None else f"{rule['precision']:.0%}"
+        numbers = [str(rule[name]) for name in ("fires", "night_pages", "real", "noise")] + [right, str(rule["missed"])]
         spans = [_span(rule["firing_seconds"]), _span(rule["longest_seconds"])]
         table.add_row(rule["rule"], rule["severity"], *numbers, *spans)
     Console().print(table)
 
 
 def _span(seconds: float) -> str:
-    from tocsin.detect.rules.go_format import humanize_duration
+    from tocsin.query.templates.go_format import humanize_duration
 
     return humanize_duration(seconds)
 

@@ -115,7 +115,7 @@ def _run(server: Server, listener: socket.socket) -> None:
 
 async def _listen_until_told(server: Server, http: uvicorn.Server, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, server.rules.reload))
+    loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, server.reload))
     async with server.grpc_listening() as grpc_port:
         _announce(server, listener, grpc_port)
         # What was built at start stays for good: the collector need not walk over it again and again.

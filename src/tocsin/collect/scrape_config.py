@@ -132,7 +132,8 @@ def seconds_of(text: Any) -> float:
     return sum(int(number) * _UNITS_SECONDS[unit] for number, unit in parts)
 
 
-def _bytes_of(text: Any) -> int:
+def bytes_of(text: Any) -> int:
+    """Prometheus' sizes, such as 10MB. Raises ValueError."""
     found = re.fullmatch(r"(\d+)\s*([A-Za-z]*)", str(text))
     if found is None or found[2].upper() not in _UNITS_BYTES:
         raise ValueError(f"{text!r} is no size such as 10MB")
@@ -182,7 +183,7 @@ def _job(entry: Mapping[str, Any], shared: Mapping[str, Any], folder: Path, igno
         label_name_length_limit=limit("label_name_length_limit"),
         label_value_length_limit=limit("label_value_length_limit"),
         target_limit=limit("target_limit"),
-        body_size_limit=_bytes_of(entry.get("body_size_limit", shared.get("body_size_limit", 0)) or 0),
+        body_size_limit=bytes_of(entry.get("body_size_limit", shared.get("body_size_limit", 0)) or 0),
     )
 
 

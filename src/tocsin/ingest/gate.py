@@ -96,7 +96,7 @@ URGENT_SEVERITY = 17
 def has_urgent_event(request: Any) -> bool:
     """Whether an OTLP request of logs has an event that is an error."""
     return any(
-        record.event_name and record.severity_number >= URGENT_SEVERITY
+        record.severity_number >= URGENT_SEVERITY and record.event_name != ""
         for resource in request.resource_logs
         for scope in resource.scope_logs
         for record in scope.log_records

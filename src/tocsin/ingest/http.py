@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any
@@ -13,6 +14,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Headers = list[tuple[bytes, bytes]]
 
+NO_KEY = "unreadable"  # as any unknown key, this is refused; '' would mean that none was sent
 DRAINED_BYTES, DRAINED_SECONDS = 256 * 1024**2, 10.0  # of a refused body, before the answer is sent regardless
 
 
@@ -83,7 +85,17 @@ def secret_of(headers: dict[bytes, str]) -> str:
     kind, _, value = headers.get(b"authorization", "").partition(" ")
     if kind.lower() == "bearer" and value:
         return value.strip()
+    if kind.lower() == "basic" and value:
+        return _password(value.strip())
     return headers.get(b"x-tocsin-key", "").strip()
+
+
+def _password(credentials: str) -> str:
+    """Of basic authentication, which is all that some senders know; whatever the user is called."""
+    try:
+        return base64.b64decode(credentials, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return NO_KEY
 
 
 def failure_headers(refused: Refused) -> Headers:

@@ -23,14 +23,15 @@ def admit_event(
     time_ns: int,
     resource: Mapping[str, str],
     attributes: Mapping[str, str | bool],
+    severity: int = INFO,
 ) -> Future[bool]:
-    """Append one event; done when it is on disk. What is '' is left out. Raises Refused."""
+    """Append one event; done when it is on disk. What is '' is left out. severity: OTLP's number. Raises Refused."""
     request = ExportLogsServiceRequest()
     group = request.resource_logs.add()
     group.resource.attributes.extend(_pairs(resource))
     record = group.scope_logs.add().log_records.add()
     record.time_unix_nano = record.observed_time_unix_nano = time_ns
-    record.severity_number = INFO  # type: ignore[assignment]  # the enum is a number
+    record.severity_number = severity  # type: ignore[assignment]  # the enum is a number
     record.event_name = name
     record.body.string_value = body
     record.attributes.extend(_pairs(attributes))

@@ -100,7 +100,7 @@ def unsnapped(body: bytes, max_bytes: int) -> bytes:
         return bytes(cramjam.snappy.decompress_raw(body))
     except cramjam.DecompressionError as error:
         raise BodyError(
-            f"cannot decompress the body as a snappy block: {error}; remote write has no framing"
+            f"cannot decompress the body as a snappy block: {error}; it must be the raw format, without framing"
         ) from error
 
 

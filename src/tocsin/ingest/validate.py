@@ -137,19 +137,35 @@ def _span_problem(span: Any, bounds: Bounds) -> str:
 
 
 def _check_logs(request: Any, bounds: Bounds, problems: Counter[str]) -> int:
-    def problem(record: Any) -> str:
-        if len(record.trace_id) not in (0, 16) or len(record.span_id) not in (0, 8):
-            return "trace_id must be empty or 16 bytes and span_id empty or 8 bytes"
-        if len(record.attributes) > bounds.max_attributes:
-            return f"more than {bounds.max_attributes} attributes"
-        return _time_problem("time", record.time_unix_nano or record.observed_time_unix_nano, bounds)
-
+    # As for spans: one pass with the tests inline.
+    oldest, newest, max_attributes = bounds.oldest_ns, bounds.newest_ns, bounds.max_attributes
     items = 0
     for part in request.resource_logs:
+        crowded_resource = len(part.resource.attributes) > max_attributes
         for scope in part.scope_logs:
             items += len(scope.log_records)
-            _filter(scope.log_records, problem, problems)
+            bad = []
+            for record in scope.log_records:
+                time_ns, trace_bytes = record.time_unix_nano, len(record.trace_id)
+                if (
+                    not oldest <= (time_ns or record.observed_time_unix_nano) <= newest
+                    or (trace_bytes != 16 and trace_bytes)
+                    or len(record.span_id) not in (0, 8)
+                    or crowded_resource
+                    or len(record.attributes) > max_attributes
+                ):
+                    problems[_log_problem(record, bounds)] += 1
+                    bad.append(record)
+            _remove(scope.log_records, bad)
     return items
+
+
+def _log_problem(record: Any, bounds: Bounds) -> str:
+    if len(record.trace_id) not in (0, 16) or len(record.span_id) not in (0, 8):
+        return "trace_id must be empty or 16 bytes and span_id empty or 8 bytes"
+    return _time_problem("time", record.time_unix_nano or record.observed_time_unix_nano, bounds) or (
+        f"more than {bounds.max_attributes} attributes on the record or its resource"
+    )
 
 
 def _check_metrics(request: Any, bounds: Bounds, problems: Counter[str]) -> int:

@@ -15,9 +15,6 @@ from tocsin.notify.chart import Draw, Picture
 from tocsin.notify.render import Text
 from tocsin.registry import plugins
 
-Expand = Callable[[str, Notification, str], str]
-"""Carries out a Go template over (template, notification, receiver). Raises ValueError when it cannot."""
-
 
 class DeliveryError(Exception):
     """A message was not taken. `retryable`: the same may be taken later, not before `retry_after_seconds`."""
@@ -65,22 +62,12 @@ class Message:
     reference: str = ""
     access: Access = field(default_factory=Access)
     timeout_seconds: float = 10.0
-    expand: Expand | None = None
     draw: Draw | None = None
     now: datetime = field(default_factory=utc_now)
 
     def worded(self, configured: str, default: str) -> str:
-        """What an administrator wrote for this channel, else our own words, also where theirs cannot be carried out."""
-        if not configured:
-            return default
-        if "{{" not in configured:
-            return configured
-        if self.expand is None:
-            return default
-        try:
-            return self.expand(configured, self.notification, self.notification.receiver)
-        except ValueError:
-            return default
+        """What an administrator wrote for this channel, its templates filled already; else our own words."""
+        return configured or default
 
     def chart(self) -> Picture | None:
         """What the alert is about, drawn; None where there is nothing to draw."""

@@ -16,3 +16,6 @@ duration = Histogram(
 waiting = Gauge("tocsin_notifications_waiting", "Messages to channels that are not told yet.")
 path_seconds = Gauge("tocsin_paging_path_seconds", "Time the last synthetic alert took from its start to its receipt.")
 path_checks = Counter("tocsin_paging_path_checks_total", "Synthetic alerts by whether they arrived.", ["outcome"])
+templates_failed = Counter(
+    "tocsin_notify_templates_failed_total", "Templates of receivers that could not be filled.", ["channel"]
+)

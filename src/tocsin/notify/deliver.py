@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -24,11 +25,13 @@ from tocsin.model.notification_plain import notification_of
 from tocsin.model.severity import Severity
 from tocsin.notify import counters
 from tocsin.notify.chart import Draw
-from tocsin.notify.contract import DeliveryError, Expand, Message, Pace, channels
+from tocsin.notify.contract import DeliveryError, Message, Pace, channels
 from tocsin.notify.pace import Bucket
 from tocsin.notify.receivers import Integration, Receiver, Receivers
 from tocsin.notify.render import text_of
 from tocsin.notify.settings import NotifySettings
+from tocsin.notify.template import Templates
+from tocsin.notify.wording import has_templates, worded
 from tocsin.storage.control.deliveries import Deliveries
 
 log = structlog.get_logger("tocsin.notify")
@@ -73,7 +76,7 @@ class Deliverer:
         settings: NotifySettings,
         *,
         told: Told | None = None,
-        expand: Expand | None = None,
+        templates: Templates | None = None,
         draw: Draw | None = None,
         clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
@@ -83,8 +86,10 @@ class Deliverer:
         self.receivers = receivers
         self.settings = settings
         self.listeners: list[Told] = [told] if told else []
-        self.expand = expand
+        self.templates = templates or Templates()
+        self.template_faults: dict[tuple[str, str], str] = {}  # of the last message of each channel, by its place
         self.draw = draw
+        self.may_send: Callable[[Notification], bool] = lambda notification: True  # False: another server tells it
         self._clock = clock
         self._monotonic = monotonic
         self._closing = threading.Event()
@@ -94,9 +99,10 @@ class Deliverer:
         self._works: dict[int, _Work] = {}
 
     def start(self) -> None:
-        """Resume what was waiting when the server stopped."""
+        """Resume what was waiting when the server stopped, and is not being tried already."""
         for delivery in self.deliveries.waiting():
-            self._resume(delivery)
+            if delivery.id not in self._works and self.may_send(notification_of(delivery.notification)):
+                self._resume(delivery)
 
     def close(self, patience_seconds: float = 5.0) -> None:
         """Stop after the attempts that are under way; what is not told stays in the store."""
@@ -125,7 +131,7 @@ class Deliverer:
 
     def notes(self) -> list[str]:
         """What of the configuration is not carried out or leads nowhere."""
-        found = list(self.receivers.notes)
+        found = [*self.receivers.notes, *self.template_faults.values()]
         for setting, name in (("fallback", self.settings.fallback), ("test_receiver", self.settings.test_receiver)):
             receiver = self.receivers.by_name.get(name)
             if name and receiver is None:
@@ -219,7 +225,8 @@ class Deliverer:
                 return
             # The row decides, not what was read when this was queued: another call may have told it meanwhile.
             work.delivery = self.deliveries.get(work.delivery.id)
-            if work.delivery.outcome != Outcome.RETRYING:
+            # Where another server tells meanwhile, it finds this in the store.
+            if work.delivery.outcome != Outcome.RETRYING or not self.may_send(work.notification):
                 self._forget(work)
                 return
             wait = self._attempt(work)
@@ -280,11 +287,25 @@ class Deliverer:
             reference=self.deliveries.open_reference(notification.group_key, work.delivery.receiver, integration.id),
             access=integration.access,
             timeout_seconds=getattr(integration.settings, "timeout", None) or self.settings.timeout_seconds,
-            expand=self.expand,
             draw=self.draw,
             now=self._clock(),
         )
-        return channel.send(integration.settings, message)
+        return channel.send(self._settings_for(work, notification), message)
+
+    def _settings_for(self, work: _Work, notification: Notification) -> Any:
+        """The channel's settings with their templates filled."""
+        settings, place = work.integration.settings, (work.delivery.receiver, work.integration.id)
+        if not has_templates(settings):
+            return settings
+        receiver, expand = notification.receiver, self.templates.expand
+        filled, failed = worded(settings, lambda text, is_html: expand(text, notification, receiver, is_html))
+        self.template_faults.pop(place, None)
+        for name, error in failed.items():
+            counters.templates_failed.labels(work.integration.channel).inc()
+            log.warning("notify.template_failed", receiver=place[0], integration=place[1], field=name, error=error)
+            said = f"cannot fill {name} of receiver {place[0]!r}, {place[1]}: {error}; our own words are told instead"
+            self.template_faults[place] = said
+        return filled
 
     def _next_wait(self, work: _Work, error: DeliveryError) -> float | None:
         """Exponential with full jitter, never before the provider's own Retry-After; None gives up."""

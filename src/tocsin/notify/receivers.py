@@ -18,6 +18,8 @@ from tocsin.model.setting_values import ValueProblem, read_value, unwrapped
 from tocsin.model.settings import setting_info
 from tocsin.notify.contract import Channel, Origin, channels
 from tocsin.notify.settings import NotifySettings
+from tocsin.notify.template import check_template
+from tocsin.query.templates.parse import TemplateError
 
 DEFAULT = "default"
 LOG = "log"
@@ -70,33 +72,29 @@ def own_receivers(notify: NotifySettings, settings_of: Callable[[type], Any]) ->
     return Receivers(named, tuple(notes))
 
 
-def alertmanager_receivers(document: Mapping[str, Any], folder: Path, *, has_templates: bool = False) -> Receivers:
-    """The receivers of an alertmanager.yml; a fault in one leaves the others as they are.
-
-    has_templates: delivery can carry out Go templates; otherwise those in fields are noted, and our own words told.
-    """
+def alertmanager_receivers(document: Mapping[str, Any], folder: Path) -> Receivers:
+    """The receivers of an alertmanager.yml; a fault in one leaves the others as they are."""
     shared = document.get("global") or {}
     made: dict[str, Receiver] = {}
     notes: list[str] = []
     for entry in document.get("receivers") or []:
         name = str(entry.get("name", ""))
         made[name] = Receiver(name, tuple(_integrations(name, entry, shared, folder, notes)))
-    if not has_templates and (templated := _templated(document.get("receivers") or [])):
-        notes.append(f"templates are not carried out yet, our own words are told instead: {', '.join(templated)}")
+    notes += _unreadable_templates(document.get("receivers") or [])
     return Receivers(made, tuple(notes))
 
 
-def _templated(receivers: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Where receivers have Go templates, as "exports.slack_configs[0].title"."""
-    return [
-        f"{receiver.get('name')}.{key}[{place}].{name}"
-        for receiver in receivers
-        for key, listed in receiver.items()
-        if key != "name"
-        for place, entry in enumerate(listed or [])
-        for name, value in (entry or {}).items()
-        if "{{" in str(value)
-    ]
+def _unreadable_templates(receivers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What is wrong with the templates in fields, as far as that shows without an alert."""
+    for receiver in receivers:
+        for key, listed in receiver.items():
+            for place, entry in enumerate(listed or [] if key != "name" else []):
+                for name, value in (entry or {}).items():
+                    try:
+                        check_template(value if isinstance(value, str) else "")
+                    except TemplateError as error:
+                        where = f"{receiver.get('name')}.{key}[{place}].{name}"
+                        yield f"cannot fill {where}: {error}; our own words are told instead"
 
 
 def _own(name: str, channel: Channel, settings_of: Callable[[type], Any]) -> Integration:
@@ -204,6 +202,8 @@ def _raw(hint: Any, value: Any) -> Any:
     if isinstance(value, Mapping):
         return tuple(f"{name}={one}" for name, one in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str) and value and isinstance(value[0], Mapping):
+        if all({"title", "value"} <= one.keys() for one in value):
+            return tuple(f"{one['title']}={one['value']}" for one in value)
         raise ValueProblem("a plain value; lists of maps are not carried out")
     return value
 

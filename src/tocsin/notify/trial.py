@@ -9,6 +9,7 @@ from tocsin.model.alert import Alert
 from tocsin.model.notification import Notification
 from tocsin.model.severity import Severity
 
+BY_HAND = "message-"
 TEST_MESSAGE = "A test of this channel; nothing is wrong."
 
 
@@ -20,7 +21,7 @@ def trial(
     labels = {"alertname": "Message", "severity": severity.named("priority"), "message_id": id}
     alert = Alert(labels, {"summary": message}, starts_at=now)
     return Notification(
-        key=f"message-{id}",
+        key=f"{BY_HAND}{id}",
         receiver=receiver,
         group_key=f'{{}}:{{message_id="{id}"}}',
         group_labels={"alertname": "Message"},
@@ -29,3 +30,8 @@ def trial(
         made_at=now,
         external_url=external_url,
     )
+
+
+def is_by_hand(notification: Notification) -> bool:
+    """Whether a person sent it, so that whichever server they asked tells it."""
+    return notification.key.startswith(BY_HAND)

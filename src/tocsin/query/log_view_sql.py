@@ -43,13 +43,32 @@ def view_condition(view: LogView, columns: LogColumns | None = None) -> str:
     return f"({' OR '.join(parts)})"
 
 
-def _is_slow(took: Took, of: LogColumns) -> str:
+def duration_sql(took: Took, of: LogColumns) -> str:
+    """The duration of any line in seconds, -1 where it tells none; for who wants it of most lines.
+
+    Nothing in it waits for a condition: the engine splits and joins its columns for that, which costs more here.
+    """
+    about = [_has_any(of, took.beside)] + ([_matches(of.logger, took.loggers)] if took.loggers else [])
+    is_about = f"({' OR '.join(about)})"
+    known = [_first(took.own, of), f"if({is_about}, {_first(took.shared, of)}, -1.)"]
+    known += [_told(pattern, of, "-1.") for pattern in took.texts]
+    return f"arrayElement(arrayPushBack(arrayFilter(s -> s >= 0, [{', '.join(known)}]), -1.), 1)"
+
+
+def says_sql(took: Took, of: LogColumns) -> str:
+    """Whether a line without a duration calls itself slow."""
+    return _matches(of.body, took.says) if took.says else "0"
+
+
+def _may_tell(took: Took, of: LogColumns) -> str:
     """Most lines name no duration at all: a look for the words that could tell one comes first."""
     hints = f"multiSearchAnyCaseInsensitive({of.body}, [{_texts(took.hints)}])"
-    may_tell = f"({hints} OR hasAny(mapKeys({of.fields}), [{_texts((*took.own, *took.shared))}]))"
-    seconds = _seconds_taken(took, of)
-    says = _matches(of.body, took.says) if took.says else "0"
-    return f"({may_tell} AND if({seconds} < 0, {says}, {seconds} >= {took.threshold_seconds!r}))"
+    return f"({hints} OR hasAny(mapKeys({of.fields}), [{_texts((*took.own, *took.shared))}]))"
+
+
+def _is_slow(took: Took, of: LogColumns) -> str:
+    seconds, says = _seconds_taken(took, of), says_sql(took, of)
+    return f"({_may_tell(took, of)} AND if({seconds} < 0, {says}, {seconds} >= {took.threshold_seconds!r}))"
 
 
 def _seconds_taken(took: Took, of: LogColumns) -> str:

@@ -12,7 +12,7 @@ import uuid
 import weakref
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry import trace
 
@@ -30,11 +30,15 @@ from tocsin.sdk.exposition import Family
 from tocsin.sdk.increases import Increase, Increases
 from tocsin.sdk.isolation_findings import findings
 from tocsin.sdk.jobs import JobSpan
+from tocsin.sdk.logs.limiter import Limiter
+from tocsin.sdk.logs.line import LineEncoder, LogLine
+from tocsin.sdk.logs.recorder import level_of, tell_left_out
 from tocsin.sdk.measures import measures
 from tocsin.sdk.overhead import MEASURE_EVERY, OverheadMeter
 from tocsin.sdk.process_figures import ProcessFigures
 from tocsin.sdk.records import INFO, Record, RecordEncoder
 from tocsin.sdk.red import RedCollection, RedTable
+from tocsin.sdk.redaction import Redactor
 from tocsin.sdk.sampling import Sampler
 from tocsin.sdk.settings import Settings, host_name
 from tocsin.sdk.slow import SlowLog
@@ -51,6 +55,15 @@ _MOST_PENDING, _PORTION = 4096, 2 * MEASURE_EVERY
 _QUIET_NS = 15_000_000_000
 # Share of the sampled traces that shedding leaves.
 _SHED_SHARE = 0.1
+
+
+class Encoders(NamedTuple):
+    """What turns things into bytes; used by the export thread."""
+
+    spans: SpanEncoder
+    metrics: MetricEncoder
+    records: RecordEncoder
+    lines: LineEncoder
 
 
 class Agent:
@@ -73,8 +86,11 @@ class Agent:
         self.meter = OverheadMeter(settings.overhead_budget_us)
         self.provider = TocsinTracerProvider(self)
         self.exporter = Exporter(
-            settings, self.digest, self._encode_spans, self._encode_metrics, self._encode_records, self._publish
-        )
+            settings, self.digest, self._encode_spans, self._encode_metrics, self._encode_records, self._encode_lines,
+            self._publish,
+        )  # fmt: skip
+        self.log_level, self.log_exclude = level_of(settings.log_level), frozenset(settings.log_exclude)
+        self.redactor = Redactor(settings.redact_fields, settings.redact_patterns, settings.redact_personal)
         self._reset()
         _agents.add(self)
 
@@ -87,6 +103,7 @@ class Agent:
         self.__dict__["put"] = self._put_first
         self._digest = Digest(self)
         self.catalogue = Catalogue(self)
+        self.limiter = Limiter(self.settings.log_rate)
         self.calls = CallDigest(self)
         self.figures = ProcessFigures(self)
         self._is_announced = False
@@ -100,7 +117,7 @@ class Agent:
         self.is_helper = False
         self.start_ns = time.time_ns()
         self.unrecorded_children = 0
-        self._encoders: tuple[SpanEncoder, MetricEncoder, RecordEncoder] | None = None
+        self._encoders: Encoders | None = None
         self._last_state = (-1, -1)
         self._last_figures_ns = 0
 
@@ -280,30 +297,40 @@ class Agent:
         }
         return {key: value for key, value in attributes.items() if value != ""}
 
-    def _open_encoders(self) -> tuple[SpanEncoder, MetricEncoder, RecordEncoder]:
+    def _open_encoders(self) -> Encoders:
         if self._encoders is None:
-            field = resource(self.resource_attributes())
-            spans = SpanEncoder(field, VERSION, self.settings.redact, self.routes.name_of)
-            self._encoders = spans, MetricEncoder(field, VERSION), RecordEncoder(field, VERSION)
+            field, settings = resource(self.resource_attributes()), self.settings
+            self._encoders = Encoders(
+                SpanEncoder(
+                    field, VERSION, settings.redact, self.routes.name_of, self.redactor, settings.attribute_characters
+                ),
+                MetricEncoder(field, VERSION),
+                RecordEncoder(field, VERSION, self.redactor),
+                LineEncoder(field, self.redactor, settings.attributes_per_span, settings.attribute_characters),
+            )
         return self._encoders
 
     def _encode_spans(self, spans: list[Queued]) -> bytes:
         started = time.thread_time()
-        body = self._open_encoders()[0].encode_request(spans)
+        body = self._open_encoders().spans.encode_request(spans)
         self.meter.add("export", (time.thread_time() - started) / len(spans))
         return body
 
     def _encode_records(self, records: list[Record]) -> bytes:
-        return self._open_encoders()[2].encode_request(records)
+        return self._open_encoders().records.encode_request(records)
+
+    def _encode_lines(self, lines: list[LogLine]) -> bytes:
+        return self._open_encoders().lines.encode_request(lines)
 
     def _encode_metrics(self) -> tuple[bytes, int] | None:
         """The RED deltas and the SDK's figures; None when nothing has happened for a while."""
         self._review_overhead()
+        tell_left_out(self)
         findings.flush(self)
         red, calls = self.collect_red(), self.collect_calls()
         self.announce()
         rows = len(red.rows) + len(calls.by_caller)
-        encoder = self._open_encoders()[1]
+        encoder = self._open_encoders().metrics
         if self.is_helper:
             return (encoder.encode_request(red, (), (), self.start_ns, calls), rows) if rows else None
         increase = self.collect_increase()
@@ -356,7 +383,12 @@ def agent_for(settings: Settings) -> Agent:
 def current_agent() -> Agent | None:
     """The agent of the current request, else the process's first, else None."""
     found: Agent | None = getattr(work_at_hand(), "agent", None)
-    return found if found is not None else next(iter(_by_settings.values()), None)
+    return found if found is not None else first_agent()
+
+
+def first_agent() -> Agent | None:
+    """The process's first."""
+    return next(iter(_by_settings.values()), None)
 
 
 def all_agents() -> list[Agent]:

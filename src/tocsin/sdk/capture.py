@@ -9,10 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tocsin.sdk import agent as agents
+from tocsin.sdk.agent import Agent
 from tocsin.sdk.critical_routes import OUTCOMES
 from tocsin.sdk.decode import MessageReader
 from tocsin.sdk.encode_spans import Queued, SpanEncoder
 from tocsin.sdk.export import exports_paused
+from tocsin.sdk.logs.line import LineEncoder, LogLine
 from tocsin.sdk.records import Record, RecordEncoder
 from tocsin.sdk.red import RedKey
 from tocsin.sdk.settings import Settings
@@ -74,7 +76,7 @@ class CapturedRequests:
 
 @dataclass(frozen=True)
 class CapturedRecord:
-    """One log record; event is '' unless it is an event, such as `tocsin.isolation.crossing`. Ids are hexadecimal."""
+    """One event, such as `tocsin.isolation.crossing`. Ids are hexadecimal."""
 
     event: str
     body: str
@@ -82,6 +84,21 @@ class CapturedRecord:
     attributes: dict[str, Any]
     tenant: str | None
     trace_id: str
+    time_ns: int
+
+
+@dataclass(frozen=True)
+class CapturedLog:
+    """One line of the app's log. level: its name where it was logged. Ids are hexadecimal, '' outside of any trace."""
+
+    logger: str
+    level: str
+    severity: int
+    body: str
+    attributes: dict[str, Any]
+    tenant: str | None
+    trace_id: str
+    span_id: str
     time_ns: int
 
 
@@ -103,6 +120,7 @@ class Capture:
         self._spans: list[CapturedSpan] = []
         self._rows: dict[tuple[str, str, int, str, str], CapturedRequests] = {}
         self._records: list[CapturedRecord] = []
+        self._logs: list[CapturedLog] = []
         self._counts: Counter[SumKey] = Counter()
 
     @property
@@ -123,9 +141,15 @@ class Capture:
 
     @property
     def records(self) -> list[CapturedRecord]:
-        """Every log record and event, as it came."""
+        """Every event, as it came."""
         self._drain()
         return list(self._records)
+
+    @property
+    def logs(self) -> list[CapturedLog]:
+        """Every line that the app has logged, as it would have been sent."""
+        self._drain()
+        return list(self._logs)
 
     @property
     def operations(self) -> list[CapturedOperation]:
@@ -159,6 +183,7 @@ class Capture:
         self._counts.clear()
         self._spans.clear()
         self._records.clear()
+        self._logs.clear()
         self._rows.clear()
 
     def _drain(self) -> None:
@@ -168,6 +193,8 @@ class Capture:
                 self._spans.append(_captured(agent.exporter.queue.popleft()))
             while agent.exporter.records:
                 self._records.append(_captured_record(agent.exporter.records.popleft()))
+            while agent.exporter.lines:
+                self._logs.append(_captured_log(agent, agent.exporter.lines.popleft()))
 
 
 @contextmanager
@@ -189,7 +216,10 @@ def _captured(span: Queued) -> CapturedSpan:
     """What would have been sent, read back from the very bytes."""
     if isinstance(span, bytes):
         return _read_back(span, "tocsin")
-    encoder = SpanEncoder(b"", "", span.agent.settings.redact, span.agent.routes.name_of)
+    encoder = SpanEncoder(
+        b"", "", span.agent.settings.redact, span.agent.routes.name_of, span.agent.redactor,
+        span.agent.settings.attribute_characters,
+    )  # fmt: skip
     encoder.set_clock()
     return _read_back(encoder.encode_span(span), span.library[0] if span.library else "tocsin")
 
@@ -229,6 +259,24 @@ def _captured_record(record: Record) -> CapturedRecord:
         attributes=attributes,
         tenant=attributes.pop("tocsin.tenant", None),
         trace_id=seen.hex(9),
+        time_ns=seen.number(1),
+    )
+
+
+def _captured_log(agent: Agent, line: LogLine) -> CapturedLog:
+    settings = agent.settings
+    encoder = LineEncoder(b"", agent.redactor, settings.attributes_per_span, settings.attribute_characters)
+    seen = MessageReader(encoder.encode_line(line, line.time_ns))
+    attributes = seen.attributes(6)
+    return CapturedLog(
+        logger=line.logger,
+        level=seen.text(3),
+        severity=seen.number(2),
+        body=MessageReader(b"".join(seen.all(5))).text(1),
+        attributes=attributes,
+        tenant=attributes.pop("tocsin.tenant", None),
+        trace_id=seen.hex(9),
+        span_id=seen.hex(10),
         time_ns=seen.number(1),
     )
 

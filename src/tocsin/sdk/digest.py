@@ -31,7 +31,7 @@ class Digest:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._resolve, self._record, self._put = agent.resolve_headers, agent.red.record, agent.exporter.put
-        self._encoder = RequestEncoder(agent.settings.redact, agent.routes.name_of)
+        self._encoder = RequestEncoder(agent.settings.redact, agent.routes.name_of, agent.redactor)
         # Counted, but the app has not returned yet: background tasks are running.
         self._unfinished: list[Exchange] = []
 

@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 from tocsin.sdk.encode import CACHE_ENTRIES, AttributeCache, delimited
 from tocsin.sdk.encode import text as utf8
 from tocsin.sdk.exchange import Exchange
+from tocsin.sdk.redaction import Redactor
 from tocsin.sdk.spans import ERROR
 
 ATTRIBUTE = b"\x4a"  # Span.attributes
@@ -23,6 +24,7 @@ pack_times = struct.Struct("<BQBQ").pack
 _pack_root = struct.Struct("<2s16s2s8sBQBQ").pack
 _pack_child = struct.Struct("<2s16s2s8s2s8sBQBQ").pack
 KIND = tuple(b"\x30" + bytes((kind,)) for kind in range(6))
+STATUS_CHARACTERS = 256
 _CACHED_TEXT = 96
 _QUERY_BYTES = 2048
 
@@ -57,7 +59,8 @@ class TextCache:
 class RequestEncoder:
     """Encodes the spans of requests; used by one thread at a time."""
 
-    def __init__(self, redact: tuple[str, ...], operation_of: OperationOf) -> None:
+    def __init__(self, redact: tuple[str, ...], operation_of: OperationOf, redactor: Redactor) -> None:
+        self._redactor = redactor
         self._operation_of = operation_of
         self._redact = frozenset(name.lower().encode() for name in redact)
         self._attributes = AttributeCache(ATTRIBUTE)
@@ -93,7 +96,7 @@ class RequestEncoder:
             else _pack_root(*ids, START, start_ns, END, end_ns),
             shared_part or self._keep(self._shareds, shared, self._shared(span)),
             peer_part,
-            self._paths.find(path) or self._paths.add(path, path),
+            self._paths.find(path) or self._paths.add(path, self._redactor.text(path, ids_stay=True)),
             self._sizes.get(sizes) or self._keep(self._sizes, sizes, self._size(*sizes)),
             (self._queries.find(query) or self._queries.add(query, self._visible_query(query))) if query else b"",
         ))  # fmt: skip
@@ -118,7 +121,7 @@ class RequestEncoder:
         }
         head = delimited(b"\x2a", utf8(span.name or span.default_name())) + KIND[span.kind]
         if span.status:
-            head += encode_status(span.status, span.status_text)
+            head += encode_status(span.status, self._redactor.cut(span.status_text, STATUS_CHARACTERS))
         return head + self._all_known(facts)
 
     def _peer(self, client: str, agent: bytes | None, server: Any, scheme: Any, version: Any, kind: str) -> bytes:
@@ -128,7 +131,7 @@ class RequestEncoder:
             "server.address": server[0] if server else "",
             "server.port": server[1] if server and server[1] is not None else "",
             "client.address": client,
-            "user_agent.original": agent.decode("latin-1") if agent else "",
+            "user_agent.original": self._redactor.text(agent.decode("latin-1")) if agent else "",
             "network.protocol.version": version or "",
             "network.protocol.name": "websocket" if kind == "websocket" else "",
         }
@@ -149,9 +152,16 @@ class RequestEncoder:
         return b"&".join(self._visible_pair(pair) for pair in pairs).decode("latin-1")
 
     def _visible_pair(self, pair: bytes) -> bytes:
-        name, equals, _ = pair.partition(b"=")
-        plain = unquote_to_bytes(name.replace(b"+", b" ")).strip().lower()
-        return name + b"=REDACTED" if equals and plain in self._redact else pair
+        name, equals, value = pair.partition(b"=")
+        plain = _plain(name)
+        if equals and (plain.lower().encode() in self._redact or self._redactor.is_secret(plain)):
+            return name + b"=REDACTED"
+        text = f"{plain}={_plain(value)}" if equals else plain
+        return pair if self._redactor.text(text, ids_stay=True) is text else (name if equals else b"") + b"=REDACTED"
+
+
+def _plain(encoded: bytes) -> str:
+    return unquote_to_bytes(encoded.replace(b"+", b" ")).decode("utf-8", "replace").strip()
 
 
 def encode_status(code: int, message: str) -> bytes:

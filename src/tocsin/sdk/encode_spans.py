@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from tocsin.sdk.encode import AttributeCache, delimited, export_request, instrumentation_scope, varint
 from tocsin.sdk.encode import text as utf8
 from tocsin.sdk.encode_requests import (
@@ -11,6 +14,7 @@ from tocsin.sdk.encode_requests import (
     PARENT_ID,
     SPAN_ID,
     START,
+    STATUS_CHARACTERS,
     TRACE_ID,
     OperationOf,
     RequestEncoder,
@@ -18,8 +22,10 @@ from tocsin.sdk.encode_requests import (
     no_operation,
     pack_times,
 )
+from tocsin.sdk.errors import STACK_CHARACTERS
 from tocsin.sdk.exchange import Exchange
 from tocsin.sdk.guard import guarded_function
+from tocsin.sdk.redaction import Redactor
 from tocsin.sdk.spans import Event, RecordingSpan
 
 _SPAN = b"\x12"  # ScopeSpans.spans
@@ -32,11 +38,18 @@ class SpanEncoder:
     """Encodes spans with what repeats between them kept as bytes; used by one thread at a time."""
 
     def __init__(
-        self, resource_field: bytes, version: str, redact: tuple[str, ...], operation_of: OperationOf = no_operation
+        self,
+        resource_field: bytes,
+        version: str,
+        redact: tuple[str, ...],
+        operation_of: OperationOf = no_operation,
+        redactor: Redactor | None = None,
+        characters: int = 4096,
     ) -> None:
+        self._redactor, self._characters = redactor or Redactor(), characters
         self.resource_field = resource_field
         self._own_scope = instrumentation_scope("tocsin", version)
-        self._requests = RequestEncoder(redact, operation_of)
+        self._requests = RequestEncoder(redact, operation_of, self._redactor)
         self._attributes = AttributeCache(ATTRIBUTE)
         self._event_attributes = AttributeCache(b"\x1a")
         self._link_attributes = AttributeCache(b"\x22")
@@ -83,7 +96,7 @@ class SpanEncoder:
             TRACE_ID + span.trace_id + SPAN_ID + span.span_id,
             PARENT_ID + span.parent_id if span.parent_id else b"",
             pack_times(START, start_ns, END, max(span.end_ns, start_ns)),
-            delimited(b"\x2a", utf8(span.name)),
+            delimited(b"\x2a", utf8(self._redactor.text(span.name))),
             KIND[span.kind],
         ]
         if root.tenant:
@@ -91,19 +104,22 @@ class SpanEncoder:
         if span is root and root.reason:
             parts.append(self._attributes.encode("tocsin.sample.reason", root.reason))
         if span.status:
-            parts.append(encode_status(span.status, span.status_text))
+            parts.append(encode_status(span.status, self._redactor.cut(span.status_text, STATUS_CHARACTERS)))
         return parts
+
+    def _shown(self, attributes: Mapping[str, Any], characters: int) -> Mapping[str, Any]:
+        return self._redactor.attributes(attributes, characters)
 
     def _event(self, event: Event) -> bytes:
         body = b"\x09" + event.time_ns.to_bytes(8, "little") + delimited(b"\x12", utf8(event.name))
-        body += self._event_attributes.encode_all(event.facts())
+        body += self._event_attributes.encode_all(self._shown(event.facts(), STACK_CHARACTERS))
         return delimited(b"\x5a", body)
 
     def _add_rare(self, span: RecordingSpan, parts: list[bytes]) -> None:
         if span.root.trace_state:
             parts.append(delimited(b"\x1a", span.root.trace_state.encode()))
         if span.attributes:
-            parts.append(self._attributes.encode_all(span.attributes))
+            parts.append(self._attributes.encode_all(self._shown(span.attributes, self._characters)))
         if span.events:
             parts += [self._event(event) for event in span.events]
         if span.dropped_attributes:
@@ -116,5 +132,5 @@ class SpanEncoder:
             if context.trace_state:
                 body += delimited(b"\x1a", utf8(context.trace_state.to_header()))
             if link.attributes:
-                body += self._link_attributes.encode_all(link.attributes)
+                body += self._link_attributes.encode_all(self._shown(link.attributes, self._characters))
             parts.append(delimited(b"\x6a", body))

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 _FRAMES = 60
 _CAUSES = 4
-_STACK_CHARACTERS = 16_384
+# As long as a stack is written down.
+STACK_CHARACTERS = 16_384
 _MODULE_PARTS = 3
 # Functions of the app that name a fault: where it was raised and who asked for that.
 _RAISING = 2
@@ -66,9 +67,9 @@ def capture(error: BaseException, message_characters: int, level: int = 0) -> Ca
 def stack_text(error: CapturedError) -> str:
     """The stack as Python prints it, the middle left out when it is very long."""
     text = "".join(_lines(error))
-    if len(text) <= _STACK_CHARACTERS:
+    if len(text) <= STACK_CHARACTERS:
         return text
-    half = _STACK_CHARACTERS // 2
+    half = STACK_CHARACTERS // 2
     return f"{text[:half]}\n  …\n{text[-half:]}"
 
 

@@ -33,7 +33,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 # Said when the client went away before there was a status; nginx uses the same number.
 CLIENT_CLOSED = 499
-_STATUS_CHARACTERS = 256
+# Cut to 256 when it is encoded, without what is secret.
+_STATUS_CHARACTERS = 768
 _NO_KEY = ("", "", 0, "", "")
 
 # What the encoder needs of a scope, copied out at once: the scope itself must not outlive the request.

@@ -7,7 +7,6 @@ them. Every loss has a reason and a counter.
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections import Counter, deque
@@ -18,6 +17,9 @@ from typing import NamedTuple
 from tocsin.sdk.decode import rejected_items
 from tocsin.sdk.encode_spans import Queued
 from tocsin.sdk.guard import guarded
+from tocsin.sdk.logs.line import LogLine
+from tocsin.sdk.logs.recorder import exporting
+from tocsin.sdk.propagation import chance
 from tocsin.sdk.records import ERROR, Record
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.transport import HttpTransport, Response, Transport, compressor
@@ -39,6 +41,8 @@ _OPEN_AFTER_FAILURES = 3
 _METRICS_WAITING = 120
 # Records that wait for the next batch.
 _RECORDS = 4096
+# Lines that wait before the thread is woken for them, and how many are encoded before the app is let through again.
+_MANY_LINES, _LINES_PORTION = 2048, 128
 
 # While somebody captures spans in a test, every exporter of the process keeps what it has.
 _captures: list[object] = []
@@ -89,7 +93,7 @@ class Breaker:
         self.failures += 1
         self.cause = cause
         delay = min(_LONGEST_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2 ** min(self.failures - 1, 10))
-        delay *= random.uniform(0.5, 1.0)
+        delay *= 0.5 + chance() / 2
         if retry_after_seconds is not None:
             delay = max(delay, min(retry_after_seconds, _LONGEST_RETRY_AFTER_SECONDS))
         self.not_before = self._clock() + delay
@@ -99,7 +103,7 @@ class Exporter:
     """The queues and the thread. encode_spans and encode_metrics are called in the thread only.
 
     digest(most) turns so many ended requests into numbers and queued spans, True if there are more;
-    encode_spans(spans) -> body; encode_records(records) -> body;
+    encode_spans(spans) -> body; encode_records(records) -> body; encode_lines(lines) -> body;
     encode_metrics() -> (body, points), or None when there is nothing to say.
     """
 
@@ -110,6 +114,7 @@ class Exporter:
         encode_spans: Callable[[list[Queued]], bytes],
         encode_metrics: Callable[[], tuple[bytes, int] | None],
         encode_records: Callable[[list[Record]], bytes],
+        encode_lines: Callable[[list[LogLine]], bytes],
         publish: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
@@ -117,6 +122,7 @@ class Exporter:
         self._encode_spans = encode_spans
         self._encode_metrics = encode_metrics
         self._encode_records = encode_records
+        self._encode_lines = encode_lines
         self._publish = publish
         self._compress = compressor(settings.compression, settings.endpoint)
         self.dropped: Counter[tuple[str, str]] = Counter()
@@ -127,6 +133,8 @@ class Exporter:
         """A fresh start with nothing queued; the parent's queue is the parent's to send."""
         self.queue: deque[Queued] = deque()
         self.records: deque[Record] = deque()
+        # Apart from events, which no flood of lines is to keep out.
+        self.lines: deque[LogLine] = deque()
         self._limit = self._settings.queue_spans
         self._payloads: deque[Payload] = deque()
         self._payload_bytes = 0
@@ -141,6 +149,8 @@ class Exporter:
         self._next_metrics = self._next_batch = 0.0
         self.dropped.clear()
         self.exported.clear()
+        # A thread of this process may get the number of one that was exporting in the parent.
+        exporting.clear()
 
     after_fork = _atfork
 
@@ -164,6 +174,17 @@ class Exporter:
             self._next_batch = 0.0
             self.wake()
         elif self.is_idle:
+            self.wake()
+
+    def put_line(self, line: LogLine) -> None:
+        """Takes one line of the log, or counts it when the queue is full. Many at once do not wait for their turn."""
+        lines = self.lines
+        waiting = len(lines)
+        if waiting >= self._settings.queue_logs:
+            self.dropped["logs", "queue_full"] += 1
+            return
+        lines.append(line)
+        if self.is_idle or waiting == _MANY_LINES:
             self.wake()
 
     def wake(self) -> None:
@@ -246,7 +267,7 @@ class Exporter:
         own = threading.current_thread()
         quiet_since = time.monotonic()
         while self._thread is own and not self._stopping:
-            if self.queue or self.records or self._payloads:
+            if self.queue or self.records or self.lines or self._payloads:
                 quiet_since = time.monotonic()
             is_quiet = time.monotonic() - quiet_since > 2 * self._settings.metrics_seconds
             self.is_idle = is_quiet
@@ -288,11 +309,19 @@ class Exporter:
         while len(self.records) >= least and self._payload_bytes < self._settings.queue_bytes:
             records = [self.records.popleft() for _ in range(min(len(self.records), BATCH_SPANS))]
             self._add(Payload("logs", self._compress(self._encode_records(records)), len(records)))
+        self._collect_lines(least)
         waiting = sum(payload.signal == "metrics" for payload in self._payloads) if metrics_due else 0
         if metrics_due and waiting < _METRICS_WAITING and self._payload_bytes < self._settings.queue_bytes:
             encoded = self._encode_metrics()
             if encoded is not None:
                 self._add(Payload("metrics", self._compress(encoded[0]), encoded[1]))
+
+    def _collect_lines(self, least: int) -> None:
+        lines = self.lines
+        while len(lines) >= least and self._payload_bytes < self._settings.queue_bytes:
+            time.sleep(0)
+            batch = [lines.popleft() for _ in range(min(len(lines), _LINES_PORTION))]
+            self._add(Payload("logs", self._compress(self._encode_lines(batch)), len(batch)))
 
     def _collect_batch(self) -> None:
         queue = self.queue
@@ -306,7 +335,12 @@ class Exporter:
     def _send_first(self, timeout_seconds: float) -> bool:
         """Sends the oldest payload; False when it has to wait."""
         payload = self._payloads[0]
-        response = self._open_transport(timeout_seconds)(payload.signal, payload.body)
+        # What is logged below by whatever carries it is about sending, and would be sent for ever.
+        exporting.add(threading.get_ident())
+        try:
+            response = self._open_transport(timeout_seconds)(payload.signal, payload.body)
+        finally:
+            exporting.discard(threading.get_ident())
         if response.is_retryable:
             self._note_failure(response)
             return False

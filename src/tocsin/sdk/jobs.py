@@ -20,6 +20,7 @@ from tocsin.sdk.current import SPAN_KEY, current_context, enter_context, leave_c
 from tocsin.sdk.errors import qualified_name
 from tocsin.sdk.exposition import Labels, labels_of
 from tocsin.sdk.guard import guarded
+from tocsin.sdk.logs.whose import whose
 from tocsin.sdk.overhead import JOBS
 from tocsin.sdk.propagation import format_traceparent, new_span_id, new_trace_id, parse_traceparent
 from tocsin.sdk.schedules import schedules
@@ -35,7 +36,9 @@ SUCCESS, FAILURE, RETRY, REVOKED = "success", "failure", "retry", "revoked"
 
 # What travels with a queued job, beside `traceparent` and `tracestate`.
 TENANT, QUEUED, REQUEST = "tocsin-tenant", "tocsin-queued", "tocsin-request-id"
-_STATUS_CHARACTERS = 256
+CORRELATION, USER = "tocsin-correlation-id", "tocsin-user-id"
+# Cut to 256 when it is encoded, without what is secret.
+_STATUS_CHARACTERS = 768
 _NAME_CHARACTERS = 200
 
 # Jobs take milliseconds or hours.
@@ -101,9 +104,9 @@ def queued(job: JobName, message_id: str = "", due: float = 0.0) -> dict[str, st
     parent = current_span()
     if parent is not None and not parent.root.is_done:
         _note_producer(agent, parent, job, message_id, headers)
-        request_id = (getattr(parent.root, "headers", None) or {}).get(b"x-request-id")
-        if request_id:
-            headers[REQUEST] = clean(request_id.decode("latin-1"))
+        of = whose()
+        said = {REQUEST: of.said_request_id, CORRELATION: of.said_correlation_id, USER: of.user_id}
+        headers.update({name: value for name, value in said.items() if value})
     else:
         context = trace.get_current_span().get_span_context()
         if context.is_valid:
@@ -131,6 +134,8 @@ class JobSpan(RecordingSpan):
     is_request = True
     has_tenant = False
     row_tenant: Any = None
+    # As the request that queued it has them.
+    user_id = request_id = correlation_id = ""
 
     def find_tenant(self) -> str:
         return self.tenant
@@ -243,6 +248,8 @@ class JobRun:
         if remote:
             span.remote_sampled, span.trace_state = remote[2], remote[3]
         span.tenant = clean(self._headers.get(TENANT)) or (current_tenant() or "" if not self._headers else "")
+        span.user_id = clean(self._headers.get(USER))
+        span.request_id, span.correlation_id = (clean(self._headers.get(name)) for name in (REQUEST, CORRELATION))
         agent.live_jobs.add(span)
         return span
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tocsin.sdk import guard, instrument
 from tocsin.sdk.encode_metrics import Figure
+from tocsin.sdk.logs import output
 from tocsin.sdk.measures import measures
 from tocsin.sdk.schedules import schedules
 
@@ -42,6 +43,7 @@ class ProcessFigures:
             "measure_limit": measures.dropped,
         }
         dropped.update({("metrics", reason): number for reason, number in limits.items() if number})
+        dropped.update({("logs", f"{where}_lost"): number for where, number in output.lost.items()})
         if guard.faults:
             dropped["all", "fault"] = sum(guard.faults.values())
         return dropped

@@ -61,9 +61,11 @@ def format_traceparent(trace_id: bytes, span_id: bytes, is_sampled: bool) -> str
     return f"00-{trace_id.hex()}-{span_id.hex()}-{'01' if is_sampled else '00'}"
 
 
-# os.urandom releases the GIL and then has to win it back; a generator seeded from it once does not.
+# os.urandom releases the GIL and then has to win it back; a generator seeded from it once does not. The one that
+# `random` shares is the app's: it may have seeded it.
 _random = random.Random()
 _new_bits = _random.getrandbits
+chance = _random.random
 
 
 def new_trace_id() -> bytes:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from tocsin.sdk.encode import AttributeCache, any_value, delimited, export_request, instrumentation_scope
 from tocsin.sdk.encode import text as utf8
 from tocsin.sdk.guard import guarded
+from tocsin.sdk.redaction import Redactor
 
 # OTLP's SeverityNumber.
 INFO, WARN, ERROR, FATAL = 9, 13, 17, 21
@@ -22,6 +23,7 @@ _RECORD = b"\x12"  # ScopeLogs.log_records
 _NO_ATTRIBUTES: Mapping[str, Any] = {}
 _pack_times = struct.Struct("<BQBQ").pack
 _TIME, _OBSERVED = 0x09, 0x59
+_CHARACTERS = 64 * 1024
 
 
 class Record(NamedTuple):
@@ -40,8 +42,9 @@ class Record(NamedTuple):
 class RecordEncoder:
     """Encodes records with their attributes kept as bytes; used by one thread at a time."""
 
-    def __init__(self, resource_field: bytes, version: str) -> None:
+    def __init__(self, resource_field: bytes, version: str, redactor: Redactor | None = None) -> None:
         self._resource_field = resource_field
+        self._redactor = redactor or Redactor()
         self._scope = instrumentation_scope("tocsin", version)
         self._attributes = AttributeCache(b"\x32")
 
@@ -58,8 +61,8 @@ class RecordEncoder:
         parts = [
             _pack_times(_TIME, record.time_ns, _OBSERVED, observed_ns),
             b"\x10" + bytes((record.severity,)),
-            delimited(b"\x2a", any_value(record.body)),
-            self._attributes.encode_all(record.attributes),
+            delimited(b"\x2a", any_value(self._redactor.text(record.body))),
+            self._attributes.encode_all(self._redactor.attributes(record.attributes, _CHARACTERS)),
         ]
         if record.tenant:
             parts.append(self._attributes.encode("tocsin.tenant", record.tenant))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -122,6 +123,20 @@ class Settings:
         "key", "code", "state", "session", "signature", "sig", "auth", "authorization", "email",
         "x-amz-signature", "x-amz-credential", "x-amz-security-token", "x-goog-signature",
     )  # fmt: skip
+    # Fields whose value is secret wherever they stand, beside those that their name gives away, such as `password`.
+    redact_fields: tuple[str, ...] = ()
+    # Regular expressions of what else is secret in any text.
+    redact_patterns: tuple[str, ...] = ()
+    # True: e-mail addresses and telephone numbers are taken out of logs and exceptions, too.
+    redact_personal: bool = False
+    # The least level of the app's log records that are sent; `off` sends none.
+    log_level: str = "INFO"
+    # Loggers whose records are not sent: requests have spans and numbers, a line for each would say it once more.
+    log_exclude: tuple[str, ...] = ("uvicorn.access", "gunicorn.access", "hypercorn.access", "_granian.access")
+    # Records a second of one line of code; the rest are counted in its next one. 0 sends them all.
+    log_rate: float = 100.0
+    # Log records kept in memory until the next batch; raise it when tocsin.sdk.dropped shows logs, queue_full.
+    queue_logs: int = 8192
     # Takes (signal, body) and gives a Response instead of the HTTP client; for servers in the same process.
     transport: Transport | None = None
 
@@ -258,6 +273,12 @@ _ENVIRONMENT: tuple[tuple[str, tuple[str, ...], Callable[[str, str], Any]], ...]
     ("isolation_exempt_tables", ("TOCSIN_ISOLATION_EXEMPT_TABLES",), _paths),
     ("isolation_shared", ("TOCSIN_ISOLATION_SHARED",), _paths),
     ("slow_job_seconds", ("TOCSIN_SLOW_JOB_SECONDS",), _number),
+    ("log_level", ("TOCSIN_LOG_LEVEL",), _text),
+    ("log_exclude", ("TOCSIN_LOG_EXCLUDE",), _paths),
+    ("log_rate", ("TOCSIN_LOG_RATE",), _number),
+    ("queue_logs", ("TOCSIN_QUEUE_LOGS",), _whole_number),
+    ("redact_fields", ("TOCSIN_REDACT_FIELDS",), _paths),
+    ("redact_personal", ("TOCSIN_REDACT_PERSONAL",), _switch),
     ("enabled", ("TOCSIN_ENABLED",), _switch),
 )
 VARIABLES = frozenset(key for _, keys, _ in _ENVIRONMENT for key in keys) | {"TOCSIN_WORKER_GROUP"}
@@ -327,4 +348,23 @@ def _check_leak_window(settings: Settings) -> None:
         )
 
 
-_CHECKS = (_check_ratio, _check_endpoint, _check_compression, _check_tenant, _check_critical, _check_leak_window)
+def _check_logs(settings: Settings) -> None:
+    from tocsin.sdk.logs.recorder import level_of
+    from tocsin.sdk.redaction import Redactor
+
+    try:
+        level_of(settings.log_level)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    if settings.log_rate < 0:
+        raise SettingsError(f"cannot send {settings.log_rate!r} log records a second: below 0; write 0 to send all")
+    try:
+        Redactor(settings.redact_fields, settings.redact_patterns)
+    except re.error as error:
+        raise SettingsError(
+            f"cannot redact {error.pattern!r}: {error}; correct the expression in redact_patterns"
+        ) from error
+
+
+_CHECKS = (_check_ratio, _check_endpoint, _check_compression, _check_tenant, _check_critical, _check_leak_window,
+           _check_logs)  # fmt: skip

@@ -12,6 +12,7 @@ from opentelemetry.trace.status import Status, StatusCode
 
 from tocsin.sdk.errors import CapturedError, capture, fingerprint, stack_text
 from tocsin.sdk.guard import guarded
+from tocsin.sdk.redaction.redactor import SLACK
 
 if TYPE_CHECKING:
     from tocsin.sdk.agent import Agent
@@ -216,7 +217,7 @@ class RecordingSpan(trace.Span):
         escaped: bool = False,
     ) -> None:
         """Adds the `exception` event with stack and fingerprint."""
-        captured = capture(exception, self.agent.settings.attribute_characters)
+        captured = capture(exception, self.agent.settings.attribute_characters + SLACK)
         self._append_event("exception", attributes, timestamp, captured, escaped)
 
     def set_attribute_late(self, key: str, value: Any) -> None:
@@ -259,7 +260,7 @@ class RecordingSpan(trace.Span):
 
     def _cut(self, value: Any) -> Any:
         if type(value) is str:
-            limit = self.agent.settings.attribute_characters
+            limit = self.agent.settings.attribute_characters + SLACK
             return value if len(value) <= limit else value[:limit]
         if type(value) is list:
             return tuple(value)  # the caller may go on changing its list

@@ -58,8 +58,8 @@ class TenantHolder:
     agent: Any = None
     is_metered = False
 
-    def __init__(self, tenant: str = "", row_tenant: Any = None) -> None:
-        self.tenant, self.row_tenant = tenant, row_tenant
+    def __init__(self, tenant: str = "", row_tenant: Any = None, user_id: str = "") -> None:
+        self.tenant, self.row_tenant, self.user_id = tenant, row_tenant, user_id
 
     def find_tenant(self) -> str:
         return self.tenant
@@ -103,7 +103,19 @@ def set_tenant(tenant: str | None, row_tenant: Any = None) -> None:
         if row_tenant is not None or work.row_tenant is not None:
             work.row_tenant = row_tenant
     else:
-        current_work.set(TenantHolder(name, row_tenant))
+        current_work.set(TenantHolder(name, row_tenant, getattr(work, "user_id", "")))
+
+
+def set_user(user_id: object) -> None:
+    """Says who is signed in: an id, not a name. It stands on the log lines of the request or job, and of what these
+    queue. None takes it away."""
+    name = clean(user_id)
+    work = work_at_hand()
+    if work is not None and work.is_request:
+        work.user_id = name
+    else:
+        tenant, row_tenant = (work.tenant, work.row_tenant) if work is not None else ("", None)
+        current_work.set(TenantHolder(tenant, row_tenant, name))
 
 
 def wrap(function: Callable[P, R]) -> Callable[P, R]:

@@ -37,6 +37,7 @@ class AlertBoard:
     alerts: Sequence[KnownAlert]
     clusters: Sequence[Cluster]
     around: Circumstances
+    config_problems: Sequence[str] = ()  # of the alertmanager.yml and its templates
     _holds: dict[str, tuple[Hold, ...]] = field(default_factory=dict)
     _by_key: dict[str, KnownAlert] = field(default_factory=dict)
 
@@ -88,14 +89,15 @@ class AlertBoard:
         """What is wrong with alerting itself."""
         found = [self.pipeline.problem] if self.pipeline.problem else []
         if self.scope.is_platform:
+            found += self.config_problems
             alerts = {known.fingerprint: known.alert for known in self.firing}
             found += [
                 f"{alerts[one].name} and {alerts[other].name} inhibit each other, so nobody is told of either; "
                 "change one of the inhibit_rules"
                 for one, other in cycles(alerts, self.around.inhibitor, self.now)[:5]
             ]
-            since = [one for one in self.pipeline.control.notifications.recent(limit=50) if one.state == "failed"]
-            found += [f"{one.notification.receiver} could not be told: {one.reason}" for one in since[:3]]
+            failures = self.pipeline.control.notifications.failures()
+            found += [f"{receiver} could not be told: {reason}" for receiver, reason in failures[:3]]
         return found
 
 
@@ -126,7 +128,15 @@ def alert_board(request: HTTPConnection, scope: Scope, *, tenant: str = "", with
     principal: Principal | None = getattr(request.state, "principal", None)
     may_act = principal is not None and principal.has(Role.OPERATOR)
     clusters = correlate([each.alert for each in seen if each.is_firing(now)], topology_of(request, scope))
-    return AlertBoard(pipeline, narrowed, may_act, now, seen, clusters, pipeline.circumstances())
+    problems = _config_problems(request)
+    return AlertBoard(pipeline, narrowed, may_act, now, seen, clusters, pipeline.circumstances(), problems)
+
+
+def _config_problems(request: HTTPConnection) -> list[str]:
+    state = request.app.state.tocsin
+    config, deliverer = getattr(state, "alert_config", None), getattr(state, "deliverer", None)
+    found = [f"{config.problem}; what it said before is in force"] if config is not None and config.problem else []
+    return found + (list(deliverer.template_faults.values())[:3] if deliverer is not None else [])
 
 
 def topology_of(request: HTTPConnection, scope: Scope) -> Topology:

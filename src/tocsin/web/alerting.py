@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from starlette.requests import HTTPConnection
 
 from tocsin.alerts.dispatch import Pipeline
+from tocsin.alerts.past import PastExplanation, explain_at
 from tocsin.model.alert_state import KnownAlert
 from tocsin.model.tenant import Scope
 from tocsin.storage.control import NotFound
@@ -43,3 +46,11 @@ def alert_for(request: HTTPConnection, scope: Scope, fingerprint: str) -> KnownA
     if known is None or not may_see(scope, known):
         raise NotFound(f"cannot find alert '{fingerprint[:40]}': there is none, or it is not yours to see")
     return known
+
+
+def past(request: HTTPConnection, scope: Scope, known: KnownAlert, at: datetime) -> PastExplanation:
+    """Why who was told of the alert at an instant; without a zone it is meant in UTC."""
+    pipeline = pipeline_of(request)
+    history = pipeline.control.alerts.history(scope, fingerprint=known.fingerprint, limit=5000)
+    moment = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    return explain_at(known.alert.labels, history, pipeline.config, moment)

@@ -24,7 +24,12 @@ from tocsin.web.api import (
     figures,
     isolation,
     jobs,
+    log_patterns,
+    log_report,
     logs,
+    loki,
+    loki_series,
+    loki_tail,
     map,
     monitoring,
     monitoring_alerts,
@@ -37,6 +42,7 @@ from tocsin.web.api import (
     prometheus_series,
     prometheus_status,
     releases,
+    rule_backtest,
     rules,
     runtime,
     services,
@@ -51,6 +57,7 @@ DESCRIPTION = (
     "Everything the pages show, for programs. Send an API token as `Authorization: Bearer tcs_api_…`; a token of a "
     "tenant viewer sees the telemetry of its tenants only."
 )
+LOKI = (loki, loki_series, loki_tail)
 PROMETHEUS = (prometheus, prometheus_federate, prometheus_rules, prometheus_series, prometheus_status)
 
 
@@ -73,12 +80,15 @@ def build_site(state: Any) -> FastAPI:
         isolation,
         jobs,
         errors,
+        log_patterns,
+        log_report,
         collectors,
         map,
         traces,
         logs,
         tenants,
         dashboards,
+        rule_backtest,
         rules,
         data,
         deployments,
@@ -95,6 +105,7 @@ def build_site(state: Any) -> FastAPI:
         alerts,
         monitoring_alerts,
         *PROMETHEUS,
+        *LOKI,
     ):
         app.include_router(module.router)
     app.include_router(alertmanager.health)

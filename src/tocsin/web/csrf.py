@@ -18,6 +18,7 @@ from tocsin.web.paths import inner_path
 FIELD = "csrf"
 HEADER = "X-CSRF-Token"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+BASIC_PATHS = ("/prometheus/", "/loki/")
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
@@ -34,13 +35,13 @@ def visit_token(request: HTTPConnection) -> str:
 def bearer_of(request: HTTPConnection) -> str | None:
     """The bearer value a program sent; browsers never send one by themselves."""
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "basic" and inner_path(request).startswith("/prometheus/"):
+    if scheme.lower() == "basic" and inner_path(request).startswith(BASIC_PATHS):
         return _password(value)
     return value.strip() if scheme.lower() == "bearer" else None
 
 
 def _password(encoded: str) -> str | None:
-    """The password of basic authentication, as which Prometheus' own tools send a token: they know no other way.
+    """The password of basic authentication, as which Prometheus' and Loki's tools send a token: they know no other way.
 
     Only where nothing can be changed, because browsers do send this by themselves once it was typed.
     """

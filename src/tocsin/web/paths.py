@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from starlette.requests import HTTPConnection
 
@@ -28,6 +28,11 @@ def at(request: HTTPConnection, path: str) -> str:
 def is_for_people(request: HTTPConnection) -> bool:
     """Whether the path is a page rather than something programs read."""
     return not inner_path(request).startswith(MACHINE_PREFIXES)
+
+
+def is_of_this_site(request: HTTPConnection) -> bool:
+    """Whether a browser's request comes from a page of this server."""
+    return urlsplit(request.headers.get("origin", "")).netloc == request.headers.get("host", "")
 
 
 def segment(text: str) -> str:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 import structlog
 from fastapi import Request
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.requests import HTTPConnection
 
 from tocsin.model.access import Principal
 from tocsin.query.traces import Trace
@@ -81,7 +82,7 @@ class ReadAudit:
             log.warning("read_audit.lost", actor=principal.name, tenant=tenant, error=str(error).splitlines()[0])
 
 
-def note_read(request: Request, principal: Principal, tenant: str | None, kind: str) -> None:
+def note_read(request: HTTPConnection, principal: Principal, tenant: str | None, kind: str) -> None:
     """Notes a read of one tenant's telemetry, or of all that the reader may see.
 
     What lies outside the reader's scope is not noted, because nothing of it is answered.

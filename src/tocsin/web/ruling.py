@@ -17,6 +17,7 @@ from tocsin.detect.rules.replay import Period, Replayed
 from tocsin.model.access import Principal
 from tocsin.model.labels import tenant_of
 from tocsin.model.severity import Severity
+from tocsin.query.log_source import LogSource
 from tocsin.query.promql.source import Source
 from tocsin.web.metrics import promql_settings_of, reader_for
 
@@ -69,7 +70,8 @@ def surroundings_for(request: HTTPConnection, principal: Principal, tenant: str 
     engine = engine_of(request)
     if engine is not None and (principal.scope.allows(tenant) if tenant else principal.scope.is_platform):
         source = engine.with_recent(tenant, source)
-    return Surroundings(source, promql_settings_of(request))
+    store = request.app.state.tocsin.store
+    return Surroundings(source, promql_settings_of(request), open_lines=lambda: LogSource(store, scope))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,30 +10,33 @@ from otlp import HOUR_NS, MINUTE_NS, NOW_NS, log_record, log_request
 from tocsin.model.tenant import PLATFORM, Scope
 from tocsin.storage.telemetry.store import TelemetryStore
 
+LEVELS = [
+    (21, "", "fatal"),
+    (17, "INFO", "error"),  # the number counts
+    (16, "", "warn"),
+    (9, "", "info"),
+    (5, "", "debug"),
+    (1, "", "trace"),
+    (0, "CRITICAL", "fatal"),
+    (0, "err", "error"),
+    (0, "Warning", "warn"),
+    (0, "notice", "info"),
+    (0, "", ""),
+    (0, "bespoke", ""),
+]
 
-@pytest.mark.parametrize(
-    ("number", "text", "level"),
-    [
-        (21, "", "fatal"),
-        (17, "INFO", "error"),  # the number counts
-        (16, "", "warn"),
-        (9, "", "info"),
-        (5, "", "debug"),
-        (1, "", "trace"),
-        (0, "CRITICAL", "fatal"),
-        (0, "err", "error"),
-        (0, "Warning", "warn"),
-        (0, "notice", "info"),
-        (0, "", ""),
-        (0, "bespoke", ""),
-    ],
-)
-def test_level_is_that_of_the_number_else_of_the_text(
-    store: TelemetryStore, put: Any, number: int, text: str, level: str
-) -> None:
-    put(log_request([log_record(severity_number=number, severity_text=text)]))
-    for table in ("logs", "logs_1m", "logs_1h"):
-        assert store.read(PLATFORM, f"SELECT level FROM {table}").rows == [[level]]
+
+def test_level_is_that_of_the_number_else_of_the_text(store: TelemetryStore, put: Any) -> None:
+    records = [
+        log_record(str(place), severity_number=number, severity_text=text)
+        for place, (number, text, _) in enumerate(LEVELS)
+    ]
+    put(log_request(records))
+    expected = [level for _, _, level in LEVELS]
+    assert [row[0] for row in store.read(PLATFORM, "SELECT level FROM logs ORDER BY toUInt32(body)").rows] == expected
+    for table in ("logs_1m", "logs_1h"):
+        found = dict(store.read(PLATFORM, f"SELECT level, sum(lines) FROM {table} GROUP BY level").rows)
+        assert found == {level: expected.count(level) for level in expected}
 
 
 def test_lines_and_bytes_are_counted_by_minute_and_hour_for_each_tenant(store: TelemetryStore, put: Any) -> None:

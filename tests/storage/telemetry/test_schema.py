@@ -104,6 +104,9 @@ def test_retention_becomes_the_tables_ttl(engine: ChdbEngine) -> None:
         "logs_1m": 200,
         "logs_1h": 200,
         "log_streams": 224,
+        "log_shapes_1m": 200,
+        "log_shapes_1h": 200,
+        "log_shapes": 224,
         "series": 9024,  # as long as any row of its samples
         "samples": 300,
         "deltas": 300,

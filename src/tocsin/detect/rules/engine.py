@@ -14,12 +14,16 @@ from dataclasses import replace
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from tocsin.alerts.inhibit import InhibitRule
+from tocsin.alerts.lead import ALONE, Lead
 from tocsin.detect.rules import counters
 from tocsin.detect.rules.alerting import due, plain, sent, told
 from tocsin.detect.rules.evaluation import CountEvents, Surroundings, Written, evaluate_group, no_events, switched_off
 from tocsin.detect.rules.fresh import Fresh
 from tocsin.detect.rules.group_run import GroupRun, new_run, taken_over
+from tocsin.detect.rules.instead_of import inhibitions
 from tocsin.detect.rules.library import Loaded, Unreadable, custom_files, folder_files, packs, stamp_of
+from tocsin.detect.rules.over_logs import OpenLines, no_lines
 from tocsin.detect.rules.rule import keys_of
 from tocsin.detect.settings import RuleSettings
 from tocsin.model.access import Principal
@@ -53,11 +57,14 @@ class RuleEngine:
         external_url: str = "",
         query: QuerySettings | None = None,
         count_events_of: Callable[[str], CountEvents] = lambda tenant: no_events,
+        open_lines_of: Callable[[str], OpenLines] = lambda tenant: no_lines,
         clock: Callable[[], float] = time.time,
+        lead: Lead = ALONE,
     ) -> None:
         self.settings = settings
         self.groups: list[GroupRun] = []
         self.unreadable: list[Unreadable] = []
+        self.inhibitions: tuple[InhibitRule, ...] = ()
         self._rules = rules
         self._source_of = source_of
         self._write = write
@@ -65,7 +72,10 @@ class RuleEngine:
         self._external_url = external_url
         self._query = query or QuerySettings()
         self._count_events_of = count_events_of
+        self._open_lines_of = open_lines_of
         self._clock = clock
+        self._lead = lead
+        self._leads = lead.is_leader
         self._around: dict[str, tuple[Surroundings, Fresh]] = {}
         self._last_good: dict[str, Loaded] = {}
         self._stamp: object = None
@@ -100,7 +110,7 @@ class RuleEngine:
     def reload(self) -> list[Unreadable]:
         """Reads all files anew and gives those that cannot be used, whose former rules go on."""
         with self._lock:
-            self._stamp = stamp_of(self.settings.folder)
+            self._stamp = self._stamp_now()
             found, self.unreadable = self._files()
             switches, kept = self._rules.switches(), self._rules.states()
             before = {run.id: run for run in self.groups}
@@ -115,6 +125,7 @@ class RuleEngine:
                         taken_over(run, old)
                     runs.append(run)
             self.groups = runs
+            self.inhibitions = inhibitions(loaded.file for loaded in found)
             self._end_what_is_gone(list(before.values()))
             self._count()
         self._wake.set()
@@ -182,18 +193,41 @@ class RuleEngine:
         looked = time.monotonic()
         while not self._stop.is_set():
             self._wake.clear()
-            now_ms = self.now_ms()
-            if self._events_came:
-                self._events_came = False
-                self._quick.submit(self._evaluate_events)
-            for run in self.groups:
-                if run.is_due(now_ms):
-                    run.is_running = True
-                    self._pool.submit(self._evaluate, run)
+            if self._is_mine():
+                self._begin_due()
             if time.monotonic() - looked > LOOK_SECONDS:
                 looked = time.monotonic()
                 self._look_for_changes()
             self._wake.wait(self._until_next_seconds(self.now_ms()))
+
+    def _begin_due(self) -> None:
+        now_ms = self.now_ms()
+        if self._events_came:
+            self._events_came = False
+            self._quick.submit(self._evaluate_events)
+        for run in self.groups:
+            if run.is_due(now_ms):
+                run.is_running = True
+                self._pool.submit(self._evaluate, run)
+
+    def _is_mine(self) -> bool:
+        """Whether this server evaluates; one that takes over goes on with what the one before it has kept."""
+        was, self._leads = self._leads, self._lead.is_leader
+        if self._leads and not was:
+            self._leads = False  # until it is read
+            try:
+                self._read_anew()
+            except SQLAlchemyError as error:
+                log.warning("rules.not_taken_over", error=str(error))
+                return False
+            self._leads = True
+        return self._leads
+
+    def _read_anew(self) -> None:
+        """All rules with their states as they are kept, whatever this server knew of them."""
+        with self._lock:
+            self.groups = []
+            self.reload()
 
     def _until_next_seconds(self, now_ms: int) -> float:
         waits = [run.latest_slot_ms(now_ms) + run.interval_ms - now_ms for run in self.groups]
@@ -201,10 +235,16 @@ class RuleEngine:
 
     def _look_for_changes(self) -> None:
         try:
-            if stamp_of(self.settings.folder) != self._stamp:
+            if not self._leads:
+                self._read_anew()
+            elif self._stamp != self._stamp_now():
                 self.reload()
         except SQLAlchemyError as error:
             log.warning("rules.not_reloaded", error=str(error))
+
+    def _stamp_now(self) -> object:
+        """Changes when a file of the folder does, or what other servers on this control store write about rules."""
+        return stamp_of(self.settings.folder), self._rules.stamp() if self._lead.is_shared else None
 
     def evaluate_due(self) -> None:
         """Evaluates, in this thread, every group that is due now; for tests and for who turns the clock."""
@@ -236,6 +276,8 @@ class RuleEngine:
         errors_before = sum(state.template_errors for state in run.states)
         evaluate_group(run.group, run.states, around, at_ms, lambda written: self._store(run, written))
         counters.template_errors.inc(sum(state.template_errors for state in run.states) - errors_before)
+        if not self._lead.is_leader:
+            return  # it took so long that another server goes on
         self._count_rules(run)
         self._tell(run, at_ms)
         self._keep(run, at_ms)
@@ -252,7 +294,10 @@ class RuleEngine:
         if tenant not in self._around:
             fresh = Fresh(self._source_of(tenant))
             events = self._count_events_of(tenant)
-            around = Surroundings(fresh, self._query, external_url=self._external_url, count_events=events)
+            around = Surroundings(
+                fresh, self._query, external_url=self._external_url, count_events=events,
+                open_lines=self._open_lines_of(tenant),
+            )  # fmt: skip
             self._around[tenant] = around, fresh
         return self._around[tenant]
 

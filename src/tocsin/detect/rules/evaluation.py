@@ -17,15 +17,16 @@ from tocsin.detect.rules.alerting import (
     stepped,
     with_alert_name,
 )
+from tocsin.detect.rules.over_logs import LOGS, OpenLines, no_lines, vector_of
 from tocsin.detect.rules.rule import EventCondition, Group, Rule
 from tocsin.detect.rules.template import Subject, TemplateError, filled
-from tocsin.detect.rules.template_functions import Sample
 from tocsin.model.labels import METRIC_NAME
 from tocsin.query.promql.engine import Point, instant
 from tocsin.query.promql.errors import PromQLError
 from tocsin.query.promql.settings import QuerySettings
 from tocsin.query.promql.source import STALE, Source
 from tocsin.query.series import TooManySeriesError
+from tocsin.query.templates.functions import Sample
 from tocsin.storage.telemetry.engine import EngineError
 
 CountEvents = Callable[[EventCondition, int], list[Series]]
@@ -45,6 +46,7 @@ class Surroundings:
     external_labels: Mapping[str, str] = field(default_factory=dict)
     external_url: str = ""
     count_events: CountEvents = no_events
+    open_lines: OpenLines = no_lines
 
 
 @dataclass(slots=True)
@@ -110,6 +112,8 @@ def vector(rule: Rule, around: Surroundings, at_ms: int) -> list[Series]:
     """What the rule's expression gives; of a number one sample without labels."""
     if rule.notes.events is not None:
         return around.count_events(rule.notes.events, at_ms)
+    if rule.notes.source == LOGS:
+        return vector_of(around.open_lines, rule.expr, at_ms)
     result = instant(around.source, rule.expr, at_ms, around.settings)
     if isinstance(result.data, Point):
         return [({}, float(result.data.value))] if isinstance(result.data.value, float) else []

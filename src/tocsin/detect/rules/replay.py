@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as with_changes
 
 import numpy as np
 
 from tocsin.detect.rules.alerting import Alerts, Found, RuleError, stepped, with_alert_name
 from tocsin.detect.rules.evaluation import Surroundings
+from tocsin.detect.rules.over_logs import LOGS, range_of, threshold_of
 from tocsin.detect.rules.rule import Group, Rule, RuleFile
 from tocsin.detect.rules.template import Subject, TemplateError, filled
 from tocsin.model.alert import fingerprint_of
@@ -66,11 +68,18 @@ def replay(group: Group, rule: Rule, around: Surroundings, grid: Grid) -> Replay
     """The rule as if it had been evaluated at every time of the grid. Raises PromQLError, RuleError."""
     if rule.notes.events is not None:
         raise RuleError(f"cannot replay '{rule.name}': it is over events; look at them with their times on the pages")
-    result = range_query(around.source, rule.expr, grid.start_ms, grid.end_ms, grid.step_ms, around.settings)
-    made = Replayed(rule, grid, result.series)
+    series = _values(rule, rule.expr, around, grid)
+    made = Replayed(rule, grid, series)
     if rule.is_alerting:
-        made.periods = _periods(group, rule, result.series, grid)
+        made.periods = _periods(group, rule, series, grid)
     return made
+
+
+def _values(rule: Rule, text: str, around: Surroundings, grid: Grid) -> list[ResultSeries]:
+    """An expression in the rule's language over a time."""
+    if rule.notes.source == LOGS:
+        return range_of(around.open_lines, text, grid)
+    return range_query(around.source, text, grid.start_ms, grid.end_ms, grid.step_ms, around.settings).series
 
 
 def _periods(group: Group, rule: Rule, series: Sequence[ResultSeries], grid: Grid) -> list[Period]:
@@ -153,7 +162,7 @@ def backtest(
 ) -> list[Replayed]:
     """Every rule of the file over stored history; recording rules feed those behind them. A failing rule says so."""
     recorded = Recorded(around.source)
-    inside = Surroundings(recorded, around.settings, around.external_labels, around.external_url, around.count_events)
+    inside = with_changes(around, source=recorded)
     found = []
     for group in file.groups:
         grid = grid_for(start_ms, end_ms, group.interval_seconds or interval_seconds)
@@ -175,6 +184,14 @@ class Measured:
     text: str
     operator: str = ""
     threshold: float | None = None
+
+
+def measured_by(rule: Rule) -> Measured:
+    """The rule's expression taken apart, whatever its language."""
+    if rule.notes.source != LOGS:
+        return measured(rule.expr)
+    parts = threshold_of(rule.expr)
+    return Measured(*parts) if parts else Measured(rule.expr)
 
 
 def measured(expr: str) -> Measured:
@@ -219,8 +236,8 @@ def explain(group: Group, rule: Rule, around: Surroundings, at_ms: int, interval
     grid = grid_for(at_ms - round(reach * 1000), at_ms, interval_seconds)
     grid = Grid(at_ms - (grid.end_ms - grid.start_ms), at_ms, grid.step_ms)
     replayed = replay(group, rule, around, grid)
-    parts = measured(rule.expr)
-    values = range_query(around.source, parts.text, at_ms, at_ms, 1000, around.settings).series
+    parts = measured_by(rule)
+    values = _values(rule, parts.text, around, Grid(at_ms, at_ms, 1000))
     alive = {fingerprint_of(one.labels): one for one in replayed.periods if one.ended_at_ms is None}
     verdicts = []
     for one in values:

@@ -26,10 +26,20 @@ class EventCondition:
 
 
 @dataclass(frozen=True, slots=True)
+class InsteadOf:
+    """`tocsin: {instead_of: …}` of a rule: an alert that says the same less well, where these labels are equal."""
+
+    alert: str
+    equal: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Notes:
     """What stands below `tocsin:` of a rule. waits_for: the signal that does not exist yet, the rule is off then.
 
+    source: `logs` for an expression in LogQL, '' for PromQL.
     profiles: those with which it is on, all when there are none. rows: the requirements it fills, for whoever counts.
+    instead_of: the alert that is told to nobody while this one fires, because it is the same fact.
     """
 
     waits_for: str = ""
@@ -39,6 +49,8 @@ class Notes:
     audience: str = ""
     profiles: tuple[str, ...] = ()
     events: EventCondition | None = None
+    instead_of: InsteadOf | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

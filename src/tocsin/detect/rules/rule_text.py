@@ -7,7 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tocsin.detect.rules.rule import EventCondition, Group, Notes, Rule, RuleFile
+from tocsin.detect.rules.alerting import RuleError
+from tocsin.detect.rules.over_logs import LOGS, metric_of
+from tocsin.detect.rules.rule import EventCondition, Group, InsteadOf, Notes, Rule, RuleFile
 from tocsin.detect.rules.template import TemplateError, check_template
 from tocsin.model.labels import METRIC_NAME
 from tocsin.model.yaml_text import Path, Plain, Problem, TextError, read_yaml, write_yaml
@@ -18,7 +20,8 @@ from tocsin.query.promql.parser import parse
 FILE_KEYS = ("groups", "tocsin")
 GROUP_KEYS = ("name", "interval", "query_offset", "limit", "labels", "rules")
 RULE_KEYS = ("record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations", "tocsin")
-NOTE_KEYS = ("waits_for", "off", "title", "rows", "audience", "profiles", "events")
+NOTE_KEYS = ("waits_for", "off", "title", "rows", "audience", "profiles", "events", "instead_of", "source")
+INSTEAD_OF_KEYS = ("alert", "equal")
 EVENT_KEYS = ("name", "names", "where", "by", "count", "within")
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 MOST_RULES = 20_000
@@ -126,6 +129,9 @@ class _Reader:
         if not rule.expr:
             self._refuse((*path, "expr"), "field 'expr' must be set in rule; add the PromQL expression")
             return
+        if rule.notes.source:
+            self._check_logs(path, rule)
+            return
         try:
             kind = parse(rule.expr).type
         except PromQLError as error:
@@ -133,6 +139,15 @@ class _Reader:
             return
         if kind not in ("vector", "scalar"):
             self._refuse((*path, "expr"), f"a rule needs a vector or a number, this is a {kind}; aggregate it")
+
+    def _check_logs(self, path: Path, rule: Rule) -> None:
+        if rule.notes.source != LOGS:
+            self._refuse((*path, "tocsin", "source"), f"there is no source '{rule.notes.source[:40]}'; write {LOGS}")
+            return
+        try:
+            metric_of(rule.expr)
+        except RuleError as error:
+            self._refuse((*path, "expr"), f"{error}; correct the LogQL")
 
     def _notes(self, path: Path, value: Any) -> Notes:
         fields = self._mapping(path, value, NOTE_KEYS)
@@ -145,7 +160,18 @@ class _Reader:
             profiles=tuple(str(one) for one in profiles),
             audience=self._text((*path, "audience"), fields.get("audience")),
             events=self._events((*path, "events"), fields["events"]) if fields.get("events") else None,
+            instead_of=self._instead_of((*path, "instead_of"), fields.get("instead_of")),
+            source=self._text((*path, "source"), fields.get("source")),
         )
+
+    def _instead_of(self, path: Path, value: Any) -> InsteadOf | None:
+        if not value:
+            return None
+        fields = self._mapping(path, value, INSTEAD_OF_KEYS)
+        alert = self._text((*path, "alert"), fields.get("alert"))
+        if not alert:
+            self._refuse(path, "it names no alert; add alert: …")
+        return InsteadOf(alert, tuple(str(one) for one in self._list((*path, "equal"), fields.get("equal"))))
 
     def _events(self, path: Path, value: Any) -> EventCondition:
         fields = self._mapping(path, value, EVENT_KEYS)
@@ -242,6 +268,11 @@ def unexportable(file: RuleFile) -> list[str]:
         f"rule '{rule.name}' is over events, which Prometheus does not have" for rule in file.rules if rule.notes.events
     ]
     lost += [
+        f"rule '{rule.name}' is over logs: give it to Loki's ruler, whose files look the same"
+        for rule in file.rules
+        if rule.notes.source
+    ]
+    lost += [
         f"rule '{rule.name}' is switched off here and would run there: it waits for {rule.notes.waits_for}"
         for rule in file.rules
         if rule.notes.waits_for and not rule.notes.events
@@ -261,7 +292,7 @@ def _plain_group(group: Group, classic: bool) -> dict[str, Any]:
         made["query_offset"] = _duration(group.query_offset_seconds)
     if not classic and group.labels:
         made["labels"] = dict(group.labels)
-    rules = [rule for rule in group.rules if not (classic and rule.notes.events)]
+    rules = [rule for rule in group.rules if not (classic and (rule.notes.events or rule.notes.source))]
     made["rules"] = [_plain_rule(rule, group.labels_of(rule) if classic else rule.labels, classic) for rule in rules]
     return made
 
@@ -286,13 +317,15 @@ def _plain_rule(rule: Rule, labels: Mapping[str, str], classic: bool) -> dict[st
 def _plain_notes(notes: Notes) -> dict[str, Any]:
     said: dict[str, Any] = {
         "title": notes.title, "waits_for": notes.waits_for, "off": notes.is_off, "rows": list(notes.rows),
-        "audience": notes.audience, "profiles": list(notes.profiles),
+        "audience": notes.audience, "profiles": list(notes.profiles), "source": notes.source,
     }  # fmt: skip
     if notes.events:
         said["events"] = {
             "names": list(notes.events.names), "where": dict(notes.events.where), "by": list(notes.events.by),
             "count": notes.events.count, "within": _duration(notes.events.within_seconds),
         }  # fmt: skip
+    if notes.instead_of:
+        said["instead_of"] = {"alert": notes.instead_of.alert, "equal": list(notes.instead_of.equal)}
     return {key: value for key, value in said.items() if value}
 
 

@@ -1,4 +1,4 @@
-"""Fills the templates of labels and annotations, within bounds, as Prometheus' rule templates are filled.
+"""Fills the templates of labels and annotations, as Prometheus' rule templates are filled.
 
 A template that fails gives a text that says so: an alert without its words is better than no alert.
 """
@@ -10,36 +10,20 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from tocsin.detect.rules import template_functions as functions
-from tocsin.detect.rules.go_format import shown
-from tocsin.detect.rules.template_parse import (
-    Action,
-    Branch,
-    Call,
-    Chain,
-    Dot,
-    Function,
-    Leave,
-    Literal,
-    Pipeline,
-    Template,
-    TemplateError,
-    Text,
-    Variable,
-    parse_template,
-)
+from tocsin.query.templates.functions import PROMETHEUS, Sample, path_prefix
+from tocsin.query.templates.parse import Template, TemplateError, parse_template
+from tocsin.query.templates.run import IN_RUN, carried_out
 
 __all__ = ["Subject", "TemplateError", "check_template", "filled"]
 
-MOST_STEPS = 20_000
-LONGEST_TEXT = 65_536
-DEEPEST_CALL = 20
+VARIABLES = ("$labels", "$value", "$externalLabels", "$externalURL")
+_NAMES = frozenset({*PROMETHEUS, *IN_RUN, "query", "externalURL", "pathPrefix"})
 
-Ask = Callable[[str], Sequence[functions.Sample]]
+Ask = Callable[[str], Sequence[Sample]]
 """Evaluates the PromQL of `query` at the time of the rule."""
 
 
-def _no_query(text: str) -> Sequence[functions.Sample]:
+def _no_query(text: str) -> Sequence[Sample]:
     raise TemplateError(f"cannot ask '{text[:60]}': there is nothing to query here")
 
 
@@ -56,7 +40,7 @@ class Subject:
 
 @lru_cache(maxsize=4096)
 def _parsed(text: str) -> Template:
-    return parse_template(text, functions.NAMES)
+    return parse_template(text, _NAMES, VARIABLES)
 
 
 def check_template(text: str) -> None:
@@ -69,178 +53,16 @@ def filled(text: str, subject: Subject) -> str:
     """The text with its actions carried out. Raises TemplateError."""
     if "{{" not in text:
         return text
-    return _Run(_parsed(text), subject).text()
-
-
-class _Leaving(Exception):
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-
-
-class _Run:
-    def __init__(self, template: Template, subject: Subject) -> None:
-        self._template = template
-        self._subject = subject
-        self._steps = 0
-        self._out: list[str] = []
-        self._length = 0
-        self._depth = 0
-
-    def text(self) -> str:
-        subject = self._subject
-        dot = {
-            "Labels": dict(subject.labels), "Value": subject.value,
-            "ExternalLabels": dict(subject.external_labels), "ExternalURL": subject.external_url,
-        }  # fmt: skip
-        names = {
-            "$": dot, "$labels": dot["Labels"], "$value": subject.value,
-            "$externalLabels": dot["ExternalLabels"], "$externalURL": subject.external_url,
-        }  # fmt: skip
-        try:
-            self._walk(self._template.nodes, dot, [names])
-        except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
-            raise error if isinstance(error, TemplateError) else TemplateError(str(error)) from error
-        return "".join(self._out)
-
-    def _walk(self, nodes: Sequence[Any], dot: Any, scopes: list[dict[str, Any]]) -> None:
-        for node in nodes:
-            self._count()
-            match node:
-                case Text(text):
-                    self._write(text)
-                case Action(pipeline):
-                    value = self._value(pipeline, dot, scopes)
-                    if not pipeline.targets:
-                        self._write(shown(value))
-                case Branch():
-                    self._branch(node, dot, scopes)
-                case Leave(kind):
-                    raise _Leaving(kind)
-                case Call(name, pipeline):
-                    self._call(name, None if pipeline is None else self._value(pipeline, dot, scopes))
-
-    def _branch(self, node: Branch, dot: Any, scopes: list[dict[str, Any]]) -> None:
-        inner = [*scopes, {}]
-        if node.kind == "range":
-            self._range(node, dot, inner)
-            return
-        value = self._value(node.pipeline, dot, inner)
-        if functions.truth(value):
-            self._walk(node.body, value if node.kind == "with" else dot, inner)
-        else:
-            self._walk(node.otherwise, dot, inner)
-
-    def _range(self, node: Branch, dot: Any, scopes: list[dict[str, Any]]) -> None:
-        bare = Pipeline(node.pipeline.commands)
-        value = self._value(bare, dot, scopes)
-        pairs: list[tuple[Any, Any]]
-        if isinstance(value, Mapping):
-            pairs = [(key, value[key]) for key in sorted(value)]
-        elif isinstance(value, list | tuple):
-            pairs = list(enumerate(value))
-        elif value is None:
-            pairs = []
-        else:
-            raise TemplateError(f"range can't iterate over {shown(value)[:40]}")
-        if not pairs:
-            self._walk(node.otherwise, dot, scopes)
-        targets = node.pipeline.targets
-        for key, one in pairs:
-            scope = dict(zip(targets, (one,) if len(targets) == 1 else (key, one), strict=False))
-            try:
-                self._walk(node.body, one, [*scopes, scope])
-            except _Leaving as leaving:
-                if leaving.kind == "break":
-                    break
-
-    def _call(self, name: str, dot: Any) -> None:
-        if name not in self._template.defined:
-            raise TemplateError(f'template "{name}" not defined')
-        self._depth += 1
-        if self._depth > DEEPEST_CALL:
-            raise TemplateError(f'template "{name}" calls itself too often')
-        self._walk(self._template.defined[name], dot, [{"$": dot}])
-        self._depth -= 1
-
-    def _value(self, pipeline: Pipeline, dot: Any, scopes: list[dict[str, Any]]) -> Any:
-        value: Any = None
-        for place, command in enumerate(pipeline.commands):
-            value = self._command(command, dot, scopes, [value] if place else [])
-        for name in pipeline.targets:
-            holder = scopes[-1]
-            if not pipeline.declares:
-                holder = next((scope for scope in reversed(scopes) if name in scope), holder)
-            holder[name] = value
-        return value
-
-    def _command(self, command: Sequence[Any], dot: Any, scopes: list[dict[str, Any]], piped: list[Any]) -> Any:
-        self._count()
-        head, *rest = command
-        if not isinstance(head, Function):
-            if rest or piped:
-                raise TemplateError("can't give argument to non-function")
-            return self._operand(head, dot, scopes)
-        if head.name in ("and", "or"):
-            return self._logic(head.name, rest, dot, scopes, piped)
-        arguments = [*(self._operand(one, dot, scopes) for one in rest), *piped]
-        return self._called(head.name, arguments)
-
-    def _logic(self, name: str, rest: Sequence[Any], dot: Any, scopes: list[dict[str, Any]], piped: list[Any]) -> Any:
-        value: Any = None
-        for one in rest:
-            value = self._operand(one, dot, scopes)
-            if functions.truth(value) == (name == "or"):
-                return value
-        return piped[0] if piped else value
-
-    def _called(self, name: str, arguments: list[Any]) -> Any:
-        match name:
-            case "query":
-                return list(self._subject.ask(str(arguments[0])))
-            case "externalURL":
-                return self._subject.external_url
-            case "pathPrefix":
-                return functions.path_prefix(self._subject.external_url)
-            case "tmpl":
-                before, self._out = self._out, []
-                self._call(str(arguments[0]), arguments[1] if len(arguments) > 1 else None)
-                made, self._out = "".join(self._out), before
-                return made
-        return functions.FUNCTIONS[name](*arguments)
-
-    def _operand(self, node: Any, dot: Any, scopes: list[dict[str, Any]]) -> Any:
-        self._count()
-        match node:
-            case Literal(value):
-                return value
-            case Dot():
-                return dot
-            case Variable(name):
-                return next(scope[name] for scope in reversed(scopes) if name in scope)
-            case Function(name):
-                return self._called(name, [])
-            case Pipeline():
-                return self._value(node, dot, scopes)
-            case Chain(of, names):
-                value = self._operand(of, dot, scopes)
-                for name in names:
-                    value = _field(value, name)
-                return value
-        raise TemplateError(f"cannot evaluate {node}")
-
-    def _write(self, text: str) -> None:
-        self._length += len(text)
-        if self._length > LONGEST_TEXT:
-            raise TemplateError(f"the text is longer than {LONGEST_TEXT} characters; shorten the template")
-        self._out.append(text)
-
-    def _count(self) -> None:
-        self._steps += 1
-        if self._steps > MOST_STEPS:
-            raise TemplateError(f"the template takes more than {MOST_STEPS} steps; ask for fewer series")
-
-
-def _field(value: Any, name: str) -> Any:
-    if isinstance(value, Mapping):
-        return value.get(name, "")  # missingkey=zero: a label that is not there is empty
-    raise TemplateError(f"can't evaluate field {name} in {shown(value)[:40]}")
+    dot: dict[str, Any] = {
+        "Labels": dict(subject.labels), "Value": subject.value,
+        "ExternalLabels": dict(subject.external_labels), "ExternalURL": subject.external_url,
+    }  # fmt: skip
+    values = (dot["Labels"], subject.value, dot["ExternalLabels"], subject.external_url)
+    variables = dict(zip(VARIABLES, values, strict=True))
+    functions: dict[str, Callable[..., Any]] = {
+        **PROMETHEUS,
+        "query": lambda text: list(subject.ask(str(text))),
+        "externalURL": lambda: subject.external_url,
+        "pathPrefix": lambda: path_prefix(subject.external_url),
+    }
+    return carried_out(_parsed(text), functions, dot, variables)

@@ -11,10 +11,12 @@ import numpy as np
 
 from tocsin.detect.rules.alerting import Active, RuleState
 from tocsin.detect.rules.evaluation import Surroundings, Written, evaluate_group
+from tocsin.detect.rules.over_logs import MemoryLines
 from tocsin.detect.rules.rule import Group, Rule, RuleFile, keys_of
 from tocsin.detect.rules.rule_text import read_rules
 from tocsin.model.alert import ALERT_NAME
 from tocsin.model.yaml_text import Plain, TextError, read_yaml
+from tocsin.query.logql.line import Line
 from tocsin.query.promql.engine import Point, instant
 from tocsin.query.promql.errors import PromQLError
 from tocsin.query.promql.histogram import NativeHistogram
@@ -86,6 +88,7 @@ def _run(test: dict[str, Any], place: int, groups: list[tuple[RuleFile, Group]],
     except (NotationError, KeyError, ValueError) as error:
         raise UnitTestError(f"cannot read input_series of {outcome.name}: {error}; correct them") from error
     world = _World(source, test, groups, default_ms)
+    world.lines.found += _lines(test, outcome.name)
     alert_tests = test.get("alert_rule_test") or []
     times = {_ms(one.get("eval_time"), 0) for one in [*alert_tests, *(test.get("promql_expr_test") or [])]}
     world.evaluate_up_to(max(times, default=0), {_ms(one.get("eval_time"), 0) for one in alert_tests})
@@ -105,6 +108,21 @@ def _series(name: str, values: str, interval_ms: int) -> Series:
     return Series(labels, times, floats.astype(np.float64), histograms if any(histograms) else None)
 
 
+def _lines(test: Mapping[str, Any], name: str) -> list[Line]:
+    """`input_logs`, beside promtool's input_series: streams with a line and the times at which it came."""
+    found = []
+    for said in test.get("input_logs") or []:
+        try:
+            labels, _ = parse_labels(str(said["stream"]), 0)
+            times = [parse_duration_ms(one) for one in str(said["at"]).split()]
+            found += [Line(at_ms * 1_000_000, str(said["line"]), labels, {}) for at_ms in times]
+        except (NotationError, KeyError, TypeError, ValueError) as error:
+            raise UnitTestError(
+                f"cannot read input_logs of {name}: {error}; write stream, line and at, such as at: 10s 70s"
+            ) from error
+    return found
+
+
 class _World:
     """Groups evaluated over series in memory from time zero on."""
 
@@ -112,7 +130,9 @@ class _World:
         self, source: MemorySource, test: Mapping[str, Any], groups: Sequence[tuple[RuleFile, Group]], interval_ms: int
     ) -> None:
         labels = {str(key): str(value) for key, value in (test.get("external_labels") or {}).items()}
-        self.around = Surroundings(source, QuerySettings(), labels, str(test.get("external_url") or ""))
+        self.lines = MemoryLines()
+        url = str(test.get("external_url") or "")
+        self.around = Surroundings(source, QuerySettings(), labels, url, open_lines=lambda: self.lines)
         self._source = source
         self._written: dict[tuple[tuple[str, str], ...], list[tuple[int, float]]] = {}
         self._interval_ms = interval_ms

@@ -33,6 +33,7 @@ LATER = frozenset(
      "team_added_to_org", "ekm_access_denied"}
 )  # fmt: skip
 ACKNOWLEDGE, OLDEST_SECONDS = "acknowledge", 300
+COLORS = {"good": "#2e7d4f", "warning": "#b58105", "danger": "#b3261e"}
 STYLES = {"Acknowledge": "primary", "Silence": "danger"}
 
 
@@ -55,6 +56,12 @@ class Settings:
     icon_url: str = setting("", help="Picture beside the message.")
     title: str = setting("", help="Heading instead of ours.")
     text: str = setting("", help="Text instead of ours.")
+    title_link: str = setting("", help="Where the heading leads, beside our own links.")
+    pretext: str = setting("", help="Words above the message.")
+    footer: str = setting("", help="Words below it.")
+    fallback: str = setting("", help="What phones show, instead of our heading and sentence.")
+    color: str = setting("", help="Its bar: good, warning, danger or such as #b3261e; unset: by severity.")
+    fields: tuple[str, ...] = setting((), help='Facts instead of ours, as "Title=value".')
 
     @property
     def lacks(self) -> str:
@@ -85,8 +92,8 @@ def payload(settings: Settings, message: Message) -> dict[str, Any]:
     title = message.worded(settings.title, message.text.title)
     options = {"username": settings.username, "icon_emoji": settings.icon_emoji, "icon_url": settings.icon_url}
     return {
-        "text": escaped(f"{title}: {message.text.summary}"),
-        "attachments": [{"color": message.text.color, "blocks": _blocks(settings, message, title)}],
+        "text": escaped(settings.fallback or f"{title}: {message.text.summary}"),
+        "attachments": [{"color": _color(settings, message), "blocks": _blocks(settings, message, title)}],
         **{name: value for name, value in options.items() if value},
     }
 
@@ -110,23 +117,34 @@ def _by_webhook(settings: Settings, message: Message) -> Receipt:
 def _blocks(settings: Settings, message: Message, title: str) -> list[dict[str, Any]]:
     text = message.text
     blocks: list[dict[str, Any]] = [
+        *([_section(escaped(settings.pretext))] if settings.pretext else []),
         {
             "type": "header",
             "text": {"type": "plain_text", "text": cut(escaped(cut(title, 120)), HEADER_CHARS), "emoji": False},
         },
         _section(escaped(message.worded(settings.text, _body(text)))),
     ]
-    if text.facts and not settings.text:
-        fields = [_markdown(cut(f"*{heading}*\n{escaped(words)}", 2000)) for heading, words in text.facts[:10]]
+    own = tuple((heading, words) for heading, _, words in (pair.partition("=") for pair in settings.fields))
+    facts = own or (() if settings.text else text.facts)
+    if facts:
+        fields = [_markdown(cut(f"*{escaped(heading)}*\n{escaped(words)}", 2000)) for heading, words in facts[:10]]
         blocks.append({"type": "section", "fields": fields})
     is_heard = bool(settings.signing_secret)
     buttons = [
         _pressed(message.key) if is_heard and link.label == "Acknowledge" else _button(link.label, link.url, place)
         for place, link in enumerate(text.links)
     ]
+    if settings.title_link.startswith(("http://", "https://")):
+        buttons.append(_button("More", settings.title_link, len(buttons)))
     if buttons:
         blocks.append({"type": "actions", "elements": buttons})
+    if settings.footer:
+        blocks.append({"type": "context", "elements": [_markdown(cut(escaped(settings.footer), 2000))]})
     return blocks
+
+
+def _color(settings: Settings, message: Message) -> str:
+    return COLORS.get(settings.color, settings.color) or message.text.color
 
 
 def is_from_slack(signing_secret: str, timestamp: str, body: bytes, signature: str, now: float) -> bool:

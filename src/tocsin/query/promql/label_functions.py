@@ -61,7 +61,7 @@ def _label_replace(call: FunctionCall) -> Matrix:
 
     def change(labels: Labels) -> str | None:
         match = compiled.search(labels.get(source, ""))
-        return None if match is None else _readable(_expanded(replacement, match))
+        return None if match is None else _readable(expanded(replacement, match))
 
     return _relabeled(call.vector(0), destination, change)
 
@@ -70,7 +70,7 @@ def _readable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _expanded(template: str, match: Any) -> str:
+def expanded(template: str, match: Any) -> str:
     """`$1`, `${1}`, `$name`; what no group is called is empty."""
 
     def group(reference: re.Match[str]) -> str:

@@ -13,13 +13,12 @@ import numpy as np
 from tocsin.query.promql.matrix import Mask
 from tocsin.query.promql.order import quantiles
 from tocsin.query.promql.query import Query
+from tocsin.query.promql.running import running_lines, running_sums
 from tocsin.query.promql.source import Values
 from tocsin.query.promql.summation import kahan_add
 from tocsin.query.promql.windows import Index, Lanes, Windows, lanes
 
 _SORTED_AT_A_TIME = 4_000_000  # samples held for sorting: 32 MB
-_WORTH_RUNNING = 1  # windows that a sample is in, from which on running totals pay
-_GOOD_ENOUGH = 1e-13
 
 
 def _blank(windows: Windows, at_least: int = 1) -> tuple[Values, Mask]:
@@ -48,7 +47,7 @@ def mean(query: Query, windows: Windows) -> tuple[Values, Mask]:
 
 def _sums(query: Query, windows: Windows) -> Values:
     """The sum of each window, flat; from running totals where these lose nothing that matters, else compensated."""
-    sums, is_good = _running_sums(query, windows)
+    sums, is_good = running_sums(query, windows)
     for walk in _lanes_of(windows, ~is_good):
         held, lost = np.zeros(len(walk.rows)), np.zeros(len(walk.rows))
         for k, places in enumerate(walk):
@@ -57,28 +56,6 @@ def _sums(query: Query, windows: Windows) -> Values:
             held[:m], lost[:m] = kahan_add(windows.values[places], held[:m], lost[:m])
         sums[walk.rows] = np.where(np.isinf(held), held, held + lost)
     return sums
-
-
-def _running_sums(query: Query, windows: Windows) -> tuple[Values, Mask]:
-    """Differences of each series' running total in extended precision, and where their error is within 1e-13.
-
-    What was rounded before a window is in both its ends, so that only the additions within it count.
-    """
-    sums, is_good = np.full(windows.first.shape, np.nan), windows.counts == 0
-    if int(windows.counts.sum()) < _WORTH_RUNNING * len(windows.values):
-        return sums.ravel(), is_good.ravel()
-    unit = float(np.finfo(np.longdouble).eps)
-    for row, (first, behind) in enumerate(zip(windows.first, windows.behind, strict=True)):
-        _check(query, row)
-        start, end = int(first.min()), int(behind.max())
-        running = np.zeros(max(0, end - start) + 1, dtype=np.longdouble)
-        np.cumsum(windows.values[start:end], dtype=np.longdouble, out=running[1:])
-        largest = float(np.abs(running).max())
-        if np.isfinite(largest):
-            found = (running[behind - start] - running[first - start]).astype(np.float64)
-            is_good[row] |= unit * largest * (behind - first) <= _GOOD_ENOUGH * np.abs(found)
-            sums[row] = np.where(behind > first, found, np.nan)
-    return sums.ravel(), is_good.ravel()
 
 
 def _mean(query: Query, windows: Windows, walk: Lanes) -> Values:
@@ -165,12 +142,13 @@ def variance(query: Query, windows: Windows) -> tuple[Values, Mask]:
 
 def regression(query: Query, windows: Windows, origin: Index) -> tuple[Values, Values, Mask]:
     """Slope per second, value at `origin` (ms, one per window, flat), and presence, of the line of least squares."""
-    slope, present = _blank(windows, 2)
-    intercept = slope.copy()
-    for walk in lanes(windows.first.ravel(), windows.behind.ravel(), at_least=2):
-        slope[walk.rows], intercept[walk.rows] = _line(query, windows, walk, origin[walk.rows])
     shape = windows.first.shape
-    return slope.reshape(shape), intercept.reshape(shape), present.reshape(shape)
+    _, present = _blank(windows, 2)
+    slope, at_origin, is_good = running_lines(query, windows, origin.reshape(shape))
+    for walk in _lanes_of(windows, present & ~is_good):
+        slope[walk.rows], at_origin[walk.rows] = _line(query, windows, walk, origin[walk.rows])
+    slope[~present] = at_origin[~present] = np.nan
+    return slope.reshape(shape), at_origin.reshape(shape), present.reshape(shape)
 
 
 def _line(query: Query, windows: Windows, walk: Lanes, zero: Index) -> tuple[Values, Values]:

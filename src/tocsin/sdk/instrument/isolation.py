@@ -6,7 +6,6 @@ writes are looked at before. What is declared is in `sdk/isolation.py`.
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
@@ -29,6 +28,7 @@ from tocsin.sdk.instrument._isolation_plan import CheckedColumn, CheckedValue, P
 from tocsin.sdk.instrument._isolation_rows import WatchedRows
 from tocsin.sdk.isolation import configure, crossing_reason, declared, may_be_equal_kind
 from tocsin.sdk.isolation_findings import EXEMPT, NOT_CHECKED, SCOPED, STATEMENTS
+from tocsin.sdk.propagation import chance
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.tenant import work_at_hand
 
@@ -135,7 +135,7 @@ class Checker:
             report_exempt(work, tenant, reason)
         elif not tenant:
             count_statement(work, "", NOT_CHECKED, NO_TENANT)
-        elif not self._is_always and random.random() >= self._ratio:
+        elif not self._is_always and chance() >= self._ratio:
             count_statement(work, tenant, NOT_CHECKED, SAMPLED)
         elif not plan.is_understood:
             count_statement(work, tenant, NOT_CHECKED, NOT_UNDERSTOOD)

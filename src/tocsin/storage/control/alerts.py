@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
@@ -21,6 +21,19 @@ from tocsin.storage.control.errors import NotFound
 from tocsin.storage.control.schema_alerts import AlertChangeRow, AlertRow
 
 MOST = 500  # keys in one statement
+LOCK = 7_004  # of those that read alerts in order to write them
+
+
+class Decided(Protocol):
+    """Alerts by fingerprint, and what happened to them."""
+
+    @property
+    def known(self) -> Mapping[str, KnownAlert]: ...
+    @property
+    def changes(self) -> Sequence[AlertChange]: ...
+
+
+Made = TypeVar("Made", bound=Decided)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +57,12 @@ class Alerts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def open(self) -> list[KnownAlert]:
-        """Those somebody has still to be told of."""
+    def open(self, since: datetime | None = None) -> list[KnownAlert]:
+        """Those somebody has still to be told of; since: only what was said or done of them from then on."""
+        query = select(AlertRow).where(AlertRow.is_open)
+        query = query.where(AlertRow.updated_at >= since) if since else query
         with self._database.read() as session:
-            return [_known(row) for row in session.scalars(select(AlertRow).where(AlertRow.is_open))]
+            return [_known(row) for row in session.scalars(query)]
 
     def find(self, fingerprint: str) -> KnownAlert | None:
         with self._database.read() as session:
@@ -55,13 +70,16 @@ class Alerts:
             return None if row is None else _known(row)
 
     def found(self, fingerprints: Collection[str]) -> dict[str, KnownAlert]:
-        keys, found = list(fingerprints), {}
         with self._database.read() as session:
-            for start in range(0, len(keys), MOST):
-                part = keys[start : start + MOST]
-                for row in session.scalars(select(AlertRow).where(AlertRow.fingerprint.in_(part))):
-                    found[row.fingerprint] = _known(row)
-        return found
+            return _found(session, fingerprints)
+
+    def take(self, fingerprints: Collection[str], decide: Callable[[dict[str, KnownAlert]], Made]) -> Made:
+        """Writes what `decide` makes of what is known of these alerts; no other server can say anything in between."""
+        with self._database.write() as session:
+            self._database.lock(session, LOCK)
+            decided = decide(_found(session, fingerprints))
+            _save(session, decided.known.values(), decided.changes)
+            return decided
 
     def listed(
         self, scope: Scope = PLATFORM, *, firing_at: datetime | None = None, limit: int = 1000
@@ -74,10 +92,10 @@ class Alerts:
             return [_known(row) for row in session.scalars(query)]
 
     def save(self, alerts: Iterable[KnownAlert], changes: Iterable[AlertChange] = ()) -> None:
+        """An alert of which another server knows something newer stays as it is."""
         with self._database.write() as session:
-            for known in alerts:
-                session.merge(_row(known))
-            session.add_all(_change_row(change) for change in changes)
+            self._database.lock(session, LOCK)
+            _save(session, alerts, changes)
 
     def note(self, changes: Iterable[AlertChange]) -> None:
         self.save((), changes)
@@ -92,10 +110,11 @@ class Alerts:
             if row is None:
                 raise NotFound(f"cannot handle alert '{known.fingerprint}': there is none; look it up in the list")
             row.handling, row.ends_at, row.is_timeout = handling.plain(), _end(known), known.is_timeout
+            row.updated_at = max(now, row.updated_at)
             session.add(_change_row(change_of(alert, now, change, actor.name, **detail)))
             said = {"name": alert.name, **detail}
             audit.record(session, now, actor, f"alert.{change}", known.fingerprint, said, alert.tenant or None)
-        return replace(known, handling=handling)
+            return replace(known, handling=handling, updated_at=row.updated_at)
 
     def history(
         self,
@@ -152,6 +171,23 @@ class Alerts:
         with self._database.write() as session:
             session.execute(delete(AlertChangeRow).where(AlertChangeRow.at < before))
             session.execute(delete(AlertRow).where(AlertRow.ends_at < before, ~AlertRow.is_open))
+
+
+def _found(session: Session, fingerprints: Collection[str]) -> dict[str, KnownAlert]:
+    keys, found = list(fingerprints), {}
+    for start in range(0, len(keys), MOST):
+        part = keys[start : start + MOST]
+        for row in session.scalars(select(AlertRow).where(AlertRow.fingerprint.in_(part))):
+            found[row.fingerprint] = _known(row)
+    return found
+
+
+def _save(session: Session, alerts: Iterable[KnownAlert], changes: Iterable[AlertChange]) -> None:
+    for known in alerts:
+        row = session.get(AlertRow, known.fingerprint)
+        if row is None or row.updated_at <= known.updated_at:
+            session.merge(_row(known))
+    session.add_all(_change_row(change) for change in changes)
 
 
 def _within(query: Any, column: Any, scope: Scope) -> Any:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DataError, NoSuchModuleError
 from sqlalchemy.orm import Session
@@ -46,6 +46,11 @@ class Database:
         """A session that holds the write lock from the start on SQLite; committed unless the block raises."""
         with _refusing_data(), Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
+
+    def lock(self, session: Session, number: int) -> None:
+        """Waits until no other transaction holds this lock; SQLite has one for all writing anyway."""
+        if not self.is_sqlite:
+            session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:

@@ -120,6 +120,14 @@ class Notifications:
         with self._database.read() as session:
             return [_stored(row) for row in session.scalars(query)]
 
+    def failures(self, among: int = 50) -> list[tuple[str, str]]:
+        """(receiver, reason) of those that failed among the newest, the newest first."""
+        columns = NotificationRow.receiver, NotificationRow.reason, NotificationRow.state
+        query = select(*columns).order_by(NotificationRow.made_at.desc()).limit(among)
+        with self._database.read() as session:
+            rows = session.execute(query).all()
+        return [(receiver, reason) for receiver, reason, state in rows if state == Outcome.FAILED.value]
+
     def prune(self, before: datetime) -> None:
         with self._database.write() as session:
             over = NotificationRow.made_at < before

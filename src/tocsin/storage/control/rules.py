@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from tocsin.model.access import Principal
 from tocsin.model.control import RuleSwitch, StoredRules
@@ -74,6 +74,14 @@ class Rules:
                 session.add(row)
             row.is_on, row.changed_at, row.changed_by = is_on, now, actor.name
             audit.record(session, now, actor, "rule.switch_on" if is_on else "rule.switch_off", key, {"rule": name})
+
+    def stamp(self) -> tuple[object, ...]:
+        """Changes when a file or a switch does."""
+        with self._database.read() as session:
+            versions, changed = func.sum(RuleFileRow.version), func.max(RuleFileRow.changed_at)
+            files = session.execute(select(func.count(), versions, changed))
+            switches = session.execute(select(func.count(), func.max(RuleSwitchRow.changed_at)))
+            return (*files.one(), *switches.one())
 
     def states(self) -> dict[str, dict[str, Any]]:
         with self._database.read() as session:

@@ -239,6 +239,16 @@ class DeliveryRow(Base):
     acknowledged_by: Mapped[str] = mapped_column(String(320))
 
 
+class LeaseRow(Base):
+    """What one of several servers does now, and until when nobody else may."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(80), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(200))
+    expires_at: Mapped[datetime]
+
+
 class DeliveryAttemptRow(Base):
     __tablename__ = "delivery_attempts"
 

@@ -14,6 +14,7 @@ from tocsin.storage.control.deliveries import Deliveries
 from tocsin.storage.control.error_decisions import ErrorDecisions
 from tocsin.storage.control.errors import StoreUnusable
 from tocsin.storage.control.keys import Keys
+from tocsin.storage.control.leases import Leases
 from tocsin.storage.control.migrate import migrate
 from tocsin.storage.control.notifications import Notifications
 from tocsin.storage.control.passwords import Passwords
@@ -46,6 +47,7 @@ class ControlStore:
         self.silences = Silences(database)
         self.maintenances = Maintenances(database)
         self.notifications = Notifications(database)
+        self.leases = Leases(database)
         self.attempts = Attempts(auth.attempts_per_minute, database.now)
 
     @classmethod
@@ -71,6 +73,11 @@ class ControlStore:
         hashes = passwords or Passwords()
         hashes.prepare()
         return cls(database, auth or AuthSettings(), hashes)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other servers may be on it, too."""
+        return not self._database.is_sqlite
 
     def check(self) -> None:
         """Asks the database for an answer. Raises sqlalchemy.exc.SQLAlchemyError when there is none."""

@@ -163,6 +163,8 @@ class ChdbEngine:
             # Looking for a better plan costs a small insert a third of its time, and there is none to find.
             "query_plan_enable_optimizations": 0,
             "compile_expressions": 0,
+            # It costs as much as the rest of an insert. Merges make it; until then the few newest lines are read.
+            "exclude_materialize_skip_indexes_on_insert": "body_words",
         }
         statement = f"{insert_statement(signal, source)} SETTINGS {_settings_clause(settings)}"
         self._insert(statement, may_change_series=signal in (Signal.SERIES, Signal.NATIVE_HISTOGRAMS))
@@ -243,6 +245,11 @@ def _connect_function() -> Any:
         if is_hidden:
             del sys.modules["pyarrow"]
     return connect
+
+
+def engine_connection(address: str) -> Any:
+    """A connection to an engine of one's own, such as `:memory:`; not beside another engine in the same process."""
+    return _connect_function()(address)
 
 
 def _open(connect: Any, address: str) -> Any:

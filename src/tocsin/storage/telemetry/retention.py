@@ -28,6 +28,10 @@ class RetentionSettings:
         "for comparison with last year; they are small.",
     )
 
+    loki_file: str = setting(
+        "", help="A loki-config.yml whose retention holds for log records unless logs_hours is set itself."
+    )
+
     def __post_init__(self) -> None:
         for name in ("traces_hours", "logs_hours", "events_hours", "metrics_hours", "rates_hours"):
             if getattr(self, name) < 1:
@@ -53,6 +57,9 @@ def apply_retention(engine: Engine, settings: RetentionSettings) -> None:
         "error_hours": ("hour", settings.rates_hours),
         **dict.fromkeys(("logs", "logs_1m", "logs_1h"), ("time", settings.logs_hours)),
         "log_streams": ("day", settings.logs_hours + 24),
+        **dict.fromkeys(("log_shapes_1m", "log_shapes_1h"), ("time", settings.logs_hours)),
+        "log_shapes": ("day", settings.logs_hours + 24),
+        "log_shape_patterns": ("day", settings.logs_hours + 48),
         "events": ("time", settings.events_hours),
         # A series of the first hour of a day is asked for until that day is over.
         "series": ("day", max(settings.metrics_hours, settings.rates_hours) + 24),

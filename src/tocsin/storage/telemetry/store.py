@@ -19,7 +19,7 @@ TENANT_TABLES = (
     "series", "samples", "deltas", "native_histograms", "exemplars", "metric_metadata",
     "deltas_1h", "samples_5m", "samples_1h", "events", "error_groups", "error_hours",
     "calls_10s", "calls_1m", "calls_1m_operations", "calls_1m_tenants", "calls_1h", "calls_1h_operations",
-    "calls_1h_tenants", "logs_1m", "logs_1h", "log_streams",
+    "calls_1h_tenants", "logs_1m", "logs_1h", "log_streams", "log_shapes_1m", "log_shapes_1h", "log_shapes",
 )  # fmt: skip
 # The views that fill the rollups can be read like tables, past the filters of the tables behind them.
 TENANT_VIEWS = (
@@ -30,6 +30,7 @@ TENANT_VIEWS = (
     "calls_from_spans", "calls_1m_from_10s", "calls_1m_operations_from_10s", "calls_1m_tenants_from_10s",
     "calls_1h_from_1m", "calls_1h_operations_from_1m", "calls_1h_tenants_from_1m",
     "logs_1m_from_logs", "logs_1h_from_1m", "log_streams_from_logs",
+    "log_shapes_1m_from_logs", "log_shapes_1h_from_1m", "log_shapes_from_logs",
 )  # fmt: skip
 
 

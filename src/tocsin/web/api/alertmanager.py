@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tocsin.alerts.decide import OF_THE_ALERT, Hold, holds_on_alert
 from tocsin.alerts.dispatch import Pipeline, Refused
 from tocsin.alerts.matcher_text import MatcherError, all_match, read_matchers
+from tocsin.alerts.mute import muted_by
 from tocsin.alerts.route import route_alert
 from tocsin.ingest import gate
 from tocsin.model.access import Principal, Role
@@ -25,7 +26,7 @@ from tocsin.query.promql.matchers import Matcher, PatternError, compile_pattern
 from tocsin.storage.control import ControlError
 from tocsin.web.alerting import may_see, pipeline_of
 from tocsin.web.api.contract import BEARER
-from tocsin.web.auth import Anybody, Viewer, principal_of
+from tocsin.web.auth import Anybody, Operator, Viewer, principal_of
 from tocsin.web.csrf import bearer_of, refuse_forged
 from tocsin.web.refusals import STATUS
 
@@ -96,7 +97,9 @@ async def sender(request: Request) -> None:
                 raise HTTPException(401, error.message) from error
     principal = _principal(request)
     if principal is None or not principal.has(Role.OPERATOR):
-        raise HTTPException(401, "cannot take alerts: send an ingest key or an operator's API token as a bearer token")
+        status = 401 if principal is None else 403
+        message = "cannot take alerts: send an ingest key or an operator's API token as a bearer token"
+        raise HTTPException(status, message)
 
 
 def _principal(request: Request) -> Principal | None:
@@ -139,23 +142,35 @@ def get_groups(
     active: bool = True,
     silenced: bool = True,
     inhibited: bool = True,
+    muted: bool = True,
     filter: Texts = None,
     receiver: str = "",
 ) -> Response:
-    """What fires now, in the groups it is told in."""
+    """What fires now, in the groups it is told in. muted: also those whose route is silent at this time."""
     pipeline = pipeline_of(request)
     shown = Shown(pipeline)
     chosen = {known.fingerprint: known for known in _chosen(shown, principal, filter, "", active, silenced, inhibited)}
     pattern = _pattern(receiver)
-    found = []
+    found: list[dict[str, Any]] = []
     for group in pipeline.groups():
         if pattern is not None and not pattern.search(group.route.receiver):
             continue
         members = sorted(group.members & chosen.keys())
-        if members:
-            alerts = [shown.plain(chosen[key]) for key in members]
+        by = muted_by(group.route.mute_times, group.route.active_times, pipeline.config.intervals, shown.now)
+        if members and (muted or not by):
+            alerts = [shown.plain(chosen[key], by) for key in members]
             found.append({"alerts": alerts, "labels": dict(group.labels), "receiver": {"name": group.route.receiver}})
-    return answer(sorted(found, key=lambda one: (sorted(one["labels"].items()), one["receiver"]["name"])))
+    if pattern is not None:
+        # What other receivers get is left out of the alerts, too.
+        for alert in (alert for one in found for alert in one["alerts"]):
+            alert["receivers"] = [one for one in alert["receivers"] if pattern.search(one["name"])]
+    return answer(sorted(found, key=_order))
+
+
+def _order(group: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Alertmanager's: those with fewer labels first."""
+    labels = group["labels"]
+    return len(labels), sorted(labels.items()), group["receiver"]["name"]
 
 
 @router.get("/receivers", operation_id="alertmanager_receivers")
@@ -192,6 +207,14 @@ async def healthy() -> Response:
     return Response("OK", media_type="text/plain")
 
 
+@health.post("/-/reload", dependencies=[Depends(BEARER)], operation_id="alertmanager_reload")
+def reload(request: Request, operator: Operator) -> Response:
+    """Reads the alertmanager.yml anew; 500 with the reason when it cannot be used and the former goes on."""
+    if problem := request.app.state.tocsin.alert_config.reload():
+        return Response(f"failed to reload config: {problem}\n", 500, media_type="text/plain")
+    return Response(status_code=200)
+
+
 class Shown:
     """Alerts in Alertmanager's JSON, all by the same circumstances."""
 
@@ -211,7 +234,8 @@ class Shown:
     def ids(self, known: KnownAlert, *stages: str) -> list[str]:
         return [id for hold in self.holds(known) if hold.by in stages for id in hold.ids or (hold.by,)]
 
-    def plain(self, known: KnownAlert) -> dict[str, Any]:
+    def plain(self, known: KnownAlert, muted_by: Sequence[str] = ()) -> dict[str, Any]:
+        """muted_by: the time intervals that keep the group silent in which it is shown."""
         alert = known.alert
         held = any(hold.by in OF_THE_ALERT for hold in self.holds(known))
         return {
@@ -222,9 +246,9 @@ class Shown:
             "startsAt": stamp(alert.starts_at),
             "status": {
                 "inhibitedBy": self.ids(known, "inhibition"),
-                "mutedBy": [],
+                "mutedBy": list(muted_by),
                 "silencedBy": self.ids(known, "silence", "maintenance", "snooze"),
-                "state": "suppressed" if held else "active",
+                "state": "suppressed" if held or muted_by else "active",
             },
             "updatedAt": stamp(known.updated_at),
             "generatorURL": alert.generator_url,

@@ -10,17 +10,27 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel, Field
 
 from tocsin.alerts.correlate import compression
-from tocsin.alerts.explain import Explanation, explain
+from tocsin.alerts.explain import explain
 from tocsin.alerts.handling import Handler
 from tocsin.alerts.matcher_text import MatcherError, plain_matcher, read_matchers
 from tocsin.alerts.review import review
 from tocsin.model.access import Principal
-from tocsin.model.alert_state import AlertChange, KnownAlert
+from tocsin.model.alert_state import KnownAlert
 from tocsin.model.silence import LabelMatcher, Maintenance
 from tocsin.query.promql.literals import parse_duration_ms
 from tocsin.storage.control import InvalidInput
 from tocsin.web.alert_board import AlertBoard, alert_board
-from tocsin.web.alerting import alert_for, pipeline_of
+from tocsin.web.alerting import alert_for, past, pipeline_of
+from tocsin.web.api.alert_answers import (
+    AlertAnswer,
+    AlertDetail,
+    AlertList,
+    ClusterAnswer,
+    alert_answer,
+    change_answer,
+    past_answer,
+    plain_explanation,
+)
 from tocsin.web.api.contract import BEARER, MISSING, REFUSALS
 from tocsin.web.auth import Anybody, Operator, Viewer
 from tocsin.web.refusals import RefusingRoute
@@ -34,63 +44,6 @@ router = APIRouter(
     route_class=RefusingRoute,
 )
 DAY_SECONDS = 86_400
-
-
-class AlertAnswer(BaseModel):
-    """An alert as it stands."""
-
-    fingerprint: str
-    name: str
-    severity: str = Field(description="P0, the worst, to P4")
-    state: Literal["active", "suppressed", "resolved"]
-    suppressed_by: list[str] = Field(description="inhibition, silence, maintenance or snooze, with why")
-    labels: dict[str, str]
-    annotations: dict[str, str]
-    tenant: str
-    starts_at: datetime
-    ends_at: datetime | None = Field(description="null while it fires")
-    updated_at: datetime
-    generator_url: str
-    receivers: list[str]
-    handling: dict[str, str] = Field(description="Who acknowledged, whom it is assigned to, until when it sleeps")
-
-
-class ClusterAnswer(BaseModel):
-    """Alerts that belong together, the likely root first."""
-
-    root: str
-    cause: str
-    severity: str
-    since: datetime
-    fingerprints: list[str]
-    tenants: dict[str, int]
-
-
-class AlertList(BaseModel):
-    alerts: list[AlertAnswer]
-    clusters: list[ClusterAnswer]
-    compression: float = Field(description="The part of the alerts that needs no look of its own, 0 to 1")
-
-
-class ChangeAnswer(BaseModel):
-    """One line of the history."""
-
-    id: int
-    at: datetime
-    fingerprint: str
-    name: str
-    tenant: str
-    severity: str
-    change: str
-    actor: str
-    detail: dict[str, Any]
-
-
-class AlertDetail(BaseModel):
-    alert: AlertAnswer
-    sentence: str
-    explanation: dict[str, Any]
-    history: list[ChangeAnswer]
 
 
 class Note(BaseModel):
@@ -236,7 +189,12 @@ def end_maintenance(request: Request, operator: Operator) -> dict[str, Any]:
 
 
 @router.get("/{fingerprint}", summary="One alert, and why who is told", responses=MISSING)
-def detail(request: Request, principal: Anybody, fingerprint: str) -> AlertDetail:
+def detail(
+    request: Request,
+    principal: Anybody,
+    fingerprint: str,
+    at: Annotated[datetime | None, Query(description="A past instant: why who was told then")] = None,
+) -> AlertDetail:
     known = alert_for(request, principal.scope, fingerprint)
     board = alert_board(request, principal.scope)
     made = explain(pipeline_of(request), known)
@@ -246,6 +204,7 @@ def detail(request: Request, principal: Anybody, fingerprint: str) -> AlertDetai
         sentence=made.sentence,
         explanation=plain_explanation(made),
         history=[change_answer(change) for change in history],
+        then=None if at is None else past_answer(past(request, principal.scope, known, at)),
     )
 
 
@@ -294,74 +253,6 @@ def duration_of(text: str) -> timedelta:
         return timedelta(milliseconds=parse_duration_ms(text.strip()))
     except ValueError as error:
         raise InvalidInput(f"cannot use duration {text[:40]!r}: {error}; write it as 2h or 1h30m") from error
-
-
-def alert_answer(board: AlertBoard, known: KnownAlert) -> AlertAnswer:
-    alert = known.alert
-    return AlertAnswer(
-        fingerprint=known.fingerprint,
-        name=alert.name,
-        severity=alert.severity.name,
-        state=board.state(known),
-        suppressed_by=[hold.reason for hold in board.holds(known)],
-        labels=dict(alert.labels),
-        annotations=dict(alert.annotations),
-        tenant=alert.tenant,
-        starts_at=alert.starts_at,
-        ends_at=None if known.is_firing(board.now) else alert.ends_at,
-        updated_at=known.updated_at,
-        generator_url=alert.generator_url,
-        receivers=board.receivers(known),
-        handling=known.handling.plain(),
-    )
-
-
-def change_answer(change: AlertChange) -> ChangeAnswer:
-    return ChangeAnswer(
-        id=change.id,
-        at=change.at,
-        fingerprint=change.fingerprint,
-        name=change.name,
-        tenant=change.tenant,
-        severity=change.severity.name,
-        change=change.change.value,
-        actor=change.actor,
-        detail=dict(change.detail),
-    )
-
-
-def plain_explanation(made: Explanation) -> dict[str, Any]:
-    return {
-        "state": made.state,
-        "holds": [{"by": hold.by, "reason": hold.reason, "ids": list(hold.ids)} for hold in made.holds],
-        "routes": [
-            {
-                "route": way.route,
-                "line": way.line,
-                "receiver": way.receiver,
-                "group_key": way.group_key,
-                "group_labels": dict(way.group_labels),
-                "holds": [{"by": hold.by, "reason": hold.reason, "ids": list(hold.ids)} for hold in way.holds],
-                "is_storm": way.is_storm,
-                "told_at": way.told_at,
-                "next_look": way.next_look,
-                "sentence": way.sentence,
-                "notifications": [
-                    {
-                        "key": one.notification.key,
-                        "made_at": one.notification.made_at,
-                        "state": one.state,
-                        "ended_at": one.ended_at,
-                        "reason": one.reason,
-                        "reference": one.reference,
-                        "digest_key": one.digest_key,
-                    }
-                    for one in way.notifications
-                ],
-            }
-            for way in made.ways
-        ],
-    }
 
 
 def _handled(

@@ -6,6 +6,7 @@ import time
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Query, Request
+from starlette.requests import HTTPConnection
 
 from tocsin.model.window import Window
 from tocsin.query.filters import Filter
@@ -52,7 +53,7 @@ def _window(start: str, end: str, range: str) -> Window:
 Asked = Annotated[Filter, Depends(asked_filter)]
 
 
-def store_of(request: Request) -> TelemetryStore:
+def store_of(request: HTTPConnection) -> TelemetryStore:
     store: TelemetryStore = request.app.state.tocsin.store
     return store
 

@@ -60,6 +60,8 @@ def _checks(server: Any) -> Iterator[Check]:
     yield _rejected(server)
     yield _disk(server)
     yield _keys(server)
+    if server.tailer.settings.is_on:
+        yield _files(server)
     try:
         found = senders(server.store, PLATFORM)
     except EngineError as error:
@@ -127,6 +129,23 @@ def _keys(server: Any) -> Check:
         return Check(name="keys", state=State.WARNING, detail=f"{count} known, but the list cannot be refreshed")
     need = "required" if is_required else "not required on this machine"
     return Check(name="keys", state=State.OK, detail=f"{count} ingest keys, {need}")
+
+
+def _files(server: Any) -> Check:
+    tailer = server.tailer
+    states = tailer.states()
+    behind = sum(state.lag_bytes for state in states)
+    detail = f"{len(states)} log files, {behind / 1e6:.1f} MB of them not read yet"
+    wrong = [f"{state.path}: {state.error}" for state in states if state.error]
+    if not tailer.is_running:
+        return Check(name="log files", state=State.FAILURE, detail="they are no longer read; see the server's log")
+    if tailer.problem:
+        return Check(name="log files", state=State.WARNING, detail=f"{detail}; they wait: {tailer.problem}")
+    wrong += [f"not carried out: {sentence}" for sentence in tailer.config.ignored]
+    more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+    told = f"; {'; '.join(wrong[:5])}{more}" if wrong else ""
+    is_well = bool(states) and not any(state.error for state in states)
+    return Check(name="log files", state=State.OK if is_well else State.WARNING, detail=detail + told)
 
 
 def _clock(found: list[Sender]) -> Check:

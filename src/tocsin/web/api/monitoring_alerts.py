@@ -18,7 +18,8 @@ from tocsin.query import errors, red, tenants
 from tocsin.query.timerange import TimeRangeError, instant_ns
 from tocsin.web.alert_board import alert_board
 from tocsin.web.alerting import pipeline_of
-from tocsin.web.api.alerts import ChangeAnswer, alert_answer, change_answer, duration_of
+from tocsin.web.api.alert_answers import ChangeAnswer, alert_answer, change_answer
+from tocsin.web.api.alerts import duration_of
 from tocsin.web.api.asked import READING, Asked, Store, note_asked
 from tocsin.web.api.contract import BEARER, REFUSALS
 from tocsin.web.api.services import EndpointAnswer, RedAnswer

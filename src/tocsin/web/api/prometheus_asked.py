@@ -145,14 +145,14 @@ def parse_seconds(name: str, text: str) -> float:
 
 async def asked(request: Request, principal: Anybody) -> Asked:
     """Dependency: what this request asks, within the tenants its token may see."""
-    parameters = await _parameters(request)
-    scope = _scope(principal, parameters, request.headers.get(TENANT_HEADER, ""))
+    parameters = await parameters_of(request)
+    scope = scope_of(principal, parameters, request.headers.get(TENANT_HEADER, ""))
     tenant = next(iter(scope.tenants)) if scope.tenants and len(scope.tenants) == 1 else None
     note_read(request, principal, tenant, "prometheus")
     return Asked(parameters, reader_for(request, scope), promql_settings_of(request))
 
 
-async def _parameters(request: Request) -> ImmutableMultiDict[str, str]:
+async def parameters_of(request: Request) -> ImmutableMultiDict[str, str]:
     """As Go's ParseForm has them: the values of the form come before those of the address."""
     pairs = []
     if request.method == "POST" and request.headers.get("content-type", "").startswith(FORM_TYPES):
@@ -172,7 +172,7 @@ class FirstOfEach(ImmutableMultiDict[str, str]):
         self._dict = firsts
 
 
-def _scope(principal: Principal, parameters: Mapping[str, str], header: str) -> Scope:
+def scope_of(principal: Principal, parameters: Mapping[str, str], header: str) -> Scope:
     named = parameters.get("tenant") or header
     if not named:
         return principal.scope

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from tocsin.detect.rules.alerting import RuleError, moment
 from tocsin.detect.rules.library import CUSTOM
-from tocsin.detect.rules.replay import Replayed, backtest, explain, grid_for, measured, replay
+from tocsin.detect.rules.replay import Replayed, explain, grid_for, measured, measured_by, replay
 from tocsin.detect.rules.rule import Group, Rule, RuleFile
 from tocsin.detect.rules.rule_text import read_rules, unexportable, write_rules
 from tocsin.model.yaml_text import TextError
@@ -23,7 +23,7 @@ from tocsin.web.api.contract import BEARER, CONFLICT, MISSING, REFUSALS
 from tocsin.web.api.dashboards import BodyText
 from tocsin.web.auth import Anybody, Operator, Viewer
 from tocsin.web.refusals import RefusingRoute
-from tocsin.web.ruling import Ruled, engine_of, rule_of, surroundings_for, tally, visible_groups
+from tocsin.web.ruling import Ruled, engine_of, rule_of, surroundings_for, visible_groups
 from tocsin.web.state import control_of
 
 router = APIRouter(
@@ -125,25 +125,6 @@ class Preview(BaseModel):
     periods: list[PeriodShown]
 
 
-class Backtested(BaseModel):
-    """One rule over stored history. night_pages: fires between 22:00 and 07:00 UTC of P0 to P2."""
-
-    rule: str
-    severity: str
-    fires: int
-    night_pages: int
-    firing_seconds: float
-    longest_seconds: float
-    error: str
-    periods: list[PeriodShown]
-
-
-class Backtests(BaseModel):
-    start: datetime
-    end: datetime
-    rules: list[Backtested]
-
-
 class Saved(BaseModel):
     id: str
     version: int
@@ -200,9 +181,9 @@ def preview(
     since: Annotated[str, Query(description="How far back, such as 6h")] = "6h",
 ) -> Preview:
     """The expression is the body."""
-    rule = Rule(alert="preview", expr=text.strip(), for_seconds=_ms(for_) / 1000)
+    rule = Rule(alert="preview", expr=text.strip(), for_seconds=ms_of(for_) / 1000)
     now_ms = int(time.time() * 1000)
-    span_ms = _ms(since)
+    span_ms = ms_of(since)
     grid = grid_for(now_ms - span_ms, now_ms, max(15.0, span_ms / 1000 / 500))
     around = surroundings_for(request, viewer)
     try:
@@ -219,24 +200,8 @@ def preview(
             SeriesShown(labels=dict(one.labels), points=list(zip(one.times.tolist(), one.values.tolist(), strict=True)))
             for one in shown.series[:50]
         ],
-        periods=_periods(found),
+        periods=periods_shown(found),
     )
-
-
-@router.post("/backtest", summary="Rules over stored history")
-def backtest_rules(
-    request: Request,
-    viewer: Viewer,
-    text: BodyText,
-    since: Annotated[str, Query(description="How far back, such as 7d")] = "7d",
-) -> Backtests:
-    """The rule file is the body."""
-    file = _read(text, "these rules")
-    now_ms = int(time.time() * 1000)
-    start_ms = now_ms - _ms(since)
-    found = backtest(file, surroundings_for(request, viewer, file.tenant), start_ms, now_ms, 60.0)
-    alerting = [one for one in found if one.rule.is_alerting or one.error]
-    return Backtests(start=moment(start_ms), end=moment(now_ms), rules=[_backtested(one) for one in alerting])
 
 
 @router.get("/export", summary="Rules as every Prometheus reads them")
@@ -284,7 +249,7 @@ def write_file(
     """The file as YAML in the body; it holds at once."""
     if not FILE_ID.fullmatch(id):
         raise HTTPException(422, f"cannot save rules '{id[:80]}': use small letters, digits, - and _ for the id")
-    _read(text, CUSTOM + id)
+    rules_in(text, CUSTOM + id)
     stored = control_of(request).rules.save(operator, id=id, text=text, over_version=over_version)
     if (engine := engine_of(request)) is not None:
         engine.reload()
@@ -323,7 +288,7 @@ def explanation(request: Request, principal: Anybody, ruled: Ruled, at_ms: int) 
         said.reason = f"the rule is switched off{waits}"
     try:
         if rule.expr:
-            parts = measured(rule.expr)
+            parts = measured_by(rule)
             around = surroundings_for(request, principal, run.tenant)
             found = explain(run.group, rule, around, at_ms, run.interval_ms / 1000) if rule.is_alerting else []
             said.measured, said.operator, said.threshold = parts.text, parts.operator, parts.threshold
@@ -377,7 +342,7 @@ def _summary(ruled: Ruled) -> RuleSummary:
     )
 
 
-def _periods(found: Replayed) -> list[PeriodShown]:
+def periods_shown(found: Replayed) -> list[PeriodShown]:
     return [
         PeriodShown(
             labels=one.labels,
@@ -390,28 +355,14 @@ def _periods(found: Replayed) -> list[PeriodShown]:
     ]
 
 
-def _backtested(found: Replayed) -> Backtested:
-    sums = tally(found, found.rule.severity)
-    return Backtested(
-        rule=found.rule.name,
-        severity=found.rule.severity.name,
-        fires=sums.fires,
-        night_pages=sums.night_pages,
-        firing_seconds=sums.firing_seconds,
-        longest_seconds=sums.longest_seconds,
-        error=found.error,
-        periods=_periods(found),
-    )
-
-
-def _read(text: str, name: str) -> RuleFile:
+def rules_in(text: str, name: str) -> RuleFile:
     try:
         return read_rules(text, name)
     except TextError as error:
         raise HTTPException(422, "; ".join(str(problem) for problem in error.problems[:20])) from error
 
 
-def _ms(text: str) -> int:
+def ms_of(text: str) -> int:
     try:
         return parse_duration_ms(text)
     except ValueError as error:

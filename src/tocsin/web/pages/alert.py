@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException
@@ -12,7 +13,7 @@ from tocsin.alerts.explain import explain
 from tocsin.storage.control import NotFound
 from tocsin.web import alert_headline
 from tocsin.web.alert_board import alert_board
-from tocsin.web.alerting import alert_for, pipeline_of
+from tocsin.web.alerting import alert_for, past, pipeline_of
 from tocsin.web.page import Page
 from tocsin.web.state import control_of
 from tocsin.web.view import View, view_of
@@ -22,7 +23,7 @@ router = APIRouter()
 
 
 @router.get(page.path)
-def alert(view: Annotated[View, Depends(view_of(page))], fingerprint: str) -> Response:
+def alert(view: Annotated[View, Depends(view_of(page))], fingerprint: str, at: str = "") -> Response:
     try:
         known = alert_for(view.request, view.scope, fingerprint)
     except NotFound as error:
@@ -40,6 +41,16 @@ def alert(view: Annotated[View, Depends(view_of(page))], fingerprint: str) -> Re
         related=[one for one in board.of(cluster) if one is not known][:12] if cluster else [],
         changes=control_of(view.request).alerts.history(view.scope, fingerprint=fingerprint, limit=100),
         service_of=service_of,
+        at=at,
+        then=past(view.request, view.scope, known, moment) if (moment := _moment(at)) else None,
         may_act=board.may_act,
         sees_routes=view.scope.is_platform,
     )
+
+
+def _moment(text: str) -> datetime | None:
+    """What the form sends, in UTC; None where it is no time."""
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None

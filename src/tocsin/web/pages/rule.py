@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, HTTPException
+from fastapi import APIRouter, Depends, Form
 from starlette.responses import RedirectResponse, Response
 
 from tocsin.detect.rules.library import CUSTOM
@@ -20,6 +20,7 @@ from tocsin.query.evaluate import Evaluated
 from tocsin.query.promql.settings import QuerySettings
 from tocsin.web import rules_headline
 from tocsin.web.api.rules import FAULTS, Explanation, explanation
+from tocsin.web.auth import Operator
 from tocsin.web.charts import Marker
 from tocsin.web.metric_charts import MetricChart, metric_chart
 from tocsin.web.page import Page
@@ -57,14 +58,14 @@ def rule(view: Annotated[View, Depends(view_of(page))], key: str, at: str = "") 
 
 
 @router.post("/rules/{key}/switch")
-def switch(view: Annotated[View, Depends(view_of(page))], key: str, is_on: Annotated[bool, Form()]) -> Response:
+def switch(
+    operator: Operator, view: Annotated[View, Depends(view_of(page))], key: str, is_on: Annotated[bool, Form()]
+) -> Response:
     """Audited. Switched off, its alerts are resolved."""
-    if not view.principal.has(Role.OPERATOR):
-        raise HTTPException(403, "Switching a rule takes the role operator.")
-    rule_of(view.request, view.principal, key)
+    rule_of(view.request, operator, key)
     engine = engine_of(view.request)
     assert engine is not None
-    engine.switch(view.principal, key, is_on)
+    engine.switch(operator, key, is_on)
     return RedirectResponse(view.link(f"/rules/{key}"), 303)
 
 
@@ -99,8 +100,8 @@ def _periods(view: View, ruled: Ruled) -> list[Period]:
 
 
 def _chart(view: View, ruled: Ruled, why: Explanation, periods: list[Period]) -> MetricChart | None:
-    if not ruled.state.rule.expr:
-        return None
+    if not ruled.state.rule.expr or ruled.state.rule.notes.source:
+        return None  # charts are of series; the lines are on the page Logs
     around = surroundings_for(view.request, view.principal, ruled.run.tenant)
     grid = evaluate.grid_of(view.window, evaluate.step_ms(view.window))
     done: Evaluated = evaluate.over(around.source, why.measured, grid, _settings(view))

@@ -9,8 +9,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Form, HTTPException
 from starlette.responses import RedirectResponse, Response
 
+from tocsin.detect.rules.alerting import moment
 from tocsin.detect.rules.evaluation import Surroundings
 from tocsin.detect.rules.library import CUSTOM
+from tocsin.detect.rules.precision import Precision, precision
 from tocsin.detect.rules.replay import Replayed, backtest, measured
 from tocsin.detect.rules.rule import RuleFile
 from tocsin.detect.rules.rule_text import read_rules
@@ -20,6 +22,7 @@ from tocsin.query import evaluate
 from tocsin.storage.control import Taken
 from tocsin.web import format
 from tocsin.web.api.rules import FILE_ID
+from tocsin.web.backtest_marks import marks_of
 from tocsin.web.charts import Marker
 from tocsin.web.metric_charts import MetricChart, metric_chart
 from tocsin.web.page import Page
@@ -55,6 +58,7 @@ class Previewed:
 
     replayed: Replayed
     tally: Tally
+    judged: Precision
     drawn: MetricChart | None
 
 
@@ -142,8 +146,14 @@ def _previews(view: View, file: RuleFile) -> list[Previewed]:
     start_ms, end_ms = view.window.start_ns // 1_000_000, min(view.window.end_ns // 1_000_000, int(time.time() * 1000))
     step = evaluate.step_ms(view.window, points=480) / 1000
     replayed = backtest(file, around, start_ms, end_ms, step)[:MOST_PREVIEWED]
+    marks = marks_of(view.request, view.principal, moment(start_ms), moment(end_ms))
     return [
-        Previewed(one, tally(one, one.rule.severity), _drawn(view, one, around, f"p{place}"))
+        Previewed(
+            one,
+            tally(one, one.rule.severity),
+            precision(one, marks, end_ms),
+            _drawn(view, one, around, f"p{place}"),
+        )
         for place, one in enumerate(replayed)
     ]
 

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tocsin.query.promql.literals import format_number, quote
+from tocsin.query.templates.go_time import Duration, formatted
+from tocsin.query.templates.values import Struct
 
 _VERB = re.compile(r"%([-+# 0]*)(\d+)?(?:\.(\d+))?([a-zA-Z%])")
 LARGE, SMALL = ("k", "M", "G", "T", "P", "E", "Z", "Y"), ("m", "u", "n", "p", "f", "a", "z", "y")
@@ -25,6 +27,10 @@ def shown(value: Any) -> str:
             return float_text(value)
         case datetime():
             return time_text(value)
+        case Duration():
+            return str(value)
+        case Struct():
+            return "{" + " ".join(shown(one) for one in value.values()) + "}"
         case dict():
             return "map[" + " ".join(f"{key}:{shown(value[key])}" for key in sorted(value)) + "]"
         case list() | tuple():
@@ -108,8 +114,7 @@ def to_time(value: float) -> datetime:
 
 
 def time_text(moment: datetime) -> str:
-    fraction = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
-    return f"{moment:%Y-%m-%d %H:%M:%S}{fraction} +0000 UTC"
+    return formatted(moment, "2006-01-02 15:04:05.999999999 -0700 MST")
 
 
 def _scaled(value: float, prefixes: tuple[str, ...], base: int) -> tuple[float, str]:

@@ -1,4 +1,4 @@
-"""What a template may call: Go's built-in functions and those that Prometheus adds."""
+"""What templates may call: Go's functions, those that Prometheus adds, and those it shares with Alertmanager."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from urllib.parse import quote_plus, urlsplit
 
 import re2
 
-from tocsin.detect.rules import go_format
-from tocsin.detect.rules.template_parse import TemplateError
 from tocsin.query.promql.literals import parse_duration_ms, parse_number
+from tocsin.query.templates import go_format
+from tocsin.query.templates.parse import TemplateError
+from tocsin.query.templates.values import HtmlText, Struct
 
 Sample = dict[str, Any]
 """{"Labels": …, "Value": …}, as `query` gives them."""
@@ -35,7 +36,7 @@ def number(value: Any) -> float:
 
 def truth(value: Any) -> bool:
     """Go's: zero, empty and nil are false; NaN is not zero."""
-    return bool(value)
+    return bool(value) or isinstance(value, Struct)
 
 
 def first(samples: Sequence[Sample]) -> Sample:
@@ -57,7 +58,7 @@ def strip_domain(host: str) -> str:
 
 def replace_all(pattern: str, replacement: str, text: str) -> str:
     """Go's regexp.ReplaceAllString: $1 and ${name} in the replacement."""
-    compiled = _compiled(pattern)
+    wanted = compiled(pattern)
 
     def expanded(match: Any) -> str:
         def group(found: re.Match[str]) -> str:
@@ -72,13 +73,13 @@ def replace_all(pattern: str, replacement: str, text: str) -> str:
         return _GROUP.sub(group, replacement)
 
     out, at = [], 0
-    for match in compiled.finditer(text):
+    for match in wanted.finditer(text):
         out += [text[at : match.start()], expanded(match)]
         at = match.end()
     return "".join([*out, text[at:]])
 
 
-def _compiled(pattern: str) -> Any:
+def compiled(pattern: str) -> Any:
     try:
         return re2.compile(pattern)
     except re2.error as error:
@@ -138,6 +139,12 @@ def title(text: str) -> str:
     return re.sub(r"(^|[^\w'])(\w)", lambda match: match[1] + match[2].upper(), text)
 
 
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise TemplateError(f"wrong type for value; {name} expects string, got {go_format.shown(value)[:40]}")
+    return value
+
+
 def printed(*values: Any) -> str:
     """Spaces between operands when neither is a string, as fmt.Sprint."""
     out = ""
@@ -154,7 +161,13 @@ def _length(value: Any) -> int:
     return len(value.encode()) if isinstance(value, str) else len(value)
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
+def _sliced(value: Any, *ends: int) -> Any:
+    if not isinstance(value, str | list | tuple) or len(ends) > 2:
+        raise TemplateError(f"error calling slice: can't slice {go_format.shown(value)[:40]}")
+    return value[slice(*ends)] if len(ends) == 2 else value[ends[0] :] if ends else value
+
+
+GO: dict[str, Callable[..., Any]] = {
     "not": lambda value: not truth(value),
     **{name: compared(name) for name in ("eq", "ne", "lt", "le", "gt", "ge")},
     "len": _length,
@@ -164,6 +177,22 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "printf": lambda form, *values: go_format.sprintf(str(form), list(values)),
     "html": lambda *values: html.escape(printed(*values)),
     "urlquery": lambda *values: quote_plus(printed(*values)),
+    "slice": _sliced,
+}
+"""What every Go template may call; `and` and `or` are the run's."""
+
+BOTH: dict[str, Callable[..., Any]] = {
+    "reReplaceAll": replace_all,
+    "match": lambda pattern, text: bool(compiled(pattern).search(text)),
+    "safeHtml": HtmlText,
+    "toUpper": lambda text: _text("toUpper", text).upper(),
+    "toLower": lambda text: _text("toLower", text).lower(),
+}
+"""What Prometheus and Alertmanager add alike."""
+
+PROMETHEUS: dict[str, Callable[..., Any]] = {
+    **GO,
+    **BOTH,
     "urlQueryEscape": lambda text: quote_plus(str(text)),
     "first": first,
     "label": lambda name, sample: sample["Labels"].get(name, ""),
@@ -171,12 +200,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "strvalue": lambda sample: sample["Labels"].get("__value__", ""),
     "sortByLabel": lambda name, samples: sorted(samples, key=lambda sample: sample["Labels"].get(name, "")),
     "args": lambda *values: {f"arg{place}": value for place, value in enumerate(values)},
-    "reReplaceAll": replace_all,
-    "match": lambda pattern, text: bool(_compiled(pattern).search(text)),
-    "safeHtml": lambda text: text,
     "title": title,
-    "toUpper": lambda text: str(text).upper(),
-    "toLower": lambda text: str(text).lower(),
     "graphLink": lambda expr: f"/graph?g0.expr={quote_plus(expr)}&g0.tab=0",
     "tableLink": lambda expr: f"/graph?g0.expr={quote_plus(expr)}&g0.tab=1",
     "stripPort": strip_port,
@@ -189,11 +213,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "toTime": lambda value: go_format.to_time(number(value)),
     "parseDuration": duration_seconds,
 }
-
-IN_CONTEXT = {"and", "or", "query", "tmpl", "externalURL", "pathPrefix"}
-"""Functions that need the run of a template rather than their arguments alone."""
-
-NAMES = {*FUNCTIONS, *IN_CONTEXT}
 
 
 def path_prefix(external_url: str) -> str:

@@ -1,12 +1,12 @@
-"""Go's template language, as far as rules use it: text to a tree of frozen nodes.
+"""Go's template language: text to a tree of frozen nodes.
 
-Source: the documentation of Go's text/template. Of it left out: methods, channels and complex numbers.
+Source: the documentation of Go's text/template. Of it left out: channels and complex numbers.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,11 +112,11 @@ _TOKEN = re.compile(
 _KEYWORDS = {"if", "with", "range", "else", "end", "define", "template", "block", "break", "continue"}
 
 
-def parse_template(text: str, functions: Sequence[str] | set[str]) -> Template:
-    """Raises TemplateError."""
+def parse_template(text: str, functions: Container[str], variables: Iterable[str] = ()) -> Template:
+    """functions and variables (besides `$`): those it may use. Raises TemplateError."""
     if len(text) > LONGEST:
         raise TemplateError(f"cannot read a template of {len(text)} characters: at most {LONGEST}")
-    parser = _Parser(_pieces(text), functions)
+    parser = _Parser(_pieces(text), functions, variables)
     nodes, end = parser.nodes((), 0)
     if end:
         raise TemplateError(f"unexpected {{{{{end}}}}}: nothing is open")
@@ -161,11 +161,13 @@ def _tokens(text: str) -> list[tuple[str, str]]:
 
 
 class _Parser:
-    def __init__(self, pieces: list[str | list[tuple[str, str]]], functions: Sequence[str] | set[str]) -> None:
+    def __init__(
+        self, pieces: list[str | list[tuple[str, str]]], functions: Container[str], variables: Iterable[str]
+    ) -> None:
         self._pieces = pieces
         self._at = 0
         self._functions = functions
-        self._scopes: list[set[str]] = [{"$", "$labels", "$value", "$externalLabels", "$externalURL"}]
+        self._scopes: list[set[str]] = [{"$", *variables}]
         self._loops = 0
         self._parens = 0
         self.defined: dict[str, tuple[Any, ...]] = {}

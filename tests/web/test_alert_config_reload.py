@@ -1,0 +1,41 @@
+"""A running server takes a changed alertmanager.yml, and says on the page, in a metric and in its answer when not."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from served import served
+
+pytestmark = pytest.mark.xdist_group("alert_pages")
+GOOD = "route: {receiver: %s}\nreceivers: [{name: %s, log_configs: [{}]}]\n"
+
+
+def test_reload_of_a_running_server(tmp_path: Path) -> None:
+    file = tmp_path / "alertmanager.yml"
+    file.write_text(GOOD % ("day", "day"))
+    (tmp_path / "tocsin.toml").write_text(f"[alerting]\nconfig_file = '{file}'\n")
+    with served(tmp_path, with_telemetry=False) as site:
+        client = site.administrator
+        assert client.get("/alertmanager/api/v2/receivers").json()[0] == {"name": "day"}
+
+        file.write_text("route: {receiver: x}\nreceivers: []")
+        answer = client.post("/alertmanager/-/reload")
+        assert answer.status_code == 500
+        assert "there is no receiver &#39;x&#39;" in client.get("/alerts").text
+        assert "what it said before is in force" in client.get("/alerts").text
+        assert "tocsin_alerts_config_last_reload_successful 0.0" in client.get("/metrics").text
+        assert client.get("/alertmanager/api/v2/receivers").json()[0] == {"name": "day"}
+        assert client.post("/-/reload").status_code == 500
+        assert site.tom.post("/alertmanager/-/reload").status_code == 403
+
+        file.write_text(GOOD % ("night", "night"))
+        deadline = time.monotonic() + 30  # nobody asks for it: it is noticed
+        while client.get("/alertmanager/api/v2/receivers").json()[0] != {"name": "night"}:
+            assert time.monotonic() < deadline, "the file was not read again"
+            time.sleep(0.2)
+        assert "is in force" not in client.get("/alerts").text
+        receivers = {one["receiver"] for one in client.get("/api/v1/notify/channels").json()["channels"]}
+        assert "night" in receivers
+        assert "day" not in receivers
