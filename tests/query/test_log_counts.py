@@ -14,7 +14,7 @@ from tocsin.query import log_counts
 from tocsin.query.filters import Filter
 from tocsin.query.log_counts import Loud
 from tocsin.query.log_filter import LogQuery
-from tocsin.query.log_text import parse
+from tocsin.query.log_words import parse
 from tocsin.storage.telemetry.store import TelemetryStore
 
 HOUR = Window(NOW_NS, NOW_NS + HOUR_NS)

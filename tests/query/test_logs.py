@@ -14,7 +14,7 @@ from tocsin.model.window import Window
 from tocsin.query import logs
 from tocsin.query.log_filter import LogQuery
 from tocsin.query.log_tail import MOST_AT_ONCE, Tail
-from tocsin.query.log_text import LogQueryError, parse
+from tocsin.query.log_words import LogQueryError, parse
 from tocsin.query.logs import Cursor
 from tocsin.storage.telemetry.store import TelemetryStore
 

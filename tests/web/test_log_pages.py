@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -15,8 +16,11 @@ from served import ADMIN_TOKEN, Served, served
 from typer.testing import CliRunner, Result
 
 from otlp import SECOND_NS, log_record, log_request
+from tocsin.cli.client import Client
 from tocsin.cli.commands import app
+from tocsin.cli.log_tail import followed
 from tocsin.model.log_views import BUILT_IN
+from tocsin.web.log_stream import MOST_STREAMS
 
 pytestmark = pytest.mark.xdist_group("logging")
 
@@ -58,6 +62,13 @@ def headline(html: str) -> str:
 
 def bodies(html: str) -> list[str]:
     return [html_text.unescape(text) for text in re.findall(r'<span class="log-body mono">(.*?)</span>', html)]
+
+
+def eventually_found(site: Served, q: str) -> None:
+    deadline = time.monotonic() + 30
+    while not site.administrator.get(API, params={"q": q}).json()["lines"]:
+        assert time.monotonic() < deadline, f"{q} did not become visible"
+        time.sleep(0.05)
 
 
 def line_id(site: Served, q: str) -> str:
@@ -189,7 +200,9 @@ def test_application_board_shows_and_follows_the_lines(site: Served) -> None:
     panel = text[text.index('id="at-14"') :]
     assert "export begins" in panel
     assert "data-follow=" in panel
-    assert "data-follow=" not in page(site, "/dashboards/application", start="0", end=str(time.time()))
+    assert "data-follow=" not in page(
+        site, "/dashboards/application", start=str(time.time() - 600), end=str(time.time())
+    )
 
 
 def test_search_box_of_every_page_leads_to_the_logs(site: Served) -> None:
@@ -259,6 +272,26 @@ def test_command_prints_lines_for_people_and_programs(run: Callable[..., Result]
     assert run("logs", "search", "--last", "soon").exit_code != 0
     rows = [json.loads(line) for line in run("logs", "search", "tick", "--limit", "7", "--json").output.splitlines()]
     assert [row["body"] for row in rows] == [f"tick {place}" for place in range(7, 0, -1)]
+
+
+def test_command_follows_lines_each_once(site: Served) -> None:
+    following = followed(Client(site.url, ADMIN_TOKEN), {"q": "followed"}, 5)
+    send(site, "logs", log_request([log_record("followed 1", time_ns=time.time_ns())]))
+    eventually_found(site, "followed")
+    assert next(following)["body"] == "followed 1"
+    send(site, "logs", log_request([log_record(f"followed {n}", time_ns=time.time_ns() + n) for n in (2, 3)]))
+    assert [next(following)["body"] for _ in range(2)] == ["followed 2", "followed 3"]
+    following.close()
+
+
+def test_no_more_streams_are_open_than_a_server_bears(site: Served) -> None:
+    stream = {"accept": "text/event-stream"}
+    with ExitStack() as opened:
+        answers = [
+            opened.enter_context(site.administrator.stream("GET", f"{API}/tail", headers=stream))
+            for _ in range(MOST_STREAMS + 1)
+        ]
+        assert [answer.status_code for answer in answers] == [200] * MOST_STREAMS + [429]
 
 
 def test_routes_are_in_the_openapi_document(site: Served) -> None:

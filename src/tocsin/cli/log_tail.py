@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Annotated, Any
 
 import typer
@@ -50,7 +50,7 @@ def tail(
     asked = narrowed(query, level, service, tenant, env, view, threshold)
     console = Console(highlight=False, soft_wrap=True)
     try:
-        for line in _followed(server, asked, lines):
+        for line in followed(server, asked, lines):
             if as_json:
                 typer.echo(json.dumps(line, ensure_ascii=False))
             else:
@@ -62,7 +62,7 @@ def tail(
         sys.exit(0)
 
 
-def _followed(server: Client, asked: dict[str, Any], first: int) -> Iterator[dict[str, Any]]:
+def followed(server: Client, asked: dict[str, Any], first: int) -> Generator[dict[str, Any]]:
     """The newest lines, then those that arrive, each once, over as many connections as it takes."""
     since = time.time_ns()
     seen: dict[str, None] = {}

@@ -11,8 +11,8 @@ from tocsin.model.log_views import LogView
 from tocsin.model.tenant import Scope
 from tocsin.model.window import Window
 from tocsin.query.filters import seconds_text
-from tocsin.query.log_text import LEVEL_NAMES, NOTHING, FieldTest, LogQueryError, SearchText, Words
 from tocsin.query.log_view_sql import view_condition
+from tocsin.query.log_words import LEVEL_NAMES, NOTHING, FieldTest, LogQueryError, SearchText, Words
 from tocsin.storage.telemetry.engine import Value
 from tocsin.storage.telemetry.store import TelemetryStore
 

@@ -12,7 +12,7 @@ from tocsin.model.window import Window
 from tocsin.query.attributes import decode_attributes, values_sql
 from tocsin.query.filters import seconds_text
 from tocsin.query.log_filter import LogQuery, in_key, placed
-from tocsin.query.log_text import LogQueryError
+from tocsin.query.log_words import LogQueryError
 from tocsin.storage.telemetry.engine import Value
 from tocsin.storage.telemetry.store import TelemetryStore
 

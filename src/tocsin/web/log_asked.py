@@ -10,7 +10,7 @@ from tocsin.model.log_views import BUILT_IN, LogView
 from tocsin.model.window import Window
 from tocsin.query.filters import Filter
 from tocsin.query.log_filter import LogQuery, level_asked
-from tocsin.query.log_text import LogQueryError, parse
+from tocsin.query.log_words import LogQueryError, parse
 from tocsin.query.logs import Cursor
 from tocsin.web.view import View
 

@@ -15,7 +15,7 @@ from tocsin.model.window import Window
 from tocsin.query import errors, evaluate, log_counts, logs, red, tenants
 from tocsin.query.evaluate import Evaluated, Note, aligned
 from tocsin.query.log_filter import LogQuery
-from tocsin.query.log_text import with_field
+from tocsin.query.log_words import with_field
 from tocsin.query.metric_reader import MetricReader
 from tocsin.query.promql.literals import parse_duration_ms
 from tocsin.query.promql.settings import QuerySettings

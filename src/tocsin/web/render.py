@@ -10,7 +10,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from tocsin.query.log_text import with_field
+from tocsin.query.log_words import with_field
 from tocsin.query.promql.literals import format_float
 from tocsin.query.timerange import RANGES
 from tocsin.web import assets, format

@@ -16,7 +16,7 @@ from tocsin.model.log_views import BUILT_IN
 from tocsin.query import log_counts, logs
 from tocsin.query.log_filter import LogQuery
 from tocsin.query.log_tail import Tail
-from tocsin.query.log_text import LogQueryError
+from tocsin.query.log_words import LogQueryError
 from tocsin.query.logs import MAX_LIMIT, LogLine
 from tocsin.web.api.asked import READING, Asked, Noted, Store
 from tocsin.web.api.contract import BEARER, MISSING, Problem, Shown

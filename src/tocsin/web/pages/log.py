@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from tocsin.query import logs, traces
 from tocsin.query.begun import begin
-from tocsin.query.log_text import LogQueryError
+from tocsin.query.log_words import LogQueryError
 from tocsin.query.logs import LogLine
 from tocsin.query.traces import Trace, TraceQueryError
 from tocsin.web import log_headline, waterfall

@@ -17,7 +17,7 @@ from tocsin.query import log_counts, logs
 from tocsin.query.begun import begin
 from tocsin.query.log_counts import Facet, LogFacets, LogHistogram
 from tocsin.query.log_tail import Tail
-from tocsin.query.log_text import with_field
+from tocsin.query.log_words import with_field
 from tocsin.query.logs import LogLine
 from tocsin.web import log_headline
 from tocsin.web.charts import Chart, Line

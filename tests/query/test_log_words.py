@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tocsin.query.log_text import FieldTest, LogQueryError, SearchText, Words, parse, with_field
+from tocsin.query.log_words import FieldTest, LogQueryError, SearchText, Words, parse, with_field
 
 
 @pytest.mark.parametrize(
