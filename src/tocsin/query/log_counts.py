@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from tocsin.model.log_levels import LEVELS
 from tocsin.model.tenant import Scope
 from tocsin.model.window import Window
-from tocsin.query.filters import STEPS_SECONDS, Filter, seconds_text
-from tocsin.query.log_filter import LogQuery
+from tocsin.query.filters import STEPS_SECONDS, Filter
+from tocsin.query.log_filter import LogQuery, placed
 from tocsin.query.logs import newest_part_first
 from tocsin.storage.telemetry.engine import Value
 from tocsin.storage.telemetry.store import TelemetryStore
@@ -118,7 +118,7 @@ def histogram(store: TelemetryStore, scope: Scope, query: LogQuery, bars: int = 
     first = query.window.start_ns // 10**9 // step * step
     last = (query.window.end_ns - 1) // 10**9 // step * step
     times = list(range(first, last + 1, step))
-    table, lines, condition, values = _source(query, step)
+    table, lines, condition, values = _source(placed(store, scope, query), step)
     sql = (
         f"SELECT intDiv(toUnixTimestamp(time), {step}) * {step} AS at, level, {lines} FROM {table} "
         f"WHERE {condition} GROUP BY at, level"
@@ -134,20 +134,16 @@ def histogram(store: TelemetryStore, scope: Scope, query: LogQuery, bars: int = 
 def _source(query: LogQuery, step: int = 1) -> tuple[str, str, str, dict[str, Value]]:
     """The table that can answer, what adds up its lines, and the condition: the counts by the minute or hour where
     only what they tell apart is asked for and the window's ends, which they round, are small beside it."""
-    condition, values = query.condition()
-    if not query.counts_suffice:
-        return "logs", "count()", condition, values
     for table, seconds in (("logs_1h", 3600), ("logs_1m", 60)):
-        if step % seconds == 0:
-            start = query.window.start_ns // 10**9 // step * step
-            values = values | {"start": seconds_text(start * 10**9)}
-            return table, "sum(lines)", condition, values
-    return "logs", "count()", condition, values
+        if query.counts_suffice and step % seconds == 0:
+            start_ns = query.window.start_ns // 10**9 // step * step * 10**9
+            return table, "sum(lines)", *query.within(Window(start_ns, query.window.end_ns)).condition()
+    return "logs", "count()", *query.condition()
 
 
 def totals(store: TelemetryStore, scope: Scope, query: LogQuery, most: int = 5) -> LogTotals:
     """How many lines and errors, and whose. Raises LogQueryError."""
-    table, lines, condition, values = _source(query, step_seconds(query.window))
+    table, lines, condition, values = _source(placed(store, scope, query), step_seconds(query.window))
     errors = f"countIf({IS_ERROR})" if table == "logs" else f"sumIf(lines, {IS_ERROR})"
     sql = (
         f"SELECT grouping(service) AS by_service, grouping(tenant) AS by_tenant, service, tenant, {lines} AS written, "
@@ -176,7 +172,7 @@ def services(store: TelemetryStore, scope: Scope, asked: Filter) -> list[str]:
 def facets(store: TelemetryStore, scope: Scope, query: LogQuery, sample: int = SAMPLE) -> LogFacets:
     """The commonest values of what the lines have, on the newest lines that fit. Raises LogQueryError."""
     narrowed = query.narrowed(scope)
-    condition, values, sampled = _sample(store, narrowed, query, sample)
+    condition, values, sampled = _sample(store, narrowed, placed(store, scope, query), sample)
     if not sampled:
         return LogFacets([], 0, False)
     named = ", ".join(f"('{name}', toString({_column(name)}))" for name in NAMED)

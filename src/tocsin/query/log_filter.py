@@ -14,6 +14,7 @@ from tocsin.query.filters import seconds_text
 from tocsin.query.log_text import LEVEL_NAMES, NOTHING, FieldTest, LogQueryError, SearchText, Words
 from tocsin.query.log_view_sql import view_condition
 from tocsin.storage.telemetry.engine import Value
+from tocsin.storage.telemetry.store import TelemetryStore
 
 COLUMNS = {
     "service": "service", "service_name": "service", "service.name": "service", "job": "service", "app": "service",
@@ -24,6 +25,7 @@ COLUMNS = {
     "event": "event_name", "event_name": "event_name", "event.name": "event_name",
 }  # fmt: skip
 """What a search calls a column; every other name is an attribute of the line or of what sent it."""
+_LAST_KEY = 2**32 // 300 * 300 - 300
 _COUNTED = ("service", "tenant", "environment", "release")
 ID_NAMES = {"trace": "trace_id", "trace_id": "trace_id", "span": "span_id", "span_id": "span_id"}
 _ID_BYTES = {"trace_id": 16, "span_id": 8}
@@ -48,6 +50,7 @@ class LogQuery:
     view: LogView | None = None
     method: str | None = None
     route: str | None = None
+    resource_names: frozenset[str] | None = None  # what senders say of themselves, as `placed` finds it; None: anything
 
     def narrowed(self, scope: Scope) -> Scope:
         return scope.narrowed_to(self.tenant)
@@ -63,7 +66,7 @@ class LogQuery:
 
     def condition(self) -> tuple[str, dict[str, Value]]:
         """The WHERE condition over the table `logs`, and the values it refers to. Raises LogQueryError."""
-        parts = ["time >= {start:DateTime64(9)}", "time < {end:DateTime64(9)}"]
+        parts = [in_key(self.window), "time >= {start:DateTime64(9)}", "time < {end:DateTime64(9)}"]
         values: dict[str, Value] = {
             "start": seconds_text(self.window.start_ns),
             "end": seconds_text(self.window.end_ns),
@@ -86,10 +89,35 @@ class LogQuery:
         for place, words in enumerate(self.text.words):
             parts.append(_words_condition(words, f"w{place}", values))
         for place, test in enumerate(self.text.fields):
-            parts.append(_field_condition(test, f"f{place}", values))
+            parts.append(_field_condition(test, f"f{place}", values, self.resource_names))
         if self.view is not None:
             parts.append(view_condition(self.view))
         return " AND ".join(parts), values
+
+
+def placed(store: TelemetryStore, scope: Scope, query: LogQuery) -> LogQuery:
+    """The query with the names of what senders say of themselves, where it tests a field that might be one: the index
+    over the values of lines answers only where nothing else has to be looked at."""
+    if query.resource_names is not None or all(_is_column(test.name) for test in query.text.fields):
+        return query
+    sql = (
+        "SELECT DISTINCT arrayJoin(mapKeys(resource)) FROM log_streams "
+        "WHERE day >= toDate({start:DateTime64(9)}) AND day <= toDate({end:DateTime64(9)})"
+    )
+    start, end = seconds_text(query.window.start_ns), seconds_text(query.window.end_ns)
+    rows = store.read(query.narrowed(scope), sql, start=start, end=end).rows
+    return replace(query, resource_names=frozenset(name for (name,) in rows))
+
+
+def _is_column(name: str) -> bool:
+    return name in LEVEL_NAMES or name in ID_NAMES or name in COLUMNS
+
+
+def in_key(window: Window) -> str:
+    """A condition over the first column of the table's key, which says the window in five minutes. The engine does not
+    conclude it from the times themselves, and without it looks at every part of a day."""
+    first, last = (min(max(0, at_ns) // 10**9 // 300 * 300, _LAST_KEY) for at_ns in (window.start_ns, window.end_ns))
+    return f"toStartOfFiveMinutes(time) BETWEEN toDateTime({first}, 'UTC') AND toDateTime({last}, 'UTC')"
 
 
 def _of_endpoint() -> str:
@@ -115,7 +143,7 @@ def _words_condition(words: Words, name: str, values: dict[str, Value]) -> str:
     return f"NOT {found}" if words.is_excluded else found
 
 
-def _field_condition(test: FieldTest, name: str, values: dict[str, Value]) -> str:
+def _field_condition(test: FieldTest, name: str, values: dict[str, Value], senders: frozenset[str] | None) -> str:
     if test.name in LEVEL_NAMES:
         found = _level_condition(test)
     elif test.name in ID_NAMES:
@@ -124,7 +152,9 @@ def _field_condition(test: FieldTest, name: str, values: dict[str, Value]) -> st
         found = is_set if test.sign == "*" else _id_condition(column, test.value)
     else:
         values[f"{name}k"] = test.name
-        held = [f"attributes[{{{name}k:String}}]", f"resource[{{{name}k:String}}]"]
+        held = [f"attributes[{{{name}k:String}}]"]
+        if senders is None or test.name in senders:
+            held.append(f"resource[{{{name}k:String}}]")
         if test.name in COLUMNS:
             held = [COLUMNS[test.name], *(held[:1] if COLUMNS[test.name] == "event_name" else [])]
         found = " OR ".join(_value_condition(test, column, name, values) for column in held)

@@ -85,11 +85,9 @@ def _first(fields: Mapping[str, float], of: LogColumns) -> str:
     """The duration in the first of the fields that tells one; only those that the line has are looked at."""
     names = f"[{_texts(tuple(fields))}]"
     units = f"[{', '.join(repr(float(unit)) for unit in fields.values())}]"
-    keys, values = f"mapKeys({of.fields})", f"mapValues({of.fields})"
-    held = f"arrayFilter((k, v) -> has({names}, k), {keys}, {values})"
-    said = f"arrayFilter((v, k) -> has({names}, k), {values}, {keys})"
+    there = f"mapFilter((k, v) -> k IN ({_texts(tuple(fields))}), {of.fields})"
     pair = f"(indexOf({names}, k) AS place, {_value_seconds('v', f'{units}[place]')})"
-    told = f"arraySort(arrayFilter(p -> p.2 >= 0, arrayMap((k, v) -> {pair}, {held}, {said})))"
+    told = f"arraySort(arrayFilter(p -> p.2 >= 0, arrayMap((k, v) -> {pair}, mapKeys({there}), mapValues({there}))))"
     return f"arrayElement(arrayPushBack({told}, (0, -1.)), 1).2"
 
 
