@@ -16,7 +16,7 @@ from log_samples import SYSTEMS, grouping_accuracy, lines_of
 from tocsin.detect.patterns.tree import PatternTree
 from tocsin.model.log_shape import shape_of
 
-LINES = 100_000
+LINES = 50_000
 
 
 def main() -> None:

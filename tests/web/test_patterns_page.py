@@ -84,6 +84,13 @@ def test_detail_shows_lines_and_compare_shows_what_differs(site: Served) -> None
     assert [row["id"] for row in patterns(site, level="error")] == [card["id"]]
 
 
+def test_errors_page_shows_what_the_logs_say_of_errors(site: Served) -> None:
+    page = site.administrator.get("/errors").text
+    assert "Error patterns" in page
+    assert "cannot charge card" in page
+    assert "order" not in page.split("Error patterns")[1].split("</section>")[0]
+
+
 def test_viewer_of_acme_sees_acmes_patterns_alone(site: Served) -> None:
     viewer = site.tom
     for path in ("/patterns", "/patterns/compare", "/patterns?range=30d", "/api/v1/logs/patterns", "/errors"):

@@ -11,9 +11,11 @@ from starlette.responses import Response
 
 from tocsin.query import client_errors, red
 from tocsin.query.begun import begin
+from tocsin.query.log_patterns import log_patterns
 from tocsin.web import error_headline, headline
 from tocsin.web.error_list import TABS, ErrorRow, listed
 from tocsin.web.page import Page
+from tocsin.web.pages.patterns import PatternRow
 from tocsin.web.sorting import in_order, read_sorting
 from tocsin.web.state import control_of
 from tocsin.web.tiles import error_tiles
@@ -21,6 +23,8 @@ from tocsin.web.view import View, view_of
 
 page = Page(id="errors", title="Errors", group="Explore", path="/errors", order=7, key="e")
 router = APIRouter()
+
+ERROR_LEVELS, MOST_PATTERNS = ("error", "fatal"), 8
 
 COLUMNS: dict[str, Callable[[ErrorRow], Any]] = {
     "name": lambda row: row.name.lower(),
@@ -44,6 +48,7 @@ def errors(view: Annotated[View, Depends(view_of(page))], tab: str = "open", sor
     asked_series = begin(red.series, view.store, view.scope, view.filter)
     asked_refused = begin(client_errors.client_errors, view.store, view.scope, view.filter)
     asked_fields = begin(client_errors.failing_fields, view.store, view.scope, view.filter)
+    asked_patterns = begin(log_patterns, view.store, view.scope, view.filter, levels=ERROR_LEVELS, limit=MOST_PATTERNS)
     rows = listed(view.store, control_of(view.request), view.scope, view.filter, now)
     return view.render(
         headline=error_headline.errors(view.speech, rows),
@@ -57,4 +62,5 @@ def errors(view: Annotated[View, Depends(view_of(page))], tab: str = "open", sor
         ),
         refused=asked_refused.result(),
         fields=asked_fields.result(),
+        patterns=[PatternRow(one, None, "same") for one in asked_patterns.result()],
     )
