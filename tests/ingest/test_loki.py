@@ -150,6 +150,7 @@ def test_a_request_sent_again_is_stored_once(ingest: Ingest, post: Post) -> None
         ('{job="shop"}', NOW + DAY_NS, "in the future"),
         ('{job="shop"}', -1, "no count of nanoseconds"),
     ],
+    ids=["no labels", "no braces", "open brace", "no comma", "too old", "too new", "negative"],
 )
 def test_a_line_that_cannot_be_stored_is_explained_and_the_others_kept(
     ingest: Ingest, post: Post, labels: str, time_ns: int, cause: str
