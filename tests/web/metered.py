@@ -26,7 +26,7 @@ BOUNDS = ("0.1", "0.5", "1", "+Inf")
 
 @contextmanager
 def open_metered(folder: Path) -> Iterator[Served]:
-    with served(folder, with_telemetry=False) as site:
+    with served(folder, with_telemetry=False, with_packs=True) as site:
         send(site.administrator, time.time_ns() // 1_000_000)
         yield site
 

@@ -1,23 +1,14 @@
-"""Severities of log lines: OTLP's numbers in six levels, and the words people write for them."""
+"""Severities of log lines in six levels."""
 
 from __future__ import annotations
+
+from tocsin.model.log_severity import severity_of_word
 
 LEVELS = ("trace", "debug", "info", "warn", "error", "fatal")
 """Level by level four numbers, from 1 on."""
 UNKNOWN = "unknown"
 """The level of a line that was sent without a severity (number 0)."""
-ERROR, FATAL = 17, 21
 MOST = 24
-
-_WORDS = {
-    "trace": "trace", "verbose": "trace", "finest": "trace", "finer": "trace",
-    "debug": "debug", "fine": "debug", "config": "debug",
-    "info": "info", "information": "info", "informational": "info", "notice": "info", "success": "info", "log": "info",
-    "warn": "warn", "warning": "warn",
-    "error": "error", "err": "error", "severe": "error", "exception": "error",
-    "fatal": "fatal", "critical": "fatal", "crit": "fatal", "alert": "fatal", "emergency": "fatal", "emerg": "fatal",
-    "panic": "fatal",
-}  # fmt: skip
 
 
 def level_of(severity: int) -> str:
@@ -27,7 +18,7 @@ def level_of(severity: int) -> str:
 
 def level_named(word: str) -> str | None:
     """The level a word means, whatever its case; None for a word nobody uses for one."""
-    return _WORDS.get(word.strip().lower())
+    return level_of(number) if (number := severity_of_word(word)) else None
 
 
 def least_number(level: str) -> int:

@@ -8,8 +8,8 @@ TRACE, DEBUG, INFO, NOTICE, WARN, ERROR, FATAL = 1, 5, 9, 10, 13, 17, 21
 UNSPECIFIED = 0
 
 WORDS = {
-    "trace": TRACE, "trc": TRACE, "finest": TRACE, "verbose": TRACE,
-    "debug": DEBUG, "dbg": DEBUG, "fine": DEBUG, "d": DEBUG,
+    "trace": TRACE, "trc": TRACE, "finest": TRACE, "finer": TRACE, "verbose": TRACE,
+    "debug": DEBUG, "dbg": DEBUG, "fine": DEBUG, "config": DEBUG, "d": DEBUG,
     "info": INFO, "inf": INFO, "information": INFO, "informational": INFO, "i": INFO, "log": INFO, "success": INFO,
     "notice": NOTICE,
     "warn": WARN, "warning": WARN, "wrn": WARN, "w": WARN,

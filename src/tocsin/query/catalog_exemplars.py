@@ -9,6 +9,7 @@ from typing import Any
 from tocsin.model.labels import METRIC_NAME
 from tocsin.model.tenant import Scope
 from tocsin.query.catalog import BOUNDS, LABELS, conditions
+from tocsin.query.filters import within
 from tocsin.query.promql.source import Matcher
 from tocsin.query.series_lists import Exemplar
 from tocsin.storage.telemetry.store import TelemetryStore
@@ -29,12 +30,13 @@ def exemplars(
     labels = ", ".join(f"{sql} AS of_{name}" for name, sql in (*LABELS.items(), ("tenant", "tenant")))
     names = ", ".join(f"of_{name}" for name in (*LABELS, "tenant"))
     part_ms = max(SHORTEST_PART_MS, (end_ms - start_ms) // PARTS)
+    window = within("start", "fromUnixTimestamp64Milli({start:Int64})", "fromUnixTimestamp64Milli({end:Int64} + 1)")
     sql = (
         f"SELECT {names}, toUnixTimestamp64Milli(argMax(start, duration_ns)) AS at, max(duration_ns) / 1e9, "
         f"lower(hex(argMax(trace_id, duration_ns))), lower(hex(argMax(span_id, duration_ns))) FROM "
         f"(SELECT {labels}, start, duration_ns, trace_id, span_id FROM spans WHERE kind = 2 AND route != '' "
-        f"AND start >= fromUnixTimestamp64Milli({{start:Int64}}) AND start <= fromUnixTimestamp64Milli({{end:Int64}}) "
-        f"AND {condition}) GROUP BY {names}, intDiv(toUnixTimestamp64Milli(start), {part_ms}) ORDER BY at LIMIT {MOST}"
+        f"AND {window} AND {condition}) "
+        f"GROUP BY {names}, intDiv(toUnixTimestamp64Milli(start), {part_ms}) ORDER BY at LIMIT {MOST}"
     )
     found = map(_exemplar, store.read(scope, sql, start=start_ms, end=end_ms, **parameters).rows)
     return [one for one in found if all(m.matches(one.labels["le"]) for m in matchers if m.name == "le")]

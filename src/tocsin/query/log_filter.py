@@ -10,7 +10,7 @@ from tocsin.model.log_levels import LEVELS, UNKNOWN, level_named
 from tocsin.model.log_views import LogView
 from tocsin.model.tenant import Scope
 from tocsin.model.window import Window
-from tocsin.query.filters import seconds_text
+from tocsin.query.filters import START, seconds_text, within
 from tocsin.query.log_view_sql import view_condition
 from tocsin.query.log_words import LEVEL_NAMES, NOTHING, FieldTest, LogQueryError, SearchText, Words
 from tocsin.storage.telemetry.engine import Value
@@ -25,7 +25,6 @@ COLUMNS = {
     "event": "event_name", "event_name": "event_name", "event.name": "event_name",
 }  # fmt: skip
 """What a search calls a column; every other name is an attribute of the line or of what sent it."""
-_LAST_KEY = 2**32 // 300 * 300 - 300
 _COUNTED = ("service", "tenant", "environment", "release")
 ID_NAMES = {"trace": "trace_id", "trace_id": "trace_id", "span": "span_id", "span_id": "span_id"}
 _ID_BYTES = {"trace_id": 16, "span_id": 8}
@@ -66,7 +65,7 @@ class LogQuery:
 
     def condition(self) -> tuple[str, dict[str, Value]]:
         """The WHERE condition over the table `logs`, and the values it refers to. Raises LogQueryError."""
-        parts = [in_key(self.window), "time >= {start:DateTime64(9)}", "time < {end:DateTime64(9)}"]
+        parts = [within("time")]
         values: dict[str, Value] = {
             "start": seconds_text(self.window.start_ns),
             "end": seconds_text(self.window.end_ns),
@@ -113,17 +112,10 @@ def _is_column(name: str) -> bool:
     return name in LEVEL_NAMES or name in ID_NAMES or name in COLUMNS
 
 
-def in_key(window: Window) -> str:
-    """A condition over the first column of the table's key, which says the window in five minutes. The engine does not
-    conclude it from the times themselves, and without it looks at every part of a day."""
-    first, last = (min(max(0, at_ns) // 10**9 // 300 * 300, _LAST_KEY) for at_ns in (window.start_ns, window.end_ns))
-    return f"toStartOfFiveMinutes(time) BETWEEN toDateTime({first}, 'UTC') AND toDateTime({last}, 'UTC')"
-
-
 def _of_endpoint() -> str:
     spans = (
         "SELECT trace_id FROM spans WHERE route = {route:String} AND method = {method:String} "
-        "AND start >= {start:DateTime64(9)} - INTERVAL 10 MINUTE AND start < {end:DateTime64(9)}"
+        f"AND {within('start', f'{START} - INTERVAL 10 MINUTE')}"
     )
     own = "(attributes['http.route'] = {route:String} AND attributes['http.request.method'] IN ('', {method:String}))"
     return f"({own} OR trace_id IN ({spans}))"

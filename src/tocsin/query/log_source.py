@@ -18,6 +18,7 @@ import orjson
 
 from tocsin.model.tenant import Scope
 from tocsin.query.attributes import decode_attributes, values_sql
+from tocsin.query.filters import within
 from tocsin.query.log_labels import IN_COLUMNS, LogLabels, Parameters, labels_in
 from tocsin.query.log_pushdown import Pushdown, pushed_down
 from tocsin.query.logql.errors import LimitError, too_many_series
@@ -251,10 +252,8 @@ class LogSource:
 
 def window_sql(parameters: Parameters, start_ns: int, end_ns: int) -> str:
     """time within [start, end)."""
-    return (
-        f"time >= fromUnixTimestamp64Nano({parameters.integer(max(0, start_ns))}, 'UTC') "
-        f"AND time < fromUnixTimestamp64Nano({parameters.integer(max(0, end_ns))}, 'UTC')"
-    )
+    start, end = (f"fromUnixTimestamp64Nano({parameters.integer(max(0, one))}, 'UTC')" for one in (start_ns, end_ns))
+    return within("time", start, end)
 
 
 def _series(labels: Labels, buckets: list[int], totals: list[int], start_ms: int, bucket_ms: int) -> Series:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import orjson
 
 from tocsin.query.log_labels import ALIASES, COLUMNS, LogLabels, Parameters, days
-from tocsin.query.log_source import MOST_IN_SLICE, LogSource
+from tocsin.query.log_source import MOST_IN_SLICE, LogSource, window_sql
 from tocsin.query.logql.errors import LimitError
 from tocsin.query.logql.expressions import LogQuery
 from tocsin.query.promql.matchers import Matcher
@@ -76,10 +76,7 @@ def volumes(
         window = _minutes(parameters, start_ns, end_ns)
     else:
         table, lines, amount = "logs", "count()", "sum(length(body))"
-        window = (
-            f"time >= fromUnixTimestamp64Nano({parameters.integer(start_ns)}, 'UTC') "
-            f"AND time < fromUnixTimestamp64Nano({parameters.integer(end_ns)}, 'UTC')"
-        )
+        window = window_sql(parameters, start_ns, end_ns)
     keys = [labels.stream_sql(name, parameters) for name in by]
     named = "".join(f"toValidUTF8(CAST({sql}, 'String')) AS k{at}, " for at, sql in enumerate(keys))
     sql = (

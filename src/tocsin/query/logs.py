@@ -10,8 +10,8 @@ from typing import Any
 from tocsin.model.tenant import Scope
 from tocsin.model.window import Window
 from tocsin.query.attributes import decode_attributes, values_sql
-from tocsin.query.filters import seconds_text
-from tocsin.query.log_filter import LogQuery, in_key, placed
+from tocsin.query.filters import seconds_text, within
+from tocsin.query.log_filter import LogQuery, placed
 from tocsin.query.log_words import LogQueryError
 from tocsin.storage.telemetry.engine import Value
 from tocsin.storage.telemetry.store import TelemetryStore
@@ -180,11 +180,9 @@ def _cursor_behind(lines: list[LogLine], before: Cursor | None) -> Cursor:
 def get(store: TelemetryStore, scope: Scope, id: str) -> LogLine | None:
     """The line, whole; None when it is not there or outside of the scope. Raises LogQueryError for what is no id."""
     time_ns, digest = _place(id)
-    sql = (
-        f"SELECT {_columns(0)} FROM logs WHERE {in_key(Window(time_ns, time_ns + 1))} AND time = {{at:DateTime64(9)}} "
-        f"AND digest = {{digest:UInt64}} LIMIT 1"
-    )
-    rows = store.read(scope, sql, at=seconds_text(time_ns), digest=digest).dicts()
+    sql = f"SELECT {_columns(0)} FROM logs WHERE {within('time')} AND digest = {{digest:UInt64}} LIMIT 1"
+    start, end = seconds_text(time_ns), seconds_text(time_ns + 1)
+    rows = store.read(scope, sql, start=start, end=end, digest=digest).dicts()
     return line_of(rows[0]) if rows else None
 
 
@@ -218,7 +216,7 @@ def _beside(store: TelemetryStore, scope: Scope, line: LogLine, count: int, *, i
         sql = (
             f"SELECT {_columns(LIST_CHARACTERS)} FROM logs "
             f"WHERE service = {{service:String}} AND environment = {{environment:String}} AND {same} "
-            f"AND {in_key(window)} AND time >= {{start:DateTime64(9)}} AND time < {{end:DateTime64(9)}} "
+            f"AND {within('time')} "
             f"AND (time != {{at:DateTime64(9)}} OR digest {sign} {{digest:UInt64}}) "
             f"ORDER BY time {order}, digest {order} LIMIT {{limit:UInt32}}"
         )

@@ -9,7 +9,7 @@ from typing import Any
 from tocsin.model.tenant import Scope
 from tocsin.model.window import Window
 from tocsin.query.attributes import decode_attributes, values_sql
-from tocsin.query.filters import seconds_text
+from tocsin.query.filters import seconds_text, within
 from tocsin.storage.telemetry.engine import Value
 from tocsin.storage.telemetry.store import TelemetryStore
 
@@ -197,7 +197,7 @@ def _matching(
 
 
 def _conditions(query: TraceQuery) -> tuple[str, dict[str, Value]]:
-    parts = ["start >= {start:DateTime64(9)}", "start < {end:DateTime64(9)}"]
+    parts = [within("start")]
     parameters: dict[str, Value] = {}
 
     def require(condition: str, **values: Value) -> None:
@@ -220,8 +220,7 @@ def _conditions(query: TraceQuery) -> tuple[str, dict[str, Value]]:
         require(f"({_attribute('attributes', index)} OR {_attribute('resource', index)})", **names)
     if query.caller is not None:
         above = "SELECT trace_id, span_id FROM spans WHERE service = {caller:String} AND "
-        since = "start >= {start:DateTime64(9)} AND start < {end:DateTime64(9)}"
-        require(f"(trace_id, parent_span_id) IN ({above}{since})", caller=query.caller)
+        require(f"(trace_id, parent_span_id) IN ({above}{within('start')})", caller=query.caller)
     if query.before_ns is not None:
         require("start < {before:DateTime64(9)}", before=seconds_text(query.before_ns))
     return " AND ".join(parts), parameters
@@ -268,7 +267,7 @@ def _summaries(store: TelemetryStore, scope: Scope, ids: list[str], window: Wind
         f"groupUniqArray(20)(s.service) AS services, anyIf(if(s.attributes['error.type'] != '', "
         f"s.attributes['error.type'], s.status_message), s.status = 2) AS error "
         f"FROM spans AS s WHERE s.trace_id IN (SELECT toFixedString(unhex(arrayJoin({{ids:Array(String)}})), 16)) "
-        f"AND start >= {{start:DateTime64(9)}} AND start < {{end:DateTime64(9)}} GROUP BY s.trace_id"
+        f"AND {within('s.start')} GROUP BY s.trace_id"
     )
     wide = Window(window.start_ns - slack_ns, window.end_ns + slack_ns)
     rows = store.read(scope, sql, ids=ids, **_window_parameters(wide)).dicts()
