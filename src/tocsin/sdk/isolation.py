@@ -74,6 +74,7 @@ class Declaration:
     shared: tuple[Any, ...] = ()
     tenant_key: TenantKey | None = None
     key_patterns: tuple[KeyPattern, ...] = ()
+    job_arguments: frozenset[str] = frozenset()
     is_explicit: bool = False
 
 
@@ -175,6 +176,7 @@ def isolation(
     shared: Iterable[Any] | None = None,
     tenant_key: TenantKey | None = None,
     key_patterns: Iterable[str] | None = None,
+    job_arguments: Iterable[str] | None = None,
 ) -> None:
     """Declares how tables name their tenant; every row and statement is then held against the request's tenant.
 
@@ -182,6 +184,7 @@ def isolation(
     another name. exempt_tables: those of everybody. shared: values such as '*' that mark rows for all tenants (NULL
     always does). tenant_key: from the request's tenant to the value in rows, when they differ; called once a tenant.
     key_patterns: how keys of Redis name a tenant, such as 'org:{tenant}:*'; without '{tenant}': keys of everybody.
+    job_arguments: arguments of background jobs that name a tenant, beside those called like tenant columns.
     What is left out stays as declared before.
     """
     about_rows = (tenant_columns, models, exempt_tables, shared, tenant_key)
@@ -198,6 +201,8 @@ def isolation(
         changes["shared"] = (shared,) if isinstance(shared, str) else tuple(shared)
     if key_patterns is not None:
         changes["key_patterns"] = read_key_patterns(key_patterns)
+    if job_arguments is not None:
+        changes["job_arguments"] = frozenset(_names(job_arguments, "job_arguments"))
     if tenant_key is not None:
         if not callable(tenant_key) or inspect.iscoroutinefunction(tenant_key):
             raise IsolationError(f"cannot use tenant_key {tenant_key!r}: not a plain function of the tenant's name")
@@ -218,6 +223,8 @@ def configure(settings: Settings) -> None:
     is_explicit = bool(changes) or now.is_explicit
     if settings.isolation_key_patterns and not now.key_patterns:
         changes["key_patterns"] = read_key_patterns(settings.isolation_key_patterns)
+    if settings.isolation_job_arguments and not now.job_arguments:
+        changes["job_arguments"] = frozenset(_names(settings.isolation_job_arguments, "isolation_job_arguments"))
     if changes:
         declared.change(is_explicit=is_explicit, **changes)
 

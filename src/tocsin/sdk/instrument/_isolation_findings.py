@@ -55,7 +55,7 @@ def count_checked(name: str, work: Any, tenant: str, result: str, reason: str = 
 
 
 def report_crossing(found: Found, table: str, column: str, how: str, value: Any, rows: int, is_declared: bool) -> None:
-    """A row or key of another tenant was touched. how: row (read), predicate (asked for by name), write or key."""
+    """A row or key of another tenant was touched. how: row, predicate (asked for), write, key, queued or run."""
     agent = agent_of(found.work)
     if agent is None:
         return
@@ -138,18 +138,27 @@ def report_exempt(work: Any, tenant: str, reason: str) -> None:
     findings.send(agent, key, Finding(EXEMPTION, body, INFO, attributes, tenant, *_ids()), _EXEMPT_PAUSE)
 
 
-_VERBS = {"row": "read rows", "predicate": "asked for rows", "write": "wrote rows", "key": "used a key"}
+_VERBS = {
+    "row": "read rows",
+    "predicate": "asked for rows",
+    "write": "wrote rows",
+    "key": "used a key",
+    "queued": "queued a job",
+    "run": "ran a job",
+}
 _PASSIVES = {
     "row": "rows in {} were read",
     "predicate": "rows in {} were asked for",
     "write": "rows in {} were written",
     "key": "key {} was used",
+    "queued": "job {} was queued",
+    "run": "job {} was run",
 }
 
 
 def _body(tenant: str, owner: str, table: str, how: str, is_declared: bool) -> str:
     doubt = "" if is_declared else ", if what is called so is the tenant"
-    return f"{owner}'s {_PASSIVES[how].format(table)} in a request of {tenant}{doubt}"
+    return f"{owner}'s {_PASSIVES[how].format(table)} in a {'job' if how == 'run' else 'request'} of {tenant}{doubt}"
 
 
 def _cause(plan: Plan | None, table: str, column: str, how: str) -> str:
@@ -160,6 +169,8 @@ def _cause(plan: Plan | None, table: str, column: str, how: str) -> str:
         return f"another tenant's {column} is written, or the row that is written belongs to another tenant"
     if how == "key":
         return f"the key names another tenant where {column} has it"
+    if how in ("queued", "run"):
+        return f"the job's argument {column} names another tenant"
     uses = [use for use in plan.scope.uses if use.table == table] if plan is not None else []
     if not uses or any(not use.is_held for use in uses):
         return f"no condition on {table}.{column} in the statement"
