@@ -63,7 +63,7 @@ class KeyPattern:
 class Declaration:
     """models: table in small letters -> column, '' for none. shared: values that stand for everybody's rows.
 
-    key_patterns: the first that fits a key counts.
+    key_patterns: the first that fits a key counts. canary: tenants of no customer, in all forms.
 
     is_explicit: somebody has declared something, so that columns found by their name are meant.
     """
@@ -75,6 +75,7 @@ class Declaration:
     tenant_key: TenantKey | None = None
     key_patterns: tuple[KeyPattern, ...] = ()
     job_arguments: frozenset[str] = frozenset()
+    canary: frozenset[Any] = frozenset()
     is_explicit: bool = False
 
 
@@ -140,7 +141,7 @@ class Declared:
         for name in forms(tenant):
             # What rows say wins where one tenant's name is another's number.
             self.names.setdefault(name, tenant)
-        return own.union({None}, *(forms(value) for value in self.now.shared))
+        return own.difference(self.now.canary).union({None}, *(forms(value) for value in self.now.shared))
 
 
 declared = Declared()
@@ -177,6 +178,7 @@ def isolation(
     tenant_key: TenantKey | None = None,
     key_patterns: Iterable[str] | None = None,
     job_arguments: Iterable[str] | None = None,
+    canary: Iterable[Any] | None = None,
 ) -> None:
     """Declares how tables name their tenant; every row and statement is then held against the request's tenant.
 
@@ -185,6 +187,7 @@ def isolation(
     always does). tenant_key: from the request's tenant to the value in rows, when they differ; called once a tenant.
     key_patterns: how keys of Redis name a tenant, such as 'org:{tenant}:*'; without '{tenant}': keys of everybody.
     job_arguments: arguments of background jobs that name a tenant, beside those called like tenant columns.
+    canary: tenants that no customer has, whose rows nobody may read, in whatever work.
     What is left out stays as declared before.
     """
     about_rows = (tenant_columns, models, exempt_tables, shared, tenant_key)
@@ -203,6 +206,8 @@ def isolation(
         changes["key_patterns"] = read_key_patterns(key_patterns)
     if job_arguments is not None:
         changes["job_arguments"] = frozenset(_names(job_arguments, "job_arguments"))
+    if canary is not None:
+        changes["canary"] = _canary((canary,) if isinstance(canary, str) else canary)
     if tenant_key is not None:
         if not callable(tenant_key) or inspect.iscoroutinefunction(tenant_key):
             raise IsolationError(f"cannot use tenant_key {tenant_key!r}: not a plain function of the tenant's name")
@@ -225,8 +230,14 @@ def configure(settings: Settings) -> None:
         changes["key_patterns"] = read_key_patterns(settings.isolation_key_patterns)
     if settings.isolation_job_arguments and not now.job_arguments:
         changes["job_arguments"] = frozenset(_names(settings.isolation_job_arguments, "isolation_job_arguments"))
+    if settings.isolation_canary and not now.canary:
+        changes["canary"] = _canary(settings.isolation_canary)
     if changes:
         declared.change(is_explicit=is_explicit, **changes)
+
+
+def _canary(tenants: Iterable[Any]) -> frozenset[Any]:
+    return frozenset(form for tenant in tenants for form in forms(tenant) if form not in ("", None))
 
 
 def read_key_patterns(texts: Iterable[str]) -> tuple[KeyPattern, ...]:

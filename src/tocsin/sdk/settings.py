@@ -119,6 +119,8 @@ class Settings:
     isolation_key_patterns: tuple[str, ...] = ()
     # Arguments of background jobs that name a tenant, beside those called like tenant columns.
     isolation_job_arguments: tuple[str, ...] = ()
+    # Tenants that no customer has: a row of theirs that is read in whatever work is a crossing.
+    isolation_canary: tuple[str, ...] = ()
     # Seconds that memory has to grow steadily before it is called a leak; less finds it sooner and is wrong more often.
     leak_window_seconds: float = 1800.0
     # Query parameters whose value is replaced by REDACTED, compared in lower case; add your own secrets.
@@ -275,6 +277,7 @@ _ENVIRONMENT: tuple[tuple[str, tuple[str, ...], Callable[[str, str], Any]], ...]
     ("isolation_exempt_tables", ("TOCSIN_ISOLATION_EXEMPT_TABLES",), _paths),
     ("isolation_shared", ("TOCSIN_ISOLATION_SHARED",), _paths),
     ("isolation_key_patterns", ("TOCSIN_ISOLATION_KEY_PATTERNS",), _paths),
+    ("isolation_canary", ("TOCSIN_ISOLATION_CANARY",), _paths),
     ("isolation_job_arguments", ("TOCSIN_ISOLATION_JOB_ARGUMENTS",), _paths),
     ("slow_job_seconds", ("TOCSIN_SLOW_JOB_SECONDS",), _number),
     ("log_level", ("TOCSIN_LOG_LEVEL",), _text),

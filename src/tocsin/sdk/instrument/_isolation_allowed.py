@@ -32,6 +32,11 @@ def is_proof(tenants: set[str]) -> bool:
     return any(not tenant.isdigit() for tenant in tenants) or len(tenants) > 1
 
 
+def is_canary(value: Any) -> bool:
+    """Whether a value names a tenant that no customer has."""
+    return bool(declared.now.canary) and value is not None and is_among(value, declared.now.canary)
+
+
 def has_mapping(work: Any) -> bool:
     return declared.now.tenant_key is not None or work.row_tenant is not None
 

@@ -11,6 +11,7 @@ from tocsin.sdk.agent import Agent, current_agent
 from tocsin.sdk.caller import own_line
 from tocsin.sdk.calls import current_span
 from tocsin.sdk.exposition import labels_of
+from tocsin.sdk.instrument._isolation_allowed import is_canary
 from tocsin.sdk.instrument._isolation_plan import Plan
 from tocsin.sdk.isolation import declared
 from tocsin.sdk.isolation_findings import CROSSINGS, STATEMENTS, SUSPICIONS, Finding, findings
@@ -74,7 +75,7 @@ def report_crossing(found: Found, table: str, column: str, how: str, value: Any,
     shared = {
         "tocsin.isolation.how": how,
         "tocsin.isolation.column": column,
-        "tocsin.isolation.cause": _cause(found.plan, table, column, how) + _doubt(found.work),
+        "tocsin.isolation.cause": _cause(found.plan, table, column, how) + _told_of(owner, value) + _doubt(found.work),
         "tocsin.isolation.is_declared": is_declared,
         "db.collection.name": table,
         "db.query.text": statement,
@@ -92,6 +93,8 @@ def report_crossing(found: Found, table: str, column: str, how: str, value: Any,
         ("reader", found.tenant, f"{_VERBS[how]} of another tenant in {table}"),
         ("owner", owner, f"{_PASSIVES[how].format(table)} in another tenant's request"),
     ):
+        if not whose:
+            continue  # work without a tenant
         concern = Finding(
             CONCERN, text, severity, {**shared, "tocsin.isolation.role": role}, whose,
             *(ids if role == "reader" else (b"", b"")),
@@ -158,7 +161,8 @@ _PASSIVES = {
 
 def _body(tenant: str, owner: str, table: str, how: str, is_declared: bool) -> str:
     doubt = "" if is_declared else ", if what is called so is the tenant"
-    return f"{owner}'s {_PASSIVES[how].format(table)} in a {'job' if how == 'run' else 'request'} of {tenant}{doubt}"
+    where = f"in a {'job' if how == 'run' else 'request'} of {tenant}" if tenant else "in work without a tenant"
+    return f"{owner}'s {_PASSIVES[how].format(table)} {where}{doubt}"
 
 
 def _cause(plan: Plan | None, table: str, column: str, how: str) -> str:
@@ -175,6 +179,10 @@ def _cause(plan: Plan | None, table: str, column: str, how: str) -> str:
     if not uses or any(not use.is_held for use in uses):
         return f"no condition on {table}.{column} in the statement"
     return f"the statement's conditions let rows with another {column} through"
+
+
+def _told_of(owner: str, value: Any) -> str:
+    return f"; {owner} is a canary, which no customer is" if is_canary(value) else ""
 
 
 def _doubt(work: Any) -> str:

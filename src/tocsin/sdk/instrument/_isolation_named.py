@@ -12,6 +12,7 @@ from tocsin.sdk.instrument._isolation_allowed import (
     ask_allowed,
     has_mapping,
     is_among,
+    is_canary,
     is_proof,
 )
 from tocsin.sdk.instrument._isolation_findings import Found, count_checked, report_crossing, report_exempt
@@ -51,6 +52,9 @@ def hold(metric: str, how: str, place: Place, value: Any, text: str, ratio: floa
     if reason:
         count_checked(metric, work, tenant, EXEMPT)
         report_exempt(work, tenant, reason)
+    elif is_canary(value):
+        count_checked(metric, work, tenant, *((SCOPED,) if tenant else (NOT_CHECKED, NO_TENANT)))
+        report_crossing(Found(None, work, tenant, text), place.what, place.column, how, value, 0, True)
     elif not tenant:
         count_checked(metric, work, "", NOT_CHECKED, NO_TENANT)
     elif ratio < 1.0 and chance() >= ratio:

@@ -25,6 +25,7 @@ from tocsin.sdk.instrument._isolation_allowed import (
     ask_allowed,
     has_mapping,
     is_among,
+    is_canary,
     is_proof,
 )
 from tocsin.sdk.instrument._isolation_findings import (
@@ -138,17 +139,23 @@ class Checker:
             count_statement(work, tenant, EXEMPT)
             report_exempt(work, tenant, reason)
         elif not tenant:
-            count_statement(work, "", NOT_CHECKED, NO_TENANT)
+            self._leave_out(result, plan, work, "", NO_TENANT)
         elif not self._is_always and chance() >= self._ratio:
-            count_statement(work, tenant, NOT_CHECKED, SAMPLED)
+            self._leave_out(result, plan, work, tenant, SAMPLED)
         elif not plan.is_understood:
-            count_statement(work, tenant, NOT_CHECKED, NOT_UNDERSTOOD)
+            self._leave_out(result, plan, work, tenant, NOT_UNDERSTOOD)
         else:
             allowed = ask_allowed(tenant, work.row_tenant)
             if allowed:
                 self._check(context, result, Found(plan, work, tenant), allowed)
             elif allowed is not None:
-                count_statement(work, tenant, NOT_CHECKED, UNKNOWN_KEY)
+                self._leave_out(result, plan, work, tenant, UNKNOWN_KEY)
+
+    def _leave_out(self, result: Any, plan: Plan, work: Any, tenant: str, reason: str) -> None:
+        """A statement that cannot be checked; canaries are found all the same."""
+        count_statement(work, tenant, NOT_CHECKED, reason)
+        if declared.now.canary and plan.getters and not result._soft_closed:
+            result.cursor_strategy = WatchedRows(result, plan, work, tenant, frozenset(), self.judge_canaries, None)
 
     def _find_plan(self, context: Any) -> Plan:
         if not self._has_models and "sqlalchemy.orm.persistence" in sys.modules:
@@ -178,7 +185,7 @@ class Checker:
                 increases = agent.increases if agent is not None else None
                 watch = WatchedRows(result, plan, work, tenant, allowed, self._judge, increases)
             else:
-                watch = WatchedRows(result, plan, work, "", frozenset(), self._prover(tenant, allowed), None)
+                watch = WatchedRows(result, plan, work, tenant, frozenset(), self._prover(tenant, allowed), None)
             result.cursor_strategy = watch
 
     # -- predicates and written values
@@ -201,6 +208,9 @@ class Checker:
     def report(self, found: Found, table: str, column: str, how: str, others: Sequence[Any], rows: int) -> None:
         """Values of others, unless they cannot name tenants as requests do."""
         for value in dict.fromkeys(map(_hashable, others)):
+            if is_canary(value):
+                report_crossing(found, table, column, how, value, rows, True)
+                continue
             if not may_be_equal_kind(value, found.tenant) and not has_mapping(found.work):
                 count_statement(found.work, found.tenant, NOT_CHECKED, UNKNOWN_KEY)
                 return
@@ -219,10 +229,21 @@ class Checker:
             found = Found(watch.plan, watch.work, watch.tenant)
             self.report(found, column.table, column.column, "row", [value], number)
 
+    def judge_canaries(self, watch: WatchedRows, column: CheckedColumn, seen: set[Any], rows: Sequence[Any]) -> None:
+        """Rows of which nothing else is asked."""
+        for raw in seen:
+            value = _processed(watch.metadata, column.place, raw)
+            if is_canary(value):
+                number = sum(1 for row in rows if row[column.place] == raw)
+                found = Found(watch.plan, watch.work, watch.tenant)
+                report_crossing(found, column.table, column.column, "row", value, number, True)
+
     # -- columns that nobody has declared: rows must have named a tenant as its requests do
 
     def _prover(self, tenant: str, allowed: frozenset[Any]) -> Any:
-        def judge(_watch: WatchedRows, column: CheckedColumn, seen: set[Any], _rows: Sequence[Any]) -> None:
+        def judge(watch: WatchedRows, column: CheckedColumn, seen: set[Any], rows: Sequence[Any]) -> None:
+            if declared.now.canary:
+                self.judge_canaries(watch, column, seen, rows)
             if any(value is not None and is_among(value, allowed) for value in seen):
                 self._prove(column.table, column.column, tenant)
 
