@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import shutil
 import statistics
@@ -293,10 +294,36 @@ async def run(app: Any, requests: int) -> None:
 # -- tenant isolation: of our own, on top of what a query costs anyway
 
 ISOLATION_ROWS = 500
+ISOLATED = {
+    "statement": "a statement checked",
+    "row": f"a row checked, of {ISOLATION_ROWS}",
+    "key": "a key of Redis checked",
+    "new_key": "a key never seen before",
+}
+
+
+def isolated_keys(settings: Any) -> dict[str, Callable[[bool], None]]:
+    """What the check adds to a command, without the way to Redis, beside which a microsecond is not seen."""
+    from tocsin.sdk.instrument._isolation_keys import Keys
+
+    keys = Keys(settings, str)
+    numbers = itertools.count()
+
+    def check_known(on: bool) -> None:
+        args = ("GET", "org:acme:customer:7")
+        if on:
+            keys.check("GET", args)
+
+    def check_new(on: bool) -> None:
+        args = ("GET", f"org:acme:customer:{next(numbers)}")
+        if on:
+            keys.check("GET", args)
+
+    return {"key": check_known, "new_key": check_new}
 
 
 async def measure_isolation(ports: dict[str, int], passes: int, requests: int) -> dict[str, float]:
-    """Added µs a statement of one row, and a row of a statement with many; in both cases all of them are checked."""
+    """Added µs a statement of one row, a row of a statement with many, and a key; all of them are checked."""
     from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, insert, select
 
     import tocsin
@@ -309,21 +336,29 @@ async def measure_isolation(ports: dict[str, int], passes: int, requests: int) -
     connection = engine.connect()
     connection.execute(insert(orders), [{"id": n, "org_id": "acme"} for n in range(ISOLATION_ROWS)])
     of_acme = select(orders).where(orders.c.org_id == "acme")
-    work = {"statement": of_acme.where(orders.c.id == 7), "row": of_acme}
-    tocsin.isolation(tenant_columns=["org_id"])
+    one = of_acme.where(orders.c.id == 7)
+    tocsin.isolation(tenant_columns=["org_id"], key_patterns=["org:{tenant}:*"])
     settings = Settings.load(
         endpoint=f"http://127.0.0.1:{ports['sink']}", service="bench", tenant="header:x-tenant-id",
         instruments="isolation", overhead_budget_us=0,
     )  # fmt: skip
     measured: dict[str, float] = {}
-    for name, statement in work.items():
+    work: dict[str, Callable[[bool], Any]] = {
+        "statement": lambda _: connection.execute(one).all(),
+        "row": lambda _: connection.execute(of_acme).all(),
+        **isolated_keys(settings),
+    }
+    for name, do in work.items():
         parts = ISOLATION_ROWS if name == "row" else 1
         spent_ns: list[int] = []
+        is_on = [False]
 
-        async def app(scope: Any, receive: Any, send: Any, statement: Any = statement, spent: Any = spent_ns) -> None:
-            began = time.perf_counter_ns()
+        async def app(
+            scope: Any, receive: Any, send: Any, do: Any = do, spent: Any = spent_ns, is_on: Any = is_on
+        ) -> None:
+            on, began = is_on[0], time.perf_counter_ns()
             for _ in range(CALLS_A_REQUEST):
-                connection.execute(statement).all()
+                do(on)
             spent.append(time.perf_counter_ns() - began)
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b"ok"})
@@ -335,6 +370,7 @@ async def measure_isolation(ports: dict[str, int], passes: int, requests: int) -
                 instrument.switch_all_off()
                 if on:
                     instrument.switch_on(settings)
+                is_on[0] = on
                 spent_ns.clear()
                 await run(watched, requests // (5 if name == "row" else 1))
                 if turn:
@@ -352,7 +388,7 @@ def report_isolation(ports: dict[str, int], quick: bool) -> None:
     command += ["--passes", str(passes), "--requests", str(requests)]
     output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     found = json.loads(output.splitlines()[-1])
-    for name, words in (("statement", "a statement checked"), ("row", f"a row checked, of {ISOLATION_ROWS}")):
+    for name, words in ISOLATED.items():
         bare, added = found[f"bare_{name}"], found[name]
         print(f"isolation: {words:28} bare {bare:8.2f} µs, added {added:6.3f} µs, ratio {(bare + added) / bare:5.2f}")
 

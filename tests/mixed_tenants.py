@@ -26,15 +26,17 @@ _WHERE = {
 
 
 def crossing(
-    reader: str, owner: str, *, time_ns: int = NOW_NS, count: int = 1, rows: int = 4, is_declared: bool = True
-) -> list[Any]:
+    reader: str, owner: str, *, time_ns: int = NOW_NS, count: int = 1, rows: int = 4, is_declared: bool = True,
+    how: str = "row", table: str = "reports",
+) -> list[Any]:  # fmt: skip
     """The three events of a finding: the pair for staff, and what each of the two may read."""
     numbers = {"tocsin.isolation.count": count, "tocsin.isolation.rows": rows}
     severity = 21 if is_declared else 13
     pair = {"tocsin.isolation.tenant": reader, "tocsin.isolation.row_tenant": owner}
 
     def event(name: str, more: dict[str, Any], trace: bytes = b"") -> Any:
-        attrs = {**_WHERE, "tocsin.isolation.is_declared": is_declared, **numbers, **more}
+        what = {"tocsin.isolation.how": how, "db.collection.name": table}
+        attrs = {**_WHERE, **what, "tocsin.isolation.is_declared": is_declared, **numbers, **more}
         return log_record(name, time_ns=time_ns, event_name=name, attrs=attrs, severity_number=severity, trace_id=trace)
 
     trace = bytes.fromhex(TRACE)
@@ -43,6 +45,22 @@ def crossing(
         event("tocsin.isolation.concern", {"tocsin.tenant": reader, "tocsin.isolation.role": "reader"}, trace),
         event("tocsin.isolation.concern", {"tocsin.tenant": owner, "tocsin.isolation.role": "owner"}),
     ]
+
+
+def named(time_ns: int = NOW_NS) -> Any:
+    """Keys and jobs that name a tenant: 40 keys and 6 arguments of acme's, 5 keys of globex'."""
+
+    def point(of: int, tenant: str, result: str) -> Any:
+        return number(of, time_ns=time_ns, attrs={"tocsin.tenant": tenant, "result": result})
+
+    keys = [point(40, "acme", "scoped"), point(2, "acme", "not_checked"), point(5, "globex", "scoped")]
+    return metric_request(
+        [
+            counter("tenant_isolation_keys_total", keys, temporality=1),
+            counter("tenant_isolation_jobs_total", [point(6, "acme", "scoped")], temporality=1),
+        ],
+        SHOP,
+    )
 
 
 def unscoped(time_ns: int = NOW_NS) -> Any:

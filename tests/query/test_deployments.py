@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from otlp import NOW_NS, SECOND_NS, log_record, log_request, span, trace_request
 from tocsin.model.tenant import PLATFORM, Scope
 from tocsin.model.window import Window
 from tocsin.query.annotations import happened
-from tocsin.query.deployments import deployments, predecessor, releases
+from tocsin.query.deployments import Deployment, commit_range, deployments, predecessor, releases
 from tocsin.query.filters import Filter
 from tocsin.storage.telemetry.store import TelemetryStore
 
@@ -97,3 +98,10 @@ def test_what_every_worker_tells_happened_once(store: TelemetryStore, put: Any) 
         put(log_request([log_record("off → on", time_ns=when, event_name="tocsin.flag.flip", attrs=said)]))
     found = happened(store, PLATFORM, HOUR, kinds=["flag"])
     assert [(NOW_NS - one.time_ns) // MINUTE_NS for one in found] == [40, 5]
+
+
+def test_the_commits_between_two_releases_are_named_when_both_tell_theirs() -> None:
+    old = Deployment("shop", "production", "1.0", 0, commit="4f0a1b2c3d4e5f60718293a4")
+    new = replace(old, release="1.1", commit="5e6f7081")
+    assert commit_range(old, new) == "4f0a1b2c3d4e..5e6f7081"
+    assert commit_range(None, new) == commit_range(replace(old, commit=""), new) == commit_range(new, new) == ""

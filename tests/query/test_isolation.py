@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mixed_tenants import STATEMENT, TRACE, all_of_it, counted, crossing, events
+from mixed_tenants import STATEMENT, TRACE, all_of_it, counted, crossing, events, named
 from otlp import HOUR_NS, NOW_NS, SECOND_NS
 from tocsin.model.tenant import PLATFORM, Scope
 from tocsin.model.window import Window
@@ -144,6 +144,22 @@ def test_a_record_changes_with_what_it_says_and_is_complete_after_its_month(stor
 def test_a_record_of_another_tenant_is_not_given(store: TelemetryStore, put: Any) -> None:
     put(*all_of_it())
     assert records(store, ACME, MONTH, "globex", None, NOW_NS) == []
+
+
+def test_keys_and_jobs_stand_beside_statements_where_there_are_any(store: TelemetryStore, put: Any) -> None:
+    put(*all_of_it())
+    assert "keys" not in records(store, PLATFORM, MONTH, "acme", None, NOW_NS)[0]
+    put(named(), events(*crossing("acme", "globex", how="key", table="org:{tenant}:*")))
+    found = {each.tenant: each for each in isolation.coverage(store, PLATFORM, FILTER)}
+    assert found["acme"].keys == {"scoped": 40, "not_checked": 2}
+    assert found["acme"].jobs == {"scoped": 6}
+    assert found["acme"].total == 107
+    total = isolation.altogether(list(found.values()))
+    assert (total.keys, total.jobs) == ({"scoped": 45, "not_checked": 2}, {"scoped": 6})
+    record = records(store, PLATFORM, MONTH, "acme", None, NOW_NS)[0]
+    assert record["keys"] == {"scoped": 40, "exempt": 0, "not_checked": 2}
+    assert record["jobs"] == {"scoped": 6, "exempt": 0, "not_checked": 0}
+    assert ("key", "org:{tenant}:*") in {(each["how"], each["table"]) for each in record["crossings"]}
 
 
 @pytest.mark.parametrize("month", ["2026-13", "26-01", "november", "2026-11-01", ""])

@@ -11,7 +11,7 @@ import pytest
 from served import START_SECONDS, Served, served
 from telemetry_rows import NOW_NS, SAY, TRACE_ID
 
-from mixed_tenants import STATEMENT, TRACE, all_of_it
+from mixed_tenants import STATEMENT, TRACE, all_of_it, crossing, events, named
 from otlp import SECOND_NS
 from tocsin.query.isolation import Coverage, Crossing
 from tocsin.web.isolation_headline import isolation
@@ -58,6 +58,13 @@ def test_a_crossing_names_both_tenants_the_endpoint_the_line_and_since_when() ->
     assert next(part.href for part in found.parts if part.href) == "/tenants/globex"
 
 
+def test_keys_and_jobs_have_words_of_their_own() -> None:
+    key = replace(CROSSED, how="key", table="org:{tenant}:*")
+    assert said(key).text.startswith("globex's keys were used in acme's requests")
+    assert said(replace(CROSSED, how="queued")).text.startswith("globex's jobs were queued in acme's requests")
+    assert said(replace(CROSSED, tenant="")).text.startswith("globex's rows were read in work without a tenant")
+
+
 def test_many_tenants_are_counted() -> None:
     found = said(*(replace(CROSSED, row_tenant=name) for name in ("globex", "hooli", "stark", "wayne")))
     assert found.text.startswith("Rows of four tenants were read in acme's requests")
@@ -87,7 +94,10 @@ def test_nothing_checked_is_no_good_news() -> None:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with served(tmp_path_factory.mktemp("isolation")) as running:
         client = running.administrator
-        for request, path in zip(all_of_it(time.time_ns() - 5 * SECOND_NS), ("metrics", "logs"), strict=True):
+        now_ns = time.time_ns() - 5 * SECOND_NS
+        key = events(*crossing("acme", "globex", how="key", table="org:{tenant}:*", time_ns=now_ns - SECOND_NS))
+        sent = [*all_of_it(now_ns), named(now_ns), key]
+        for request, path in zip(sent, ("metrics", "logs", "metrics", "logs"), strict=True):
             answer = httpx2.post(
                 client.base_url.join(f"/v1/{path}"),
                 content=request.SerializeToString(),
@@ -98,7 +108,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         deadline = time.monotonic() + START_SECONDS
         while True:
             seen = client.get("/api/v1/isolation").json()
-            if seen["crossings"] and len(seen["coverage"]) == 3:
+            if len(seen["crossings"]) == 2 and len(seen["coverage"]) == 3 and seen["coverage"][0]["jobs"]:
                 break
             assert time.monotonic() < deadline, seen
             time.sleep(0.1)
@@ -112,6 +122,19 @@ def test_the_page_shows_crossing_statement_line_and_coverage(site: Served) -> No
                   "admin panel", "98.0"):  # fmt: skip
         assert words in page.text
     assert 'href="/isolation' in site.administrator.get("/").text
+
+
+def test_keys_and_jobs_stand_beside_statements_and_rows(site: Served) -> None:
+    page = site.administrator.get("/isolation?sort=keys").text
+    assert "key used" in page
+    assert "org:{tenant}:*" in page
+    assert '40 checked, 0 with leave, 2 not checked">40 <span class="muted">of 42</span>' in page
+    assert '6 checked, 0 with leave, 0 not checked">6</td>' in page
+    [acme] = site.tom.get("/api/v1/isolation").json()["coverage"]
+    assert (acme["keys"], acme["jobs"]) == ({"scoped": 40, "not_checked": 2}, {"scoped": 6})
+    month = time.strftime("%Y-%m", time.gmtime())
+    [record] = site.tom.get(f"/api/v1/isolation/record?month={month}").json()["records"]
+    assert record["keys"]["scoped"] == 40
 
 
 def test_a_tenant_viewer_learns_no_other_name_from_page_json_or_record(site: Served) -> None:
@@ -129,7 +152,7 @@ def test_a_tenant_viewer_learns_no_other_name_from_page_json_or_record(site: Ser
 def test_the_chosen_tenant_narrows_the_page(site: Served) -> None:
     found = site.administrator.get("/api/v1/isolation?tenant=globex").json()
     assert [each["tenant"] for each in found["coverage"]] == ["globex"]
-    assert [(each["tenant"], each["row_tenant"]) for each in found["crossings"]] == [("acme", "globex")]
+    assert {(each["tenant"], each["row_tenant"]) for each in found["crossings"]} == {("acme", "globex")}
     assert found["state"] == "bad"
     assert site.administrator.get("/isolation?tenant=globex").status_code == 200
 

@@ -38,6 +38,13 @@ class Deployment:
     is_announced: bool = False
 
 
+def commit_range(before: Deployment | None, after: Deployment | None) -> str:
+    """The commits between two releases as `git log` takes them: 'a..b'; '' when one of them does not tell its own."""
+    if before is None or after is None or not before.commit or not after.commit or before.commit == after.commit:
+        return ""
+    return f"{before.commit[:12]}..{after.commit[:12]}"
+
+
 def releases(
     store: TelemetryStore, service: str | None = None, environment: str | None = None, reader: Scope = PLATFORM
 ) -> list[Deployment]:

@@ -17,8 +17,9 @@ UNSCOPED = "tocsin.isolation.unscoped"
 EXEMPT = "tocsin.isolation.exempt"
 
 _STATEMENTS, _ROWS = "tenant_isolation_statements_total", "tenant_isolation_rows_total"
+_KEYS, _JOBS = "tenant_isolation_keys_total", "tenant_isolation_jobs_total"
 _CROSSINGS, _SUSPICIONS = "tenant_isolation_crossings_total", "tenant_isolation_suspicions_total"
-_NAMES = (_STATEMENTS, _ROWS, _CROSSINGS, _SUSPICIONS)
+_NAMES = (_STATEMENTS, _ROWS, _KEYS, _JOBS, _CROSSINGS, _SUSPICIONS)
 # Beyond this the hourly sums are read.
 _RAW_SECONDS = 48 * 3600
 # A statement that nothing holds is told once an hour, so that shorter windows look back further.
@@ -27,7 +28,10 @@ _UNSCOPED_SECONDS = 24 * 3600
 
 @dataclass(slots=True)
 class Coverage:
-    """What was checked for one tenant ('' for work without one). statements: by result; unchecked: by reason."""
+    """What was checked for one tenant ('' for work without one). statements: by result; unchecked: by reason.
+
+    keys, jobs: those that name a tenant, by result; a job's argument counts as queued and as run.
+    """
 
     tenant: str
     statements: dict[str, int] = field(default_factory=dict)
@@ -36,6 +40,8 @@ class Coverage:
     read_others: int = 0
     read_by_others: int = 0
     suspicions: int = 0
+    keys: dict[str, int] = field(default_factory=dict)
+    jobs: dict[str, int] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -53,7 +59,10 @@ class Coverage:
         return self.checked / asked if asked else None
 
     def add(self, other: Coverage) -> None:
-        for mine, theirs in ((self.statements, other.statements), (self.unchecked, other.unchecked)):
+        for mine, theirs in (
+            (self.statements, other.statements), (self.unchecked, other.unchecked), (self.keys, other.keys),
+            (self.jobs, other.jobs),
+        ):  # fmt: skip
             for key, number in theirs.items():
                 mine[key] = mine.get(key, 0) + number
         self.rows += other.rows
@@ -64,8 +73,11 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """A statement and a pair of tenants. how: row, predicate or write. To a tenant's own reader only one is named:
-    role then says whether it is `reader` or `owner`; for staff both are and role is ''."""
+    """A statement, key or job and a pair of tenants. how: row, predicate, write, key, queued or run.
+
+    To a tenant's own reader only one is named: role then says whether it is `reader` or `owner`; for staff both are
+    and role is ''.
+    """
 
     how: str
     table: str
@@ -155,6 +167,9 @@ def coverage(store: TelemetryStore, scope: Scope, filter: Filter) -> list[Covera
                 each.unchecked[reason] = each.unchecked.get(reason, 0) + number
         elif name == _ROWS:
             each.rows += number
+        elif name in (_KEYS, _JOBS):
+            named = each.keys if name == _KEYS else each.jobs
+            named[result] = named.get(result, 0) + number
         elif name == _SUSPICIONS:
             each.suspicions += number
         elif role == "reader":

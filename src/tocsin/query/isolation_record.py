@@ -19,6 +19,7 @@ from tocsin.storage.telemetry.store import TelemetryStore
 
 FORMAT = "tocsin-isolation-record/1"
 _MONTH = re.compile(r"(20\d\d)-(0[1-9]|1[0-2])")
+NAMED_RESULTS = ("scoped", "exempt", "not_checked")
 RESULTS = ("scoped", "rows", "unscoped", "exempt", "not_checked")
 
 
@@ -82,6 +83,10 @@ def _record(store: TelemetryStore, found: Coverage, month: str, environment: str
             _listed(each) for each in sorted(listed, key=lambda c: (c.first_ns, c.fingerprint, c.how, c.role))
         ],
     }
+    for name, named in (("keys", found.keys), ("jobs", found.jobs)):
+        if named:
+            # Only where there are any, so that records of months without them stay what they were.
+            record[name] = {result: named.get(result, 0) for result in NAMED_RESULTS}
     record["sha256"] = record_hash(record)
     return record
 

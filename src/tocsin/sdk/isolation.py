@@ -32,6 +32,9 @@ _KEPT = 10_000
 _ASK_AGAIN_SECONDS = 30.0
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 
+_PLACE = "{tenant}"
+_PATTERN_PARTS = re.compile(r"(\{tenant\}|\*)")
+
 TenantKey = Callable[[str], Any]
 
 
@@ -40,8 +43,27 @@ class IsolationError(ValueError):
 
 
 @dataclass(frozen=True)
+class KeyPattern:
+    """How keys of a cache name their tenant: `org:{tenant}:*`; without `{tenant}` they are everybody's."""
+
+    text: str
+    regex: re.Pattern[str]
+
+    @property
+    def names_tenant(self) -> bool:
+        return _PLACE in self.text
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether a key that fits can be nothing else: `{tenant}:*` fits each key with a colon in it."""
+        return self.text.partition(_PLACE)[0].strip("*{") != ""
+
+
+@dataclass(frozen=True)
 class Declaration:
     """models: table in small letters -> column, '' for none. shared: values that stand for everybody's rows.
+
+    key_patterns: the first that fits a key counts. canary: tenants of no customer, in all forms.
 
     is_explicit: somebody has declared something, so that columns found by their name are meant.
     """
@@ -51,6 +73,9 @@ class Declaration:
     exempt: frozenset[str] = frozenset()
     shared: tuple[Any, ...] = ()
     tenant_key: TenantKey | None = None
+    key_patterns: tuple[KeyPattern, ...] = ()
+    job_arguments: frozenset[str] = frozenset()
+    canary: frozenset[Any] = frozenset()
     is_explicit: bool = False
 
 
@@ -113,7 +138,10 @@ class Declared:
             return frozenset()
         own = forms(row_tenant)
         self.names.update(dict.fromkeys(own, tenant))
-        return own.union({None}, *(forms(value) for value in self.now.shared))
+        for name in forms(tenant):
+            # What rows say wins where one tenant's name is another's number.
+            self.names.setdefault(name, tenant)
+        return own.difference(self.now.canary).union({None}, *(forms(value) for value in self.now.shared))
 
 
 declared = Declared()
@@ -148,15 +176,22 @@ def isolation(
     exempt_tables: Iterable[Any] | None = None,
     shared: Iterable[Any] | None = None,
     tenant_key: TenantKey | None = None,
+    key_patterns: Iterable[str] | None = None,
+    job_arguments: Iterable[str] | None = None,
+    canary: Iterable[Any] | None = None,
 ) -> None:
     """Declares how tables name their tenant; every row and statement is then held against the request's tenant.
 
     tenant_columns: names that do so in every table. models: mapped class, Table or table name -> column, where it has
     another name. exempt_tables: those of everybody. shared: values such as '*' that mark rows for all tenants (NULL
     always does). tenant_key: from the request's tenant to the value in rows, when they differ; called once a tenant.
+    key_patterns: how keys of Redis name a tenant, such as 'org:{tenant}:*'; without '{tenant}': keys of everybody.
+    job_arguments: arguments of background jobs that name a tenant, beside those called like tenant columns.
+    canary: tenants that no customer has, whose rows nobody may read, in whatever work.
     What is left out stays as declared before.
     """
-    changes: dict[str, Any] = {"is_explicit": True}
+    about_rows = (tenant_columns, models, exempt_tables, shared, tenant_key)
+    changes: dict[str, Any] = {"is_explicit": declared.now.is_explicit or any(each is not None for each in about_rows)}
     if tenant_columns is not None:
         changes["columns"] = _names(tenant_columns, "tenant_columns")
     if models is not None:
@@ -167,6 +202,12 @@ def isolation(
         changes["exempt"] = frozenset(_table(table) for table in exempt_tables)
     if shared is not None:
         changes["shared"] = (shared,) if isinstance(shared, str) else tuple(shared)
+    if key_patterns is not None:
+        changes["key_patterns"] = read_key_patterns(key_patterns)
+    if job_arguments is not None:
+        changes["job_arguments"] = frozenset(_names(job_arguments, "job_arguments"))
+    if canary is not None:
+        changes["canary"] = _canary((canary,) if isinstance(canary, str) else canary)
     if tenant_key is not None:
         if not callable(tenant_key) or inspect.iscoroutinefunction(tenant_key):
             raise IsolationError(f"cannot use tenant_key {tenant_key!r}: not a plain function of the tenant's name")
@@ -184,8 +225,40 @@ def configure(settings: Settings) -> None:
         changes["exempt"] = frozenset(_table(table) for table in settings.isolation_exempt_tables)
     if settings.isolation_shared and not now.shared:
         changes["shared"] = settings.isolation_shared
+    is_explicit = bool(changes) or now.is_explicit
+    if settings.isolation_key_patterns and not now.key_patterns:
+        changes["key_patterns"] = read_key_patterns(settings.isolation_key_patterns)
+    if settings.isolation_job_arguments and not now.job_arguments:
+        changes["job_arguments"] = frozenset(_names(settings.isolation_job_arguments, "isolation_job_arguments"))
+    if settings.isolation_canary and not now.canary:
+        changes["canary"] = _canary(settings.isolation_canary)
     if changes:
-        declared.change(is_explicit=True, **changes)
+        declared.change(is_explicit=is_explicit, **changes)
+
+
+def _canary(tenants: Iterable[Any]) -> frozenset[Any]:
+    return frozenset(form for tenant in tenants for form in forms(tenant) if form not in ("", None))
+
+
+def read_key_patterns(texts: Iterable[str]) -> tuple[KeyPattern, ...]:
+    """Raises IsolationError for one text instead of a list, and for patterns that name no or several tenants."""
+    if isinstance(texts, str):
+        raise IsolationError(f"cannot read key_patterns {texts!r}: one text; write a list such as ['{texts}']")
+    return tuple(_key_pattern(text.strip()) for text in texts)
+
+
+def _key_pattern(text: str) -> KeyPattern:
+    if not text.strip("*") or text.count(_PLACE) > 1:
+        cause = "nothing but stars" if not text.strip("*") else "it names several tenants"
+        raise IsolationError(f"cannot read key pattern {text!r}: {cause}; write one such as 'org:{_PLACE}:*'")
+    made, parts = "", _PATTERN_PARTS.split(text)
+    for number, part in enumerate(parts):
+        if part == _PLACE:
+            after = parts[number + 1][:1]
+            made += f"([^{re.escape(after)}]+)" if after else "([^:/|]+)"
+        else:
+            made += ".*" if part == "*" else re.escape(part)
+    return KeyPattern(text, re.compile(made, re.DOTALL))
 
 
 class cross_tenant:  # a context manager, named as it is used

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 STATEMENTS = "tenant_isolation_statements_total"
 ROWS = "tenant_isolation_rows_total"
+KEYS = "tenant_isolation_keys_total"
+JOBS = "tenant_isolation_jobs_total"
 CROSSINGS = "tenant_isolation_crossings_total"
 SUSPICIONS = "tenant_isolation_suspicions_total"
 
@@ -23,7 +25,12 @@ describe(
     STATEMENTS, "Statements on tables of tenants: scoped, rows (each row checked), unscoped, exempt or not_checked."
 )
 describe(ROWS, "Rows whose tenant was held against the request's.")
-describe(CROSSINGS, "Statements that touched another tenant's rows, by table, for the reader and for the owner.")
+describe(KEYS, "Keys in Redis commands that name a tenant: scoped, exempt or not_checked.")
+describe(JOBS, "Arguments of jobs that name a tenant, as queued and as run: scoped, exempt or not_checked.")
+describe(
+    CROSSINGS,
+    "Statements, keys and jobs that touched another tenant's data, by table, key or job, for reader and owner.",
+)
 describe(SUSPICIONS, "The same where nobody has declared the column that names the tenant.")
 
 # What becomes of a statement.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
@@ -13,6 +13,7 @@ from tocsin.sdk import coexist
 from tocsin.sdk.agent import agent_for
 from tocsin.sdk.cron import Schedule, parse_schedule
 from tocsin.sdk.guard import guarded
+from tocsin.sdk.instrument._isolation_jobs import arguments_of
 from tocsin.sdk.jobs import TENANT, JobName, JobRun, active_agent, wake
 from tocsin.sdk.schedules import schedules
 from tocsin.sdk.settings import Settings
@@ -70,19 +71,19 @@ class job:
 
             @functools.wraps(function)
             async def call_async(*args: Any, **kwargs: Any) -> Any:
-                with self._run():
+                with self._run(_arguments(function, args, kwargs)):
                     return await function(*args, **kwargs)
 
             return cast(F, call_async)
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            with self._run():
+            with self._run(_arguments(function, args, kwargs)):
                 return function(*args, **kwargs)
 
         return cast(F, call)
 
-    def _run(self) -> JobRun:
+    def _run(self, payload: Mapping[str, Any] | None = None) -> JobRun:
         schedule = self._schedule
         now = time.time()
         return JobRun(
@@ -91,7 +92,13 @@ class job:
             schedule=schedule.text if schedule else "",
             interval=schedule.next_after(now) - now if schedule else 0.0,
             attributes=self._attributes,
+            payload=payload,
         )
+
+
+@guarded(None)
+def _arguments(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[str, Any]:
+    return arguments_of(function, args, kwargs)
 
 
 @guarded(None)

@@ -20,13 +20,14 @@ from tocsin.sdk.current import SPAN_KEY, current_context, enter_context, leave_c
 from tocsin.sdk.errors import qualified_name
 from tocsin.sdk.exposition import Labels, labels_of
 from tocsin.sdk.guard import guarded
+from tocsin.sdk.isolation import crossing_reason
 from tocsin.sdk.logs.whose import whose
 from tocsin.sdk.overhead import JOBS
 from tocsin.sdk.propagation import format_traceparent, new_span_id, new_trace_id, parse_traceparent
 from tocsin.sdk.schedules import schedules
 from tocsin.sdk.spans import CONSUMER, ERROR, PRODUCER, RecordingSpan
 from tocsin.sdk.sums import describe
-from tocsin.sdk.tenant import clean, current_tenant, current_work
+from tocsin.sdk.tenant import clean, current_tenant, current_work, work_at_hand
 from tocsin.sdk.trace import start_child
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ SUCCESS, FAILURE, RETRY, REVOKED = "success", "failure", "retry", "revoked"
 # What travels with a queued job, beside `traceparent` and `tracestate`.
 TENANT, QUEUED, REQUEST = "tocsin-tenant", "tocsin-queued", "tocsin-request-id"
 CORRELATION, USER = "tocsin-correlation-id", "tocsin-user-id"
+# How rows name the tenant, and why whoever queued the job might cross tenants.
+ROW_TENANT, CROSSING = "tocsin-row-tenant", "tocsin-crossing"
 # Cut to 256 when it is encoded, without what is secret.
 _STATUS_CHARACTERS = 768
 _NAME_CHARACTERS = 200
@@ -87,10 +90,12 @@ def active_agent() -> Agent | None:
 
 
 @guarded(dict[str, str]())
-def queued(job: JobName, message_id: str = "", due: float = 0.0) -> dict[str, str]:
+def queued(
+    job: JobName, message_id: str = "", due: float = 0.0, payload: Mapping[str, Any] | None = None
+) -> dict[str, str]:
     """Notes that a job is being queued, and gives what has to travel with it; {} when nothing is watched.
 
-    due: when it may begin at the earliest, in Unix seconds.
+    due: when it may begin at the earliest, in Unix seconds. payload: its arguments by name, which may name a tenant.
     """
     agent = active_agent()
     if agent is None:
@@ -101,6 +106,13 @@ def queued(job: JobName, message_id: str = "", due: float = 0.0) -> dict[str, st
     headers = {QUEUED: f"{max(time.time(), due):.6f}"}
     if tenant:
         headers[TENANT] = tenant
+        row_tenant = getattr(work_at_hand(), "row_tenant", None)
+        if row_tenant is not None:
+            headers[ROW_TENANT] = str(row_tenant)
+    if crossing_reason.get():
+        headers[CROSSING] = crossing_reason.get()
+    if payload:
+        _hold("queued", job, payload, agent)
     parent = current_span()
     if parent is not None and not parent.root.is_done:
         _note_producer(agent, parent, job, message_id, headers)
@@ -113,6 +125,13 @@ def queued(job: JobName, message_id: str = "", due: float = 0.0) -> dict[str, st
             ids = context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big")
             headers["traceparent"] = format_traceparent(*ids, context.trace_flags.sampled)
     return headers
+
+
+def _hold(how: str, job: JobName, payload: Mapping[str, Any], agent: Agent, reason: str = "") -> None:
+    # Not above: it reports through the agent, which knows of jobs.
+    from tocsin.sdk.instrument._isolation_jobs import hold_payload
+
+    hold_payload(how, job, payload, agent.settings, reason)
 
 
 def _note_producer(agent: Agent, parent: RecordingSpan, job: JobName, message_id: str, headers: dict[str, str]) -> None:
@@ -146,19 +165,21 @@ class JobRun:
 
     headers: what `queued` gave, None when it was not queued; the run then belongs to the span of here and now, if that
     is one of ours that has not ended. due: when it should have begun, in Unix seconds, 0 when nobody said.
-    schedule and interval: the text of its schedule, and the seconds until the next run.
+    schedule and interval: the text of its schedule, and the seconds until the next run. payload: its arguments by
+    name, which may name a tenant; crossing: why whoever queued it might cross tenants.
     """
 
     def __init__(
         self, job: JobName, headers: Mapping[str, Any] | None = None, *, message_id: str = "", due: float = 0.0,
         attempt: int = 0, schedule: str = "", interval: float = 0.0, is_detached: bool = False,
-        attributes: Mapping[str, Any] | None = None,
+        attributes: Mapping[str, Any] | None = None, payload: Mapping[str, Any] | None = None, crossing: str = "",
     ) -> None:  # fmt: skip
         self.job = job
         self.outcome = ""
         self.span: RecordingSpan | None = None
         self._headers = headers or {}
         self._facts = {**_attributes(job, message_id), **(attributes or {})}
+        self._payload, self._crossing = payload, crossing or str(self._headers.get(CROSSING) or "")
         self._due, self._attempt = due, attempt
         self._schedule, self._interval = schedule, interval
         self._is_detached = is_detached or bool(headers)
@@ -190,6 +211,8 @@ class JobRun:
         due = self._due or _number(self._headers.get(QUEUED))
         self._waited = max(0.0, self._began - due) if due else -1.0
         self._open(agent)
+        if self._payload:
+            _hold("run", self.job, self._payload, agent, self._crossing)
         self._cost_ns = perf_counter_ns() - entered_ns
 
     def _open(self, agent: Agent) -> None:
@@ -248,6 +271,7 @@ class JobRun:
         if remote:
             span.remote_sampled, span.trace_state = remote[2], remote[3]
         span.tenant = clean(self._headers.get(TENANT)) or (current_tenant() or "" if not self._headers else "")
+        span.row_tenant = self._headers.get(ROW_TENANT)
         span.user_id = clean(self._headers.get(USER))
         span.request_id, span.correlation_id = (clean(self._headers.get(name)) for name in (REQUEST, CORRELATION))
         agent.live_jobs.add(span)

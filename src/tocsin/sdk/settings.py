@@ -115,6 +115,12 @@ class Settings:
     isolation_exempt_tables: tuple[str, ...] = ()
     # Values in such columns that stand for every tenant, such as `*`.
     isolation_shared: tuple[str, ...] = ()
+    # How keys of Redis name their tenant, such as `org:{tenant}:*`; without `{tenant}` they are everybody's.
+    isolation_key_patterns: tuple[str, ...] = ()
+    # Arguments of background jobs that name a tenant, beside those called like tenant columns.
+    isolation_job_arguments: tuple[str, ...] = ()
+    # Tenants that no customer has: a row of theirs that is read in whatever work is a crossing.
+    isolation_canary: tuple[str, ...] = ()
     # Seconds that memory has to grow steadily before it is called a leak; less finds it sooner and is wrong more often.
     leak_window_seconds: float = 1800.0
     # Query parameters whose value is replaced by REDACTED, compared in lower case; add your own secrets.
@@ -272,6 +278,9 @@ _ENVIRONMENT: tuple[tuple[str, tuple[str, ...], Callable[[str, str], Any]], ...]
     ("isolation_columns", ("TOCSIN_ISOLATION_COLUMNS",), _paths),
     ("isolation_exempt_tables", ("TOCSIN_ISOLATION_EXEMPT_TABLES",), _paths),
     ("isolation_shared", ("TOCSIN_ISOLATION_SHARED",), _paths),
+    ("isolation_key_patterns", ("TOCSIN_ISOLATION_KEY_PATTERNS",), _paths),
+    ("isolation_canary", ("TOCSIN_ISOLATION_CANARY",), _paths),
+    ("isolation_job_arguments", ("TOCSIN_ISOLATION_JOB_ARGUMENTS",), _paths),
     ("slow_job_seconds", ("TOCSIN_SLOW_JOB_SECONDS",), _number),
     ("log_level", ("TOCSIN_LOG_LEVEL",), _text),
     ("log_exclude", ("TOCSIN_LOG_EXCLUDE",), _paths),

@@ -17,7 +17,11 @@ REASONS = {
 }
 """Why statements were not checked, in words."""
 
-_DID = {"row": "were read", "predicate": "were asked for", "write": "were written"}
+_DID = {
+    "row": "were read", "predicate": "were asked for", "write": "were written", "key": "were used",
+    "queued": "were queued", "run": "were run",
+}  # fmt: skip
+_WHAT = {"key": "keys", "queued": "jobs", "run": "jobs"}
 _FULL_RATIO = 0.9995
 
 
@@ -48,7 +52,8 @@ def _who(say: Speech, found: Sequence[Crossing], is_platform: bool, is_sure: boo
     """globex's rows were read in acme's requests: GET /x at file:line, since 19:20."""
     worst = max(found, key=lambda each: (each.last_ns, each.count))
     same = [each for each in found if (each.table, each.fingerprint, each.how) == _what(worst)]
-    parts = (*_owners(say, same, is_platform), Part(f" {_DID[worst.how]} in "), *_readers(say, same, is_platform))
+    did = _DID.get(worst.how, "were touched")
+    parts = (*_owners(say, same, is_platform), Part(f" {did} in "), *_readers(say, same, is_platform))
     since = say.clock(min(each.first_ns for each in same))
     place: tuple[Part, ...] = ()
     if worst.route:
@@ -63,14 +68,15 @@ def _what(each: Crossing) -> tuple[str, str, str]:
 
 
 def _owners(say: Speech, same: Sequence[Crossing], is_platform: bool) -> tuple[Part, ...]:
+    what = _WHAT.get(same[0].how, "rows")
     if not is_platform:
         own = next((each.row_tenant for each in same if each.role == "owner"), "")
-        return (Part(f"{own}'s rows" if own else "Rows of another tenant", is_harm=True),)
+        return (Part(f"{own}'s {what}" if own else f"{what.capitalize()} of another tenant", is_harm=True),)
     names = sorted({each.row_tenant for each in same})
     if len(names) > 2:
-        return (Part(f"Rows of {format.count_word(len(names))} tenants", is_harm=True),)
+        return (Part(f"{what.capitalize()} of {format.count_word(len(names))} tenants", is_harm=True),)
     linked = [Part(f"{name}'s", tenant_link(say.link, name), True) for name in names]
-    return (*row(linked, " and "), Part(" rows"))
+    return (*row(linked, " and "), Part(f" {what}"))
 
 
 def _readers(say: Speech, same: Sequence[Crossing], is_platform: bool) -> tuple[Part, ...]:
@@ -80,7 +86,9 @@ def _readers(say: Speech, same: Sequence[Crossing], is_platform: bool) -> tuple[
     names = sorted({each.tenant for each in same})
     if len(names) > 2:
         return (Part(f"the requests of {format.count_word(len(names))} others"),)
-    linked = [Part(f"{name}'s", tenant_link(say.link, name)) for name in names]
+    if names == [""]:
+        return (Part("work without a tenant"),)
+    linked = [Part(f"{name}'s", tenant_link(say.link, name)) for name in names if name]
     return (*row(linked, " and "), Part(" requests"))
 
 

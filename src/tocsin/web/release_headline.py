@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from tocsin.query.deployments import commit_range
 from tocsin.query.release_compare import Change, Comparison
 from tocsin.query.releases import FlagChange, ReleaseReport
 from tocsin.query.significance import LEAST_SHIFT, Verdict
@@ -149,9 +150,10 @@ def _lengths(comparison: Comparison) -> str:
 
 
 def facts(report: ReleaseReport) -> tuple[Part, ...]:
-    """Commit, author and link, as far as told."""
-    one = report.release
+    """Commits, author and link, as far as told. The range is what `git log` takes: all since the release before."""
+    one, commits = report.release, commit_range(report.before, report.release)
     said = [Part(f"commit {one.commit[:12]}")] if one.commit else []
+    said = [Part(f"commits {commits}")] if commits else said
     said += [Part(f"by {one.author}")] if one.author else []
     # Only addresses of the web: the text came from whoever could mark a deploy.
     said += [Part("what changed", one.url)] if one.url.startswith(("https://", "http://")) else []

@@ -12,7 +12,10 @@ from tocsin.web.words import Headline, Part, Speech, tenant_link
 SHARE_WORTH_SAYING = 0.4
 """Work that took less of the time than this goes unsaid."""
 
-_TOUCHED = {"row": "read", "predicate": "asked for", "write": "wrote"}
+_TOUCHED = {
+    "row": "read rows", "predicate": "asked for rows", "write": "wrote rows", "key": "used a key",
+    "queued": "queued a job", "run": "ran a job",
+}  # fmt: skip
 """What the isolation monitor notes on a request, in words."""
 
 
@@ -37,7 +40,7 @@ def trace(say: Speech, found: Trace) -> Headline:
     crossed = str(root.attributes.get("tocsin.isolation.crossing", ""))
     if crossed:
         how, _, table = crossed.partition(":")
-        touched = Part(f"{_TOUCHED.get(how, 'touched')} rows of another tenant", is_harm=True)
+        touched = Part(f"{_TOUCHED.get(how, 'touched rows')} of another tenant", is_harm=True)
         parts = (name, Part(" "), touched, Part(f" in {table}" if table else ""))
         return Headline("bad", parts, _facts(say, found))
     if error_origin(found) is not None:

@@ -11,6 +11,7 @@ from tocsin.sdk.agent import Agent, current_agent
 from tocsin.sdk.caller import own_line
 from tocsin.sdk.calls import current_span
 from tocsin.sdk.exposition import labels_of
+from tocsin.sdk.instrument._isolation_allowed import is_canary
 from tocsin.sdk.instrument._isolation_plan import Plan
 from tocsin.sdk.isolation import declared
 from tocsin.sdk.isolation_findings import CROSSINGS, STATEMENTS, SUSPICIONS, Finding, findings
@@ -27,11 +28,15 @@ _CROSSING_PAUSE, _UNSCOPED_PAUSE, _EXEMPT_PAUSE = 15.0, 3600.0, 60.0
 
 
 class Found(NamedTuple):
-    """Where something is found: the statement's plan (None for objects being written), the request, its tenant."""
+    """Where something is found: the statement's plan (None for objects being written), the request, its tenant.
+
+    text: what stands for the statement where there is none, such as a command with the kind of its key.
+    """
 
     plan: Plan | None
     work: Any
     tenant: str
+    text: str = ""
 
 
 def agent_of(work: Any) -> Agent | None:
@@ -41,13 +46,17 @@ def agent_of(work: Any) -> Agent | None:
 
 def count_statement(work: Any, tenant: str, result: str, reason: str = "") -> None:
     """reason: why it was not checked."""
+    count_checked(STATEMENTS, work, tenant, result, reason)
+
+
+def count_checked(name: str, work: Any, tenant: str, result: str, reason: str = "") -> None:
     agent = agent_of(work)
     if agent is not None:
-        agent.increases.count(STATEMENTS, labels_of({"result": result, "reason": reason}), tenant)
+        agent.increases.count(name, labels_of({"result": result, "reason": reason}), tenant)
 
 
 def report_crossing(found: Found, table: str, column: str, how: str, value: Any, rows: int, is_declared: bool) -> None:
-    """A row of another tenant was read, asked for by name, or written. how: row, predicate or write."""
+    """A row or key of another tenant was touched. how: row, predicate (asked for), write, key, queued or run."""
     agent = agent_of(found.work)
     if agent is None:
         return
@@ -56,7 +65,7 @@ def report_crossing(found: Found, table: str, column: str, how: str, value: Any,
     agent.increases.count(name, labels_of({"table": table, "role": "reader"}), found.tenant)
     agent.increases.count(name, labels_of({"table": table, "role": "owner"}), owner)
     _mark(found.tenant, table, how)
-    statement, digest = _statement(found.plan, table)
+    statement, digest = _statement(found, table)
     key = (CROSSING, digest, table, how, found.tenant, owner)
     if not findings.is_due(key, rows):
         # Each of the three events keeps its own count.
@@ -66,7 +75,7 @@ def report_crossing(found: Found, table: str, column: str, how: str, value: Any,
     shared = {
         "tocsin.isolation.how": how,
         "tocsin.isolation.column": column,
-        "tocsin.isolation.cause": _cause(found.plan, table, column, how) + _doubt(found.work),
+        "tocsin.isolation.cause": _cause(found.plan, table, column, how) + _told_of(owner, value) + _doubt(found.work),
         "tocsin.isolation.is_declared": is_declared,
         "db.collection.name": table,
         "db.query.text": statement,
@@ -81,9 +90,11 @@ def report_crossing(found: Found, table: str, column: str, how: str, value: Any,
     # The pair is for staff alone: what each of the two tenants may read names nobody else.
     findings.send(agent, key, Finding(CROSSING, body, severity, {**shared, **pair}, "", *ids), _CROSSING_PAUSE, rows)
     for role, whose, text in (
-        ("reader", found.tenant, f"{_VERBS[how]} rows of another tenant in {table}"),
-        ("owner", owner, f"rows in {table} were {_PASSIVES[how]} in another tenant's request"),
+        ("reader", found.tenant, f"{_VERBS[how]} of another tenant in {table}"),
+        ("owner", owner, f"{_PASSIVES[how].format(table)} in another tenant's request"),
     ):
+        if not whose:
+            continue  # work without a tenant
         concern = Finding(
             CONCERN, text, severity, {**shared, "tocsin.isolation.role": role}, whose,
             *(ids if role == "reader" else (b"", b"")),
@@ -98,7 +109,7 @@ def report_unscoped(found: Found) -> None:
     if agent is None or plan is None:
         return
     request = _request(found.work)
-    statement, digest = _statement(plan, plan.loose[0])
+    statement, digest = _statement(found, plan.loose[0])
     key = (UNSCOPED_STATEMENT, digest, request.get("http.route", ""))
     if not findings.is_due(key):
         return
@@ -130,13 +141,28 @@ def report_exempt(work: Any, tenant: str, reason: str) -> None:
     findings.send(agent, key, Finding(EXEMPTION, body, INFO, attributes, tenant, *_ids()), _EXEMPT_PAUSE)
 
 
-_VERBS = {"row": "read", "predicate": "asked for", "write": "wrote"}
-_PASSIVES = {"row": "read", "predicate": "asked for", "write": "written"}
+_VERBS = {
+    "row": "read rows",
+    "predicate": "asked for rows",
+    "write": "wrote rows",
+    "key": "used a key",
+    "queued": "queued a job",
+    "run": "ran a job",
+}
+_PASSIVES = {
+    "row": "rows in {} were read",
+    "predicate": "rows in {} were asked for",
+    "write": "rows in {} were written",
+    "key": "key {} was used",
+    "queued": "job {} was queued",
+    "run": "job {} was run",
+}
 
 
 def _body(tenant: str, owner: str, table: str, how: str, is_declared: bool) -> str:
-    doubt = "" if is_declared else ", if its column by that name is the tenant"
-    return f"{owner}'s rows in {table} were {_PASSIVES[how]} in a request of {tenant}{doubt}"
+    doubt = "" if is_declared else ", if what is called so is the tenant"
+    where = f"in a {'job' if how == 'run' else 'request'} of {tenant}" if tenant else "in work without a tenant"
+    return f"{owner}'s {_PASSIVES[how].format(table)} {where}{doubt}"
 
 
 def _cause(plan: Plan | None, table: str, column: str, how: str) -> str:
@@ -145,10 +171,18 @@ def _cause(plan: Plan | None, table: str, column: str, how: str) -> str:
         return f"the statement asks for another tenant's {column}"
     if how == "write":
         return f"another tenant's {column} is written, or the row that is written belongs to another tenant"
+    if how == "key":
+        return f"the key names another tenant where {column} has it"
+    if how in ("queued", "run"):
+        return f"the job's argument {column} names another tenant"
     uses = [use for use in plan.scope.uses if use.table == table] if plan is not None else []
     if not uses or any(not use.is_held for use in uses):
         return f"no condition on {table}.{column} in the statement"
     return f"the statement's conditions let rows with another {column} through"
+
+
+def _told_of(owner: str, value: Any) -> str:
+    return f"; {owner} is a canary, which no customer is" if is_canary(value) else ""
 
 
 def _doubt(work: Any) -> str:
@@ -159,12 +193,12 @@ def _doubt(work: Any) -> str:
     return ""
 
 
-def _statement(plan: Plan | None, table: str) -> tuple[str, str]:
-    if plan is None:
-        text = f"(objects of {table} written by the unit of work)"
-        return text, hashlib.blake2s(text.encode(), digest_size=8).hexdigest()
-    found = plan.fingerprint()
-    return found.text, found.digest
+def _statement(found: Found, table: str) -> tuple[str, str]:
+    if found.plan is not None:
+        said = found.plan.fingerprint()
+        return said.text, said.digest
+    text = found.text or f"(objects of {table} written by the unit of work)"
+    return text, hashlib.blake2s(text.encode(), digest_size=8).hexdigest()
 
 
 def _line() -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.instrument import _contract
+from tocsin.sdk.instrument._isolation_jobs import arguments_of
 from tocsin.sdk.jobs import FAILURE, SUCCESS, JobName, JobRun, note_missed, queued
 from tocsin.sdk.schedules import schedules
 from tocsin.sdk.settings import Settings
@@ -78,7 +79,7 @@ class Instrument(_contract.Instrument):
 
     def _note_queued(self, job: Any) -> None:
         if _is_once(job):
-            headers = queued(_name(job), job.id, job.trigger.run_date.timestamp())
+            headers = queued(_name(job), job.id, job.trigger.run_date.timestamp(), _arguments(job))
             with self._lock:
                 if len(self._carried) < _CARRIED:
                     self._carried[job.id] = headers
@@ -120,6 +121,7 @@ class Instrument(_contract.Instrument):
     def _prepared(self, job: Any, run_times: list[datetime]) -> Callable[[], JobRun]:
         with self._lock:
             headers = self._carried.pop(job.id, None) if _is_once(job) else None
+        payload = _arguments(job)
         name, due = _name(job), [moment.timestamp() for moment in run_times]
         schedule = "" if _is_once(job) else str(job.trigger)
         following = None if _is_once(job) else job.trigger.get_next_fire_time(run_times[-1], run_times[-1])
@@ -129,7 +131,14 @@ class Instrument(_contract.Instrument):
             now = time.time()
             at = max((moment for moment in due if moment <= now), default=due[0])
             return JobRun(
-                name, headers, message_id=job.id, due=at, schedule=schedule, interval=interval, is_detached=True
+                name,
+                headers,
+                message_id=job.id,
+                due=at,
+                schedule=schedule,
+                interval=interval,
+                is_detached=True,
+                payload=payload,
             )
 
         return run
@@ -164,6 +173,11 @@ class Instrument(_contract.Instrument):
             return original(self, job_id, error, *args)
 
         return _run_job_error
+
+
+@guarded(None)
+def _arguments(job: Any) -> Any:
+    return arguments_of(job.func, job.args, job.kwargs)
 
 
 def _call(function: Callable[..., Any], run: Callable[[], JobRun]) -> Callable[..., Any]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.instrument import _contract
+from tocsin.sdk.instrument._isolation_jobs import arguments_of
 from tocsin.sdk.instrument._jobs import LOOK_SECONDS, Queue, queue_gauges
 from tocsin.sdk.jobs import FAILURE, RETRY, REVOKED, SUCCESS, TENANT, JobName, JobRun, active_agent, note_ended, queued
 from tocsin.sdk.schedules import schedules
@@ -68,7 +69,8 @@ class Instrument(_contract.Instrument):
         def serialize_job(function: str, *args: Any, serializer: Any = None, **kwargs: Any) -> Any:
             # Called once arq has seen that there is no such job yet.
             queue = _queue.get()
-            headers = queued(JobName(function, queue, SYSTEM)) if queue is not None else {}
+            payload = args[1] if len(args) > 1 and isinstance(args[1], dict) else None
+            headers = queued(JobName(function, queue, SYSTEM), payload=payload) if queue is not None else {}
             if not headers:
                 return original(function, *args, serializer=serializer, **kwargs)
             write = serializer or pickle.dumps
@@ -154,6 +156,7 @@ def _watch_function(worker: Any, name: str, function: Any) -> None:
         return
     is_cron = hasattr(function, "next_run")
     schedule = _schedule_text(function) if is_cron else ""
+    arguments = guarded(None)(arguments_of)
 
     async def coroutine(ctx: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         due = max(ctx.get("score", 0) / 1000, ctx["enqueue_time"].timestamp())
@@ -163,6 +166,7 @@ def _watch_function(worker: Any, name: str, function: Any) -> None:
         run = JobRun(
             JobName(name, worker.queue_name, SYSTEM), _read.get(), message_id=ctx["job_id"], due=due,
             attempt=ctx["job_try"], schedule=schedule, interval=interval, is_detached=True,
+            payload=arguments(work, (ctx, *args), kwargs),
         )  # fmt: skip
         run.begin()
         began = time.monotonic()

@@ -13,13 +13,16 @@ from typing import Any
 
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.instrument import _contract
+from tocsin.sdk.instrument._isolation_jobs import arguments_of
 from tocsin.sdk.instrument._jobs import Queue, QueueWatch, own_redis
 from tocsin.sdk.jobs import (
+    CROSSING,
     FAILURE,
     QUEUED,
     REQUEST,
     RETRY,
     REVOKED,
+    ROW_TENANT,
     SUCCESS,
     TENANT,
     JobName,
@@ -34,7 +37,7 @@ from tocsin.sdk.settings import Settings
 SYSTEM = "celery"
 # Name of the schedule and seconds to its next run.
 SCHEDULE = "tocsin-schedule"
-_CARRIED = ("traceparent", "tracestate", TENANT, QUEUED, REQUEST, SCHEDULE)
+_CARRIED = ("traceparent", "tracestate", TENANT, ROW_TENANT, CROSSING, QUEUED, REQUEST, SCHEDULE)
 _OUTCOMES = {"SUCCESS": SUCCESS, "RETRY": RETRY, "FAILURE": FAILURE, "REVOKED": REVOKED, "REJECTED": REVOKED}
 # kombu keeps a queue of Redis in a list for each priority.
 _PRIORITY = "\x06\x16"
@@ -91,14 +94,14 @@ class Instrument(_contract.Instrument):
     # -- in the worker
 
     @guarded(None)
-    def _begin(self, task_id: str = "", task: Any = None, **_: Any) -> None:
+    def _begin(self, task_id: str = "", task: Any = None, args: Any = (), kwargs: Any = None, **_: Any) -> None:
         request = task.request
         carried = _carried_by(request) or {}
         schedule, interval = str(carried.get(SCHEDULE) or "|").rsplit("|", 1)
         run = JobRun(
             JobName(task.name, _queue_of(request), SYSTEM), carried, message_id=task_id,
             attempt=(request.retries or 0) + 1, schedule=schedule, interval=_seconds(interval),
-            is_detached=not request.is_eager,
+            is_detached=not request.is_eager, payload=_arguments(task, args, kwargs),
         )  # fmt: skip
         self._running[task_id] = run
         run.begin()
@@ -173,16 +176,29 @@ class Instrument(_contract.Instrument):
 
 
 @guarded(None)
-def _carry(sender: Any = None, headers: Any = None, routing_key: str = "", declare: Any = None, **_: Any) -> None:
+def _carry(
+    sender: Any = None, headers: Any = None, routing_key: str = "", declare: Any = None, body: Any = None, **_: Any
+) -> None:
     if not isinstance(headers, dict) or not sender:
         return
     queue = declare[0].name if declare else routing_key
     eta = headers.get("eta")
     due = datetime.fromisoformat(eta).timestamp() if isinstance(eta, str) else 0.0
-    carried = queued(JobName(str(sender), queue or "", SYSTEM), str(headers.get("id") or ""), due)
+    carried = queued(JobName(str(sender), queue or "", SYSTEM), str(headers.get("id") or ""), due, _payload(body))
     if carried and _due.get():
         carried[SCHEDULE] = _due.get()
     headers.update(carried)
+
+
+def _payload(body: Any) -> dict[str, Any] | None:
+    """The arguments by name in a message: (args, kwargs, …) as it is sent today."""
+    kwargs = body[1] if isinstance(body, list | tuple) and len(body) > 1 else None
+    return kwargs if isinstance(kwargs, dict) else None
+
+
+@guarded(None)
+def _arguments(task: Any, args: Any, kwargs: Any) -> Any:
+    return arguments_of(task.run, args or (), kwargs or {})
 
 
 @guarded(None)

@@ -16,6 +16,18 @@ from tocsin.sdk.agent import current_agent
 from tocsin.sdk.guard import followed, guarded
 from tocsin.sdk.increases import MOST_NOTED, Increases
 from tocsin.sdk.instrument import _contract
+from tocsin.sdk.instrument._isolation_allowed import (
+    NO_TENANT,
+    NOT_UNDERSTOOD,
+    SAMPLED,
+    UNKNOWN_KEY,
+    UNKNOWN_ROW,
+    ask_allowed,
+    has_mapping,
+    is_among,
+    is_canary,
+    is_proof,
+)
 from tocsin.sdk.instrument._isolation_findings import (
     Found,
     agent_of,
@@ -32,15 +44,8 @@ from tocsin.sdk.propagation import chance
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.tenant import work_at_hand
 
-# Why a statement was not checked.
-NO_TENANT, UNKNOWN_KEY, NOT_UNDERSTOOD, SAMPLED, UNKNOWN_ROW = (
-    "no_tenant", "unknown_key", "not_understood", "sampled", "unknown_row",
-)  # fmt: skip
-
 # While the unit of work writes: whether the tenant of each object it writes is known; '' elsewhere.
 _flushing: ContextVar[str] = ContextVar("tocsin_flushing", default="")
-# While the product's own `tenant_key` is asked, which may itself query.
-_asking: ContextVar[bool] = ContextVar("tocsin_asking_tenant_key", default=False)
 
 
 class Instrument(_contract.Instrument):
@@ -134,17 +139,23 @@ class Checker:
             count_statement(work, tenant, EXEMPT)
             report_exempt(work, tenant, reason)
         elif not tenant:
-            count_statement(work, "", NOT_CHECKED, NO_TENANT)
+            self._leave_out(result, plan, work, "", NO_TENANT)
         elif not self._is_always and chance() >= self._ratio:
-            count_statement(work, tenant, NOT_CHECKED, SAMPLED)
+            self._leave_out(result, plan, work, tenant, SAMPLED)
         elif not plan.is_understood:
-            count_statement(work, tenant, NOT_CHECKED, NOT_UNDERSTOOD)
+            self._leave_out(result, plan, work, tenant, NOT_UNDERSTOOD)
         else:
-            allowed = _ask_allowed(tenant, work.row_tenant)
+            allowed = ask_allowed(tenant, work.row_tenant)
             if allowed:
                 self._check(context, result, Found(plan, work, tenant), allowed)
             elif allowed is not None:
-                count_statement(work, tenant, NOT_CHECKED, UNKNOWN_KEY)
+                self._leave_out(result, plan, work, tenant, UNKNOWN_KEY)
+
+    def _leave_out(self, result: Any, plan: Plan, work: Any, tenant: str, reason: str) -> None:
+        """A statement that cannot be checked; canaries are found all the same."""
+        count_statement(work, tenant, NOT_CHECKED, reason)
+        if declared.now.canary and plan.getters and not result._soft_closed:
+            result.cursor_strategy = WatchedRows(result, plan, work, tenant, frozenset(), self.judge_canaries, None)
 
     def _find_plan(self, context: Any) -> Plan:
         if not self._has_models and "sqlalchemy.orm.persistence" in sys.modules:
@@ -153,7 +164,7 @@ class Checker:
         return self._plans.find(context)
 
     def _check(self, context: Any, result: Any, found: Found, allowed: frozenset[Any]) -> None:
-        plan, work, tenant = found
+        plan, work, tenant = found.plan, found.work, found.tenant
         assert plan is not None
         flushing = _flushing.get() if plan.is_write else ""
         if flushing:
@@ -174,7 +185,7 @@ class Checker:
                 increases = agent.increases if agent is not None else None
                 watch = WatchedRows(result, plan, work, tenant, allowed, self._judge, increases)
             else:
-                watch = WatchedRows(result, plan, work, "", frozenset(), self._prover(tenant, allowed), None)
+                watch = WatchedRows(result, plan, work, tenant, frozenset(), self._prover(tenant, allowed), None)
             result.cursor_strategy = watch
 
     # -- predicates and written values
@@ -197,7 +208,10 @@ class Checker:
     def report(self, found: Found, table: str, column: str, how: str, others: Sequence[Any], rows: int) -> None:
         """Values of others, unless they cannot name tenants as requests do."""
         for value in dict.fromkeys(map(_hashable, others)):
-            if not may_be_equal_kind(value, found.tenant) and not _has_mapping(found.work):
+            if is_canary(value):
+                report_crossing(found, table, column, how, value, rows, True)
+                continue
+            if not may_be_equal_kind(value, found.tenant) and not has_mapping(found.work):
                 count_statement(found.work, found.tenant, NOT_CHECKED, UNKNOWN_KEY)
                 return
             report_crossing(found, table, column, how, value, rows, self._plans.tables.is_declared(table))
@@ -215,10 +229,21 @@ class Checker:
             found = Found(watch.plan, watch.work, watch.tenant)
             self.report(found, column.table, column.column, "row", [value], number)
 
+    def judge_canaries(self, watch: WatchedRows, column: CheckedColumn, seen: set[Any], rows: Sequence[Any]) -> None:
+        """Rows of which nothing else is asked."""
+        for raw in seen:
+            value = _processed(watch.metadata, column.place, raw)
+            if is_canary(value):
+                number = sum(1 for row in rows if row[column.place] == raw)
+                found = Found(watch.plan, watch.work, watch.tenant)
+                report_crossing(found, column.table, column.column, "row", value, number, True)
+
     # -- columns that nobody has declared: rows must have named a tenant as its requests do
 
     def _prover(self, tenant: str, allowed: frozenset[Any]) -> Any:
-        def judge(_watch: WatchedRows, column: CheckedColumn, seen: set[Any], _rows: Sequence[Any]) -> None:
+        def judge(watch: WatchedRows, column: CheckedColumn, seen: set[Any], rows: Sequence[Any]) -> None:
+            if declared.now.canary:
+                self.judge_canaries(watch, column, seen, rows)
             if any(value is not None and is_among(value, allowed) for value in seen):
                 self._prove(column.table, column.column, tenant)
 
@@ -229,7 +254,7 @@ class Checker:
 
     def may_judge(self, table: str, column: str, is_declared: bool) -> bool:
         """Whether a column is known to name tenants as requests do."""
-        return is_declared or _is_proof(self._proofs.get((table, column), set()))
+        return is_declared or is_proof(self._proofs.get((table, column), set()))
 
     def _is_proven(self, plan: Plan) -> bool:
         return all(self.may_judge(use.table, use.column, False) for use in plan.scope.uses)
@@ -242,7 +267,7 @@ class Checker:
         known = SCOPED
         work = work_at_hand()
         tenant = (work.find_tenant() or "") if work is not None else ""
-        allowed = _ask_allowed(tenant, work.row_tenant) if tenant and not crossing_reason.get() else None
+        allowed = ask_allowed(tenant, work.row_tenant) if tenant and not crossing_reason.get() else None
         self._plans.tables.refresh()
         for state in states:
             attribute = self._plans.tables.attribute_of(state.mapper)
@@ -280,26 +305,6 @@ def _is_own(context: Any, name: str, allowed: frozenset[Any]) -> bool:
         return False
 
 
-def _ask_allowed(tenant: str, row_tenant: Any) -> frozenset[Any] | None:
-    """The values of a tenant's rows, empty when nobody knows; None while the product is being asked for them."""
-    if _asking.get():
-        return None
-    token = _asking.set(True)
-    try:
-        return declared.find_allowed(tenant, row_tenant)
-    finally:
-        _asking.reset(token)
-
-
-def _is_proof(tenants: set[str]) -> bool:
-    """A name that is equal is one; small numbers may be equal by chance, so there two tenants are needed."""
-    return any(not tenant.isdigit() for tenant in tenants) or len(tenants) > 1
-
-
-def _has_mapping(work: Any) -> bool:
-    return declared.now.tenant_key is not None or work.row_tenant is not None
-
-
 def _values(context: Any, checked: CheckedValue) -> list[Any]:
     """What this execution compares with the column, all rows of it."""
     sets = context.compiled_parameters if context.compiled is not None else context.parameters
@@ -323,13 +328,6 @@ def _spread(parameters: Any, name: Any) -> list[Any]:
     while isinstance(parameters, dict) and f"{name}_{len(found) + 1}" in parameters:
         found.append(parameters[f"{name}_{len(found) + 1}"])
     return found
-
-
-def is_among(value: Any, allowed: frozenset[Any]) -> bool:
-    try:
-        return value in allowed or str(value).strip().lower() in allowed
-    except TypeError:
-        return str(value).strip().lower() in allowed
 
 
 def _hashable(value: Any) -> Any:

@@ -14,6 +14,7 @@ from tocsin.sdk.calls import Kind, Operation, current_span, note
 from tocsin.sdk.errors import qualified_name
 from tocsin.sdk.guard import guarded_hook
 from tocsin.sdk.instrument import _contract
+from tocsin.sdk.instrument._isolation_keys import Keys
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.shapes import Shapes
 
@@ -107,7 +108,10 @@ class Instrument(_contract.Instrument):
 
         if not hasattr(redis.asyncio.Redis, "execute_command"):
             raise _contract.UnsupportedError(f"redis {redis.__version__} is older than 4.2")
-        self._noted = _noted(settings.slow_command_seconds * 1e9)
+        from tocsin.sdk.instrument import is_chosen
+
+        is_checked = settings.isolation_ratio > 0 and is_chosen("isolation", settings.instruments)
+        self._noted = _noted(settings.slow_command_seconds * 1e9, Keys(settings, _text) if is_checked else None)
         for kind in (redis.Redis, getattr(redis, "RedisCluster", None)):
             if kind is not None:
                 self.patches.wrap(kind, "execute_command", self._watch)
@@ -178,8 +182,8 @@ class Instrument(_contract.Instrument):
         return execute
 
 
-def _noted(slow_ns: float) -> Callable[..., None]:
-    """What happens after each command."""
+def _noted(slow_ns: float, tenants: Keys | None) -> Callable[..., None]:
+    """What happens after each command. tenants: holds keys against the request's tenant."""
     keys = Shapes("*", ":")
 
     @guarded_hook
@@ -195,6 +199,8 @@ def _noted(slow_ns: float) -> Callable[..., None]:
         key = ""
         if command in _KEYED and len(args) > 1:
             key = keys.of(_text(args[1]))
+            if tenants is not None:
+                tenants.check(command, args)
         elif command not in _KEYED:
             command = command.partition(" ")[0]
         operation = source.operations.get((command, key)) or source.find(command, key)
@@ -205,6 +211,10 @@ def _noted(slow_ns: float) -> Callable[..., None]:
             note(operation, began_ns, ended_ns, current_span(), "", hits, of)
             return
         facts: dict[str, Any] = {"db.operation.batch.size": len(sent)} if sent is not None else {}
+        if sent is not None and tenants is not None:
+            for sent_args, *_ in sent:
+                if len(sent_args) > 1 and sent_args[0] in _KEYED:
+                    tenants.check(sent_args[0], sent_args)
         if sent is not None and error is None:
             note_lookups(source, sent, answer, ended_ns)
         if error is not None or ended_ns - began_ns >= slow_ns:

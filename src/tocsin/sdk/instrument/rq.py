@@ -17,8 +17,9 @@ from importlib import import_module
 from typing import IO, Any
 
 from tocsin.sdk.export import Payload
-from tocsin.sdk.guard import guarded
+from tocsin.sdk.guard import guarded, outcome
 from tocsin.sdk.instrument import _contract
+from tocsin.sdk.instrument._isolation_jobs import arguments_of
 from tocsin.sdk.instrument._jobs import Queue, QueueWatch, own_redis
 from tocsin.sdk.jobs import FAILURE, RETRY, REVOKED, SUCCESS, JobName, JobRun, active_agent, queued
 from tocsin.sdk.measures import measures
@@ -203,7 +204,7 @@ def _moment(text: str | None) -> float | None:
 @guarded(None)
 def _note_queued(job: Any) -> None:
     if job.origin:
-        headers = queued(_name(job), job.id)
+        headers = queued(_name(job), job.id, payload=_arguments(job))
         if headers:
             job.meta[META] = headers
 
@@ -213,7 +214,21 @@ def _run_of(job: Any) -> JobRun | None:
     enqueued = job.enqueued_at
     due = (_moment(enqueued.isoformat()) or 0.0) if enqueued is not None else 0.0
     headers = job.meta.get(META)
-    return JobRun(_name(job), headers, message_id=job.id, due=due, attempt=_attempt(job), is_detached=True)
+    return JobRun(
+        _name(job),
+        headers,
+        message_id=job.id,
+        due=due,
+        attempt=_attempt(job),
+        is_detached=True,
+        payload=_arguments(job),
+    )
+
+
+def _arguments(job: Any) -> Any:
+    """By name; None when they cannot be read, which RQ itself will say."""
+    found = outcome(lambda: arguments_of(job.func, job.args, job.kwargs))
+    return None if isinstance(found, Exception) else found
 
 
 def _name(job: Any) -> JobName:

@@ -28,11 +28,14 @@ router = APIRouter(
 
 
 class CrossingAnswer(BaseModel):
-    """A statement that touched another tenant's rows, for one pair of tenants."""
+    """A statement, key or job that touched another tenant's data, for one pair of tenants."""
 
-    how: str = Field(description="row: read; predicate: asked for by name; write: written")
-    table: str
-    column: str
+    how: str = Field(
+        description="row: read; predicate: asked for by name; write: written; key: used in a Redis command; "
+        "queued, run: named by a job"
+    )
+    table: str = Field(description="Table, kind of key, or job")
+    column: str = Field(description="Column, place in the key, or argument that names the tenant")
     cause: str
     statement: str = Field(description="Without its values")
     fingerprint: str
@@ -92,6 +95,8 @@ class CoverageAnswer(Shown):
     read_others: int = Field(description="Statements in its requests that touched another tenant's rows")
     read_by_others: int = Field(description="Statements in others' requests that touched its rows")
     suspicions: int
+    keys: dict[str, int] = Field(description="Keys of Redis that name a tenant, by result: scoped, exempt, not_checked")
+    jobs: dict[str, int] = Field(description="Arguments of jobs that name a tenant, as queued and as run, by result")
     checked_share: float | None = Field(description="0 to 1, exempt statements left out; null without any")
 
 

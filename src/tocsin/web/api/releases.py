@@ -9,11 +9,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Query
 from pydantic import BaseModel, Field
 
-from tocsin.query.deployments import Deployment
+from tocsin.query.deployments import Deployment, commit_range
 from tocsin.query.deployments import releases as all_releases
 from tocsin.query.filters import Filter
 from tocsin.query.release_compare import Change, Comparison, Side, compare
-from tocsin.query.releases import chosen_sides, pairs
+from tocsin.query.releases import chosen_sides, found_release, pairs
 from tocsin.web.api.asked import READING, Store, note_asked
 from tocsin.web.api.contract import BEARER, MISSING, Shown
 from tocsin.web.auth import Anybody
@@ -36,6 +36,7 @@ class ReleaseAnswer(BaseModel):
     last_seen: datetime
     before: str | None = Field(description="The release that ran there before")
     commit: str
+    commits: str = Field(description="Those since the release before, as git log takes them: a..b; '' if not told")
     author: str
     url: str
 
@@ -82,6 +83,7 @@ class ComparisonAnswer(BaseModel):
 
     service: str
     verdict: str
+    commits: str = Field(description="Between the two, as git log takes them: a..b; '' if not told")
     before: SideAnswer
     after: SideAnswer
     endpoints: list[ChangeAnswer]
@@ -125,7 +127,8 @@ def compare_releases(
         )
     place = next(one.environment for one in every if one.release == to)
     asked = Filter(sides[1].window, environment or place, tenant or None, service)
-    return _comparison(service, compare(store, principal.scope, asked, *sides))
+    ends = [found_release([each for each in every if each.environment == place], name) for name in (older, to)]
+    return _comparison(service, compare(store, principal.scope, asked, *sides), commit_range(*ends))
 
 
 def _release(one: Deployment, before: Deployment | None) -> ReleaseAnswer:
@@ -137,15 +140,17 @@ def _release(one: Deployment, before: Deployment | None) -> ReleaseAnswer:
         last_seen=_moment(one.last_seen_ns),
         before=before.release if before else None,
         commit=one.commit,
+        commits=commit_range(before, one),
         author=one.author,
         url=one.url,
     )
 
 
-def _comparison(service: str, found: Comparison) -> ComparisonAnswer:
+def _comparison(service: str, found: Comparison, commits: str) -> ComparisonAnswer:
     return ComparisonAnswer(
         service=service,
         verdict=found.verdict,
+        commits=commits,
         before=_side(found.before),
         after=_side(found.after),
         endpoints=[_change(one) for one in found.endpoints],

@@ -26,6 +26,8 @@ COLUMNS: dict[str, Callable[[Coverage], Any]] = {
     "name": lambda row: row.tenant.lower(),
     "statements": lambda row: row.total,
     "rows": lambda row: row.rows,
+    "keys": lambda row: row.keys.get("scoped", 0),
+    "jobs": lambda row: row.jobs.get("scoped", 0),
     "crossings": lambda row: row.read_others + row.read_by_others,
     "checked": lambda row: row.checked_share,
 }
@@ -56,6 +58,8 @@ def isolation(view: Annotated[View, Depends(view_of(page))], sort: str = "") -> 
         unscoped=loose,
         exemptions=asked_exemptions.result(),
         total=total,
+        has_keys=bool(total.keys),
+        has_jobs=bool(total.jobs),
         sorting=sorting,
         rows=in_order(coverages, sorting, COLUMNS),
         reasons=isolation_headline.REASONS,
