@@ -190,7 +190,7 @@ def occurrences(
     sql = (
         f"SELECT lower(hex(e.trace_id)) AS trace, toUnixTimestamp64Nano(max(e.time)) AS at, any(e.tenant), "
         f"argMax(trimBoth(concat(e.method, ' ', e.route)), e.method != ''), any(e.release) FROM exceptions AS e "
-        f"WHERE e.fingerprint = {{fingerprint:String}} AND {wanted.conditions('e.time')} "
+        f"WHERE e.fingerprint = {{fingerprint:String}} AND {wanted.conditions('e.time', by_five_minutes=True)} "
         f"GROUP BY e.trace_id ORDER BY at DESC LIMIT {{limit:UInt32}}"
     )
     rows = store.read(filter.narrowed(scope), sql, fingerprint=fingerprint, limit=limit, **wanted.parameters()).rows

@@ -33,7 +33,8 @@ def error_groups(store: TelemetryStore, scope: Scope, filter: Filter, limit: int
     # (the one with a method) saw it, or else as the outermost did.
     once = (
         f"SELECT trace_id, type, message, argMax((fingerprint, tenant, service, release, method, route, e.time), "
-        f"(method != '', e.time)) AS seen FROM exceptions AS e WHERE {filter.conditions()} "
+        f"(method != '', e.time)) AS seen FROM exceptions AS e "
+        f"WHERE {filter.conditions('e.time', by_five_minutes=True)} "
         f"GROUP BY trace_id, type, message"
     )
     sql = (

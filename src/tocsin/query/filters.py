@@ -43,10 +43,13 @@ class Filter:
         """`scope` cut down to the tenant asked for, so that the engine enforces the choice like any other scope."""
         return scope.narrowed_to(self.tenant)
 
-    def conditions(self, time_column: str = "time") -> str:
-        """A WHERE condition over the columns environment, service, method and route and the given time column."""
-        is_of_spans = time_column.rpartition(".")[2] == "start"
-        parts = [within(time_column) if is_of_spans else f"{time_column} >= {START} AND {time_column} < {END}"]
+    def conditions(self, time_column: str = "time", *, by_five_minutes: bool = False) -> str:
+        """A WHERE condition over the columns environment, service, method and route and the given time column.
+
+        by_five_minutes: for logs and exceptions, whose key begins so; that of spans, which have a `start`, always does.
+        """
+        is_keyed = by_five_minutes or time_column.rpartition(".")[2] == "start"
+        parts = [within(time_column) if is_keyed else f"{time_column} >= {START} AND {time_column} < {END}"]
         parts += [f"{name} = {{{name}:String}}" for name in self._chosen()]
         return " AND ".join(parts)
 

@@ -130,7 +130,8 @@ def lines_of(
     sql = (
         "SELECT toUnixTimestamp64Nano(time) AS time_ns, tenant, toString(level) AS level, body, "
         "if(trace_id = toFixedString('', 16), '', lower(hex(trace_id))) AS trace_id "
-        f"FROM logs WHERE {wanted.conditions()} AND shape IN ({shapes}) ORDER BY time DESC LIMIT {{limit:UInt32}}"
+        f"FROM logs WHERE {wanted.conditions(by_five_minutes=True)} AND shape IN ({shapes}) "
+        "ORDER BY time DESC LIMIT {limit:UInt32}"
     )
     asked = {**wanted.parameters(), "id": pattern.id, "limit": limit}
     return [PatternLine(**row) for row in store.read(wanted.narrowed(scope), sql, **asked).dicts()]
