@@ -156,6 +156,14 @@ def test_worker_is_served_at_the_root_and_never_old(site: Site) -> None:
     assert "importScripts" not in answer.text
 
 
+def test_home_screen_is_told_the_products_name_and_icon(site: Site) -> None:
+    answer = site.visitor().get("/manifest.webmanifest")
+    assert answer.headers["content-type"] == "application/manifest+json"
+    told = answer.json()
+    assert (told["name"], told["start_url"], told["display"]) == ("Tocsin", "/", "standalone")
+    assert told["icons"][0]["src"].endswith("/icon.svg")
+
+
 @pytest.mark.parametrize(
     ("agent", "words"),
     [

@@ -1,9 +1,9 @@
-"""The worker that shows pushed alerts, and what the forms of the page My browsers do."""
+"""The worker that shows pushed alerts, the manifest phones ask for, and what the forms of the page My browsers do."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, HTTPException, Request, Response
-from fastapi.responses import FileResponse, RedirectResponse
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 
 from tocsin.model.clock import utc_now
 from tocsin.notify.channels import webpush
@@ -12,12 +12,13 @@ from tocsin.notify.render import text_of
 from tocsin.notify.trial import trial
 from tocsin.storage.control import NotFound
 from tocsin.web.api.notify import deliverer_of
-from tocsin.web.assets import FOLDER
+from tocsin.web.assets import FOLDER, static_path
 from tocsin.web.auth import Anybody
 from tocsin.web.paths import at
 from tocsin.web.push import NOT_CONFIGURED, private_key_of, settings_of
 from tocsin.web.refusals import RefusingRoute
 from tocsin.web.state import control_of
+from tocsin.web.white_label import site_settings_of
 
 router = APIRouter(include_in_schema=False, route_class=RefusingRoute)
 WORKER = "/push-worker.js"
@@ -28,6 +29,16 @@ TEST = "A test of this browser; nothing is wrong."
 def worker() -> Response:
     """At the root, because a worker serves only what is below its own path; asked anew each time, so never old."""
     return FileResponse(FOLDER / "push-worker.js", media_type="text/javascript", headers={"Cache-Control": "no-cache"})
+
+
+@router.get("/manifest.webmanifest")
+def manifest(request: Request) -> Response:
+    """By which a phone's Home Screen takes the product as an app of its own; iPhones push to nothing else."""
+    start = at(request, "/")
+    icon = {"src": at(request, static_path("icon.svg")), "type": "image/svg+xml", "sizes": "any"}
+    name = site_settings_of(request).name
+    made = {"name": name, "short_name": name, "start_url": start, "scope": start, "display": "standalone"}
+    return JSONResponse(made | {"icons": [icon]}, media_type="application/manifest+json")
 
 
 @router.post("/settings/browsers/{browser_id}/remove")
