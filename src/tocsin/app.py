@@ -598,7 +598,9 @@ def open_deliverer(config: Config, control: ControlStore, alerts: AlertConfig | 
     It tells nobody before `start`, apart from what it is given.
     """
     templates = templates_of(alerts) if alerts is not None else None
-    return Deliverer(control.deliveries, receivers_of(config, alerts), config[NotifySettings], templates=templates)
+    made = Deliverer(control.deliveries, receivers_of(config, alerts), config[NotifySettings], templates=templates)
+    made.push = control.push
+    return made
 
 
 def templates_of(alerts: AlertConfig) -> Templates:

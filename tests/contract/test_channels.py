@@ -16,7 +16,8 @@ from tocsin.model.setting_values import type_text
 from tocsin.model.settings import setting_info
 from tocsin.notify.contract import DeliveryError, Pace, channels
 
-NOT_BY_HTTP = {"apprise", "desktop", "email", "log"}
+# Web push is sent to browsers by addresses of their own: see tests/notify/test_webpush.py.
+NOT_BY_HTTP = {"apprise", "desktop", "email", "log", "webpush"}
 EVERY = sorted(channels())
 HTTP = sorted(WIRED)
 

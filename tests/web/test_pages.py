@@ -30,6 +30,7 @@ TELEMETRY_PAGES = [
     "/jobs/nightly",
 ]
 SETTINGS_PAGES = ["/settings/keys", "/settings/users", "/settings/tokens", "/settings/audit", "/settings/channels"]
+OWN_PAGES = ["/settings/browsers"]  # for everybody, about themselves
 LIVE_PAGES = [path for path in TELEMETRY_PAGES if not path.startswith("/traces/")]
 
 
@@ -57,7 +58,7 @@ def headline(html: str) -> str:
     return re.sub(r"<[^>]+>", "", found[1]).strip()
 
 
-@pytest.mark.parametrize("path", [*TELEMETRY_PAGES, *SETTINGS_PAGES])
+@pytest.mark.parametrize("path", [*TELEMETRY_PAGES, *SETTINGS_PAGES, *OWN_PAGES])
 def test_page_opens_with_one_headline_inside_the_shell(site: Served, path: str) -> None:
     html = page(site.administrator, path)
     assert len(re.findall("<h1", html)) == 1
@@ -65,7 +66,7 @@ def test_page_opens_with_one_headline_inside_the_shell(site: Served, path: str) 
     assert 'aria-current="page"' in html
 
 
-@pytest.mark.parametrize("path", [*TELEMETRY_PAGES, *SETTINGS_PAGES])
+@pytest.mark.parametrize("path", [*TELEMETRY_PAGES, *SETTINGS_PAGES, *OWN_PAGES])
 def test_page_needs_no_inline_script_or_style(site: Served, path: str) -> None:
     answer = site.administrator.get(path)
     assert "'unsafe" not in answer.headers["content-security-policy"]
@@ -75,7 +76,7 @@ def test_page_needs_no_inline_script_or_style(site: Served, path: str) -> None:
     assert all("src=" in each or 'type="application/json"' in each for each in scripts)
 
 
-@pytest.mark.parametrize("path", [*TELEMETRY_PAGES, *SETTINGS_PAGES])
+@pytest.mark.parametrize("path", [*TELEMETRY_PAGES, *SETTINGS_PAGES, *OWN_PAGES])
 def test_page_loads_nothing_from_elsewhere(site: Served, path: str) -> None:
     html = page(site.administrator, path)
     assert not re.findall(r'(?:src|href|action)="https?://', html)
@@ -215,6 +216,13 @@ def test_tenant_remembered_from_somebody_else_is_forgotten(site: Served) -> None
     html = site.tom.get("/", headers={"Cookie": 'tocsin_view="range=1h&tenant=globex"'}).text
     assert "globex" not in html
     assert headline(html).startswith("acme is hurt")
+
+
+def test_my_browsers_are_for_everybody_and_say_what_is_to_be_configured(site: Served) -> None:
+    html = page(site.tom, "/settings/browsers")
+    assert headline(html) == "Notifications in browsers are not configured."
+    assert "[notify_webpush]" in html
+    assert "/settings/browsers" in page(site.tom, "/")
 
 
 @pytest.mark.parametrize("path", SETTINGS_PAGES)

@@ -14,16 +14,23 @@ from tocsin.model.notification import Notification, Outcome, Receipt
 from tocsin.notify.chart import Draw, Picture
 from tocsin.notify.render import Text
 from tocsin.registry import plugins
+from tocsin.storage.control.push import Push
 
 
 class DeliveryError(Exception):
-    """A message was not taken. `retryable`: the same may be taken later, not before `retry_after_seconds`."""
+    """A message was not taken. `retryable`: the same may be taken later, not before `retry_after_seconds`.
 
-    def __init__(self, reason: str, *, retryable: bool, retry_after_seconds: float | None = None) -> None:
+    status: what the provider answered over HTTP; 0 when nothing.
+    """
+
+    def __init__(
+        self, reason: str, *, retryable: bool, retry_after_seconds: float | None = None, status: int = 0
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.retryable = retryable
         self.retry_after_seconds = retry_after_seconds
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +60,7 @@ class Message:
     """A notification as one channel has to tell it.
 
     reference: the provider's id of the last message of the same group while it fires; '' begins anew. key: the same
-    however often this is tried, for the provider to recognise.
+    however often this is tried, for the provider to recognise. push: the browsers that asked to be told.
     """
 
     notification: Notification
@@ -63,6 +70,7 @@ class Message:
     access: Access = field(default_factory=Access)
     timeout_seconds: float = 10.0
     draw: Draw | None = None
+    push: Push | None = None
     now: datetime = field(default_factory=utc_now)
 
     def worded(self, configured: str, default: str) -> str:

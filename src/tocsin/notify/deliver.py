@@ -33,6 +33,7 @@ from tocsin.notify.settings import NotifySettings
 from tocsin.notify.template import Templates
 from tocsin.notify.wording import has_templates, worded
 from tocsin.storage.control.deliveries import Deliveries
+from tocsin.storage.control.push import Push
 
 log = structlog.get_logger("tocsin.notify")
 
@@ -89,6 +90,7 @@ class Deliverer:
         self.templates = templates or Templates()
         self.template_faults: dict[tuple[str, str], str] = {}  # of the last message of each channel, by its place
         self.draw = draw
+        self.push: Push | None = None  # the browsers that asked to be told
         self.may_send: Callable[[Notification], bool] = lambda notification: True  # False: another server tells it
         self._clock = clock
         self._monotonic = monotonic
@@ -288,6 +290,7 @@ class Deliverer:
             access=integration.access,
             timeout_seconds=getattr(integration.settings, "timeout", None) or self.settings.timeout_seconds,
             draw=self.draw,
+            push=self.push,
             now=self._clock(),
         )
         return channel.send(self._settings_for(work, notification), message)

@@ -57,11 +57,13 @@ def ask(
     form: Mapping[str, str] | None = None,
     content: bytes | None = None,
     headers: Mapping[str, str] | None = None,
+    address: str = "",
 ) -> Answer:
     """The provider's answer. Raises DeliveryError, retryable after 408, 425, 429, 5xx and when nobody answers in time.
 
-    The whole exchange has `message.timeout_seconds`: who drips an answer byte by byte is cut off. Secrets of the
-    address do not appear in errors.
+    address: connect to this IP address instead of asking for that of the host, whose name and certificate stay those of
+    the URL. The whole exchange has `message.timeout_seconds`: who drips an answer byte by byte is cut off. Secrets of
+    the address do not appear in errors.
     """
     sent = {"user-agent": AGENT, **(headers or {})}
     body = content
@@ -71,9 +73,10 @@ def ask(
     until = time.monotonic() + message.timeout_seconds
     try:
         sent |= headers_of(message.access)
+        target, extensions = (url, None) if not address else _pinned(url, address, sent)
         with (
             _client(message.access, message.timeout_seconds) as client,
-            client.stream(method, url, content=body, data=form, headers=sent) as answer,
+            client.stream(method, target, content=body, data=form, headers=sent, extensions=extensions) as answer,
         ):
             read = _read(answer, until)
             return _judged(answer.status_code, answer.headers, read)
@@ -117,6 +120,13 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return min(max(seconds, 0.0), LONGEST_WAIT_SECONDS) if seconds == seconds else None
 
 
+def _pinned(url: str, address: str, headers: dict[str, str]) -> tuple[httpx2.URL, dict[str, Any]]:
+    """The URL with the address in place of its host, which is named in the headers and in TLS."""
+    parsed = httpx2.URL(url)
+    headers["host"] = parsed.netloc.decode("ascii")
+    return parsed.copy_with(host=address), {"sni_hostname": parsed.host}
+
+
 @cache
 def _usual_trust() -> ssl.SSLContext:
     # Reading the certificates takes a hundred times as long as everything else a client needs.
@@ -151,7 +161,8 @@ def _judged(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
         return Answer(status, headers, body)
     said = told(body.decode("utf-8", "replace"))
     reason = f"it answered {status}{': ' + said if said else ''}"
-    raise DeliveryError(reason, retryable=status in LATER or status >= 500, retry_after_seconds=retry_after(headers))
+    is_later = status in LATER or status >= 500
+    raise DeliveryError(reason, retryable=is_later, retry_after_seconds=retry_after(headers), status=status)
 
 
 def _late(url: str, seconds: float) -> DeliveryError:

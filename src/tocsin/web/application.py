@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from tocsin.storage.telemetry.engine import EngineError
-from tocsin.web import alert_actions
+from tocsin.web import alert_actions, push_actions
 from tocsin.web.access import add_access
 from tocsin.web.api import (
     alertmanager,
@@ -41,6 +41,7 @@ from tocsin.web.api import (
     prometheus_rules,
     prometheus_series,
     prometheus_status,
+    push,
     releases,
     rule_backtest,
     rules,
@@ -98,6 +99,7 @@ def build_site(state: Any) -> FastAPI:
         monitoring,
         monitoring_metrics,
         notify,
+        push,
         slack_actions,
         doctor,
         alertmanager,
@@ -110,6 +112,7 @@ def build_site(state: Any) -> FastAPI:
         app.include_router(module.router)
     app.include_router(alertmanager.health)
     app.include_router(alert_actions.router)
+    app.include_router(push_actions.router)
     app.add_exception_handler(EngineError, answer_engine_error)
     add_access(app)
     add_pages(app)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -102,6 +103,10 @@ def _engine(url: URL, settings: ControlSettings) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # It holds password hashes and the key of web push; the files beside it that WAL makes take over the mode.
+    if path := connection.execute("PRAGMA database_list").fetchone()[2]:
+        with suppress(OSError):  # somebody else's, whom it is left to
+            os.chmod(path, 0o600)
     connection.isolation_level = None  # the driver would otherwise begin by itself, and too late for a write lock
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA foreign_keys = ON")

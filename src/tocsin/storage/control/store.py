@@ -18,6 +18,7 @@ from tocsin.storage.control.leases import Leases
 from tocsin.storage.control.migrate import migrate
 from tocsin.storage.control.notifications import Notifications
 from tocsin.storage.control.passwords import Passwords
+from tocsin.storage.control.push import Push
 from tocsin.storage.control.rules import Rules
 from tocsin.storage.control.schema import SignInAttemptRow
 from tocsin.storage.control.sessions import Sessions
@@ -38,6 +39,7 @@ class ControlStore:
         self.errors = ErrorDecisions(database)
         self.rules = Rules(database)
         self.deliveries = Deliveries(database)
+        self.push = Push(database)
         self.users = Users(database)
         self.tokens = Tokens(database)
         self.keys = Keys(database)
@@ -89,6 +91,7 @@ class ControlStore:
         self.sessions.prune()
         self.setup.prune()
         self.deliveries.prune()
+        self.push.prune()
         with self._database.write() as session:
             session.execute(delete(SignInAttemptRow).where(SignInAttemptRow.forget_at <= self._database.now()))
 
