@@ -287,14 +287,15 @@ def explanation(request: Request, principal: Anybody, ruled: Ruled, at_ms: int) 
         waits = f": it waits for {rule.notes.waits_for}" if rule.notes.waits_for else ""
         said.reason = f"the rule is switched off{waits}"
     try:
-        if rule.expr:
+        if rule.expr or rule.notes.condition:
             parts = measured_by(rule)
             around = surroundings_for(request, principal, run.tenant)
+            matched = "were counted" if rule.notes.condition else "match the expression"
             found = explain(run.group, rule, around, at_ms, run.interval_ms / 1000) if rule.is_alerting else []
             said.measured, said.operator, said.threshold = parts.text, parts.operator, parts.threshold
             said.verdicts = [_verdict(one) for one in found]
             if not found and rule.is_alerting and not said.reason:
-                said.reason = "nothing was measured: no series match the expression at this time"
+                said.reason = f"nothing was measured: no {rule.over or 'series'} {matched} at this time"
     except FAULTS as error:
         said.reason = f"the expression cannot be evaluated: {error}"
     return said

@@ -89,7 +89,7 @@ def _settings(view: View) -> QuerySettings:
 
 def _periods(view: View, ruled: Ruled) -> list[Period]:
     found: Rule = ruled.state.rule
-    if not found.is_alerting or not found.expr:
+    if not found.is_alerting:
         return []
     around = replace(surroundings_for(view.request, view.principal, ruled.run.tenant), settings=_settings(view))
     step = max(evaluate.step_ms(view.window, points=480), ruled.run.interval_ms)
