@@ -203,7 +203,8 @@ class Measured:
 def measured_by(rule: Rule) -> Measured:
     """The rule's expression taken apart, whatever its language."""
     if rule.notes.condition is not None:
-        return Measured(described(rule.notes.condition), ">=", rule.notes.condition.count)
+        words = described(rule.notes.condition)
+        return Measured(words, ">=", rule.notes.condition.count) if rule.is_alerting else Measured(words)
     if rule.notes.source != LOGS:
         return measured(rule.expr)
     parts = threshold_of(rule.expr)
