@@ -176,6 +176,7 @@ def test_they_are_written_as_they_were_read_and_left_out_for_prometheus() -> Non
     again = read_rules(write_rules(file), "a.yaml")
     assert [rule.notes.condition for rule in again.rules] == [rule.notes.condition for rule in file.rules]
     assert "service: shop" in write_rules(file)
+    assert "count: 3\n" in write_rules(file)
     assert "orders" not in write_rules(file, classic=True)
     lost = unexportable(file)
     assert ["over traces" in sentence for sentence in lost] == [True, True, True, False]

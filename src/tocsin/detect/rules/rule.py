@@ -20,7 +20,7 @@ class Condition:
     """
 
     rows: Rows
-    count: float = 1
+    count: float = 1.0
     within_seconds: float = 300.0
 
 

@@ -358,9 +358,8 @@ def _plain_condition(condition: Condition) -> dict[str, Any]:
     said = {key: value for key, value in said.items() if value}
     if rows.is_error is not None:
         said["is_error"] = rows.is_error
-    return said | {
-        "by": list(rows.by), "count": condition.count, "within": _duration(condition.within_seconds),
-    }  # fmt: skip
+    count = int(condition.count) if condition.count.is_integer() else condition.count
+    return said | {"by": list(rows.by), "count": count, "within": _duration(condition.within_seconds)}
 
 
 def _duration(seconds: float) -> str:
