@@ -42,10 +42,8 @@ from tocsin.config import DEFAULT, PRESET, Config, ConfigError, load
 from tocsin.detect.patterns.news import News
 from tocsin.detect.patterns.settings import PatternSettings
 from tocsin.detect.patterns.watch import PatternWatch
-from tocsin.detect.rules.alerting import Series as RuleSeries
 from tocsin.detect.rules.engine import RuleEngine
-from tocsin.detect.rules.evaluation import CountEvents
-from tocsin.detect.rules.rule import EventCondition
+from tocsin.detect.rules.over_rows import rows_of
 from tocsin.detect.rules.writing import writer_to
 from tocsin.detect.settings import RuleSettings
 from tocsin.ingest.gate import Admission, Gate, IngestSettings, Refused
@@ -75,7 +73,6 @@ from tocsin.notify.receivers import Receivers, alertmanager_receivers, own_recei
 from tocsin.notify.settings import NotifySettings
 from tocsin.notify.template import Templates
 from tocsin.notify.trial import is_by_hand
-from tocsin.query.event_counts import event_counts
 from tocsin.query.log_source import LogSource
 from tocsin.query.logql.settings import LogQuerySettings
 from tocsin.query.metric_reader import MetricReader
@@ -379,7 +376,7 @@ class Server:
             self.alerts.accept,
             external_url=self.settings[AlertSettings].external_url,
             query=self.settings[PromQLSettings],
-            count_events_of=self._event_counter,
+            count_rows_of=lambda tenant: rows_of(self.store, _scope_of(tenant)),
             lead=self.lead,
             open_lines_of=lambda tenant: lambda: LogSource(self.store, _scope_of(tenant)),
         )
@@ -389,14 +386,6 @@ class Server:
         if not self.control.is_shared:
             return ALONE
         return Leadership(self.control.leases, server_id(self.data), self.settings[AlertSettings].lease_seconds)
-
-    def _event_counter(self, tenant: str) -> CountEvents:
-        def count(condition: EventCondition, at_ms: int) -> list[RuleSeries]:
-            start_ms = at_ms - round(condition.within_seconds * 1000)
-            asked = condition.names, condition.where, condition.by, start_ms, at_ms
-            return event_counts(self.store, _scope_of(tenant), *asked)
-
-        return count
 
     def _admit_logs(self, request: Any) -> Admission:
         """What the server itself collected: an OTLP request, without a key."""

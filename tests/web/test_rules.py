@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from served import Served
 
-from otlp import log_record, log_request
+from otlp import SECOND_NS, log_record, log_request, span, trace_request
 
 PROMETHEUS = "/prometheus/api/v1"
 API = "/api/v1/rules"
@@ -239,6 +239,100 @@ def test_rules_are_edited_with_a_preview_and_two_people_do_not_overwrite_each_ot
     assert "this is no YAML" in broken
     stale = client.post("/rules-edit/mine", data={**form, "version": "0", "action": "save"}).text
     assert "changed them meanwhile" in stale
+
+
+SEEN = """groups:
+  - name: seen
+    interval: 1s
+    rules:
+      - alert: Lines
+        expr: sum by (tenant) (count_over_time({service_name="shop"} |= "card refused" [5m])) > 1
+        tocsin: {source: logs}
+      - alert: Crossings
+        tocsin: {events: {name: card.refused, by: [tenant], count: 2}}
+      - alert: Spans
+        annotations: {summary: "{{ $value }} of {{ $labels.tenant }} at {{ $labels.http_route }}"}
+        tocsin: {traces: {route: /pay, is_error: true, by: [tenant, http.route], count: 2}}
+"""
+
+
+@pytest.fixture(scope="module")
+def seen(metered: Served) -> Iterator[Served]:
+    """Two refused cards of acme and one of globex: as lines, as events and as spans, with rules over each."""
+    for tenant in ("acme", "acme", "globex"):
+        at_ns = time.time_ns() - 60 * SECOND_NS  # grids of previews end at a whole quarter of a minute
+        attrs = {"tocsin.tenant": tenant}
+        line = log_record("card refused", time_ns=at_ns, attrs=attrs)
+        event = log_record("", time_ns=at_ns, event_name="card.refused", attrs=attrs)
+        failed = span(tenant=tenant, route="/pay", status=2, start_ns=at_ns, seconds=0.01)
+        for path, message in (("logs", log_request([line, event])), ("traces", trace_request([failed]))):
+            headers = {"Content-Type": "application/x-protobuf"}
+            answer = httpx2.post(f"{metered.url}/v1/{path}", content=message.SerializeToString(), headers=headers)
+            assert answer.status_code == 200, answer.text
+    assert metered.administrator.put(f"{API}/files/seen", content=SEEN).status_code == 200
+    deadline = time.monotonic() + 30
+    while len([one for one in alerts(metered.administrator) if one["labels"]["alertname"] in SEEN]) < 3:
+        assert time.monotonic() < deadline, groups(metered.administrator, **{"rule_group[]": "seen"})
+        time.sleep(0.1)
+    yield metered
+    metered.administrator.delete(f"{API}/files/seen")
+
+
+@pytest.mark.parametrize(
+    ("name", "threshold", "counted"),
+    [
+        ("Lines", "2 > 1", "LogQL over logs"),
+        ("Crossings", "2 >= 2", "Counts events: card.refused; by tenant within 5m; fires from 2 on."),
+        ("Spans", "2 >= 2", "Counts spans: route is /pay, failed; by tenant, http.route within 5m; fires from 2 on."),
+    ],
+)
+def test_rules_over_lines_events_and_spans_have_chart_and_reason(
+    seen: Served, name: str, threshold: str, counted: str
+) -> None:
+    key = key_of(seen.administrator, name)
+    why = seen.administrator.get(f"{API}/{key}").json()
+    verdicts = {one["labels"]["tenant"]: (one["state"], one["reason"]) for one in why["verdicts"]}
+    assert verdicts["acme"] == ("firing", threshold)
+    assert verdicts["globex"][0] == "inactive"
+    page = seen.administrator.get(f"/rules/{key}").text
+    assert 'data-chart="rule"' in page
+    assert counted in page
+
+
+def test_the_editor_previews_rules_over_lines_events_and_spans(seen: Served) -> None:
+    checked = seen.administrator.post("/rules-edit/seen", data={"text": SEEN, "version": "1", "action": "check"}).text
+    assert "they would have fired 3 times" in checked
+    assert [f'data-chart="p{place}"' in checked for place in range(3)] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("over", "text", "threshold"),
+    [
+        ("logs", 'sum by (tenant) (count_over_time({service_name="shop"} |= "card refused" [5m])) > 1', 1),
+        ("events", "{name: card.refused, by: [tenant], count: 2}", 2),
+        ("traces", "route: /pay\nis_error: true\nby: [tenant]\ncount: 2", 2),
+    ],
+)
+def test_preview_is_of_lines_events_and_spans_too(seen: Served, over: str, text: str, threshold: float) -> None:
+    found = seen.administrator.post(f"{API}/preview", params={"over": over, "since": "30m"}, content=text).json()
+
+    assert found["threshold"] == threshold
+    assert {one["labels"]["tenant"] for one in found["series"]} == {"acme", "globex"}
+    assert [one["labels"]["tenant"] for one in found["periods"]] == ["acme"]
+    bad = seen.administrator.post(f"{API}/preview", params={"over": over}, content="{nmae: x}")
+    assert (bad.status_code, "cannot preview this rule" in bad.text) == (422, True)
+
+
+def test_a_tenants_rule_over_spans_counts_that_tenants_alone_and_its_viewer_sees_why(seen: Served) -> None:
+    rule = "{alert: Own, tocsin: {traces: {route: /pay, by: [tenant]}}}"
+    text = f"tocsin: {{tenant: acme}}\ngroups: [{{name: own, rules: [{rule}]}}]"
+    assert seen.administrator.put(f"{API}/files/own", content=text).status_code == 200
+    try:
+        for client in (seen.administrator, seen.tom):
+            why = client.get(f"{API}/{key_of(client, 'Own')}").json()
+            assert [(one["labels"]["tenant"], one["value"]) for one in why["verdicts"]] == [("acme", 2)]
+    finally:
+        seen.administrator.delete(f"{API}/files/own")
 
 
 def test_export_is_plain_prometheus(ruled: Served) -> None:

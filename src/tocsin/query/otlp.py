@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
+from tocsin.model.rows import KINDS
 from tocsin.query.attributes import otlp_json
-from tocsin.query.traces import KINDS, STATUSES, SpanRecord, Trace
+from tocsin.query.traces import STATUSES, SpanRecord, Trace
 
 
 def trace_document(trace: Trace) -> dict[str, Any]:

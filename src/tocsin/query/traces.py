@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tocsin.model.rows import KINDS
 from tocsin.model.tenant import Scope
 from tocsin.model.window import Window
 from tocsin.query.attributes import decode_attributes, values_sql
@@ -13,7 +14,6 @@ from tocsin.query.filters import seconds_text, within
 from tocsin.storage.telemetry.engine import Value
 from tocsin.storage.telemetry.store import TelemetryStore
 
-KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 STATUSES = ("unset", "ok", "error")
 MAX_SPANS = 20_000
 MAX_LIMIT = 1000

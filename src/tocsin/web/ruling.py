@@ -13,6 +13,7 @@ from tocsin.detect.rules.alerting import Active, RuleState
 from tocsin.detect.rules.engine import RuleEngine
 from tocsin.detect.rules.evaluation import Surroundings
 from tocsin.detect.rules.group_run import GroupRun
+from tocsin.detect.rules.over_rows import rows_of
 from tocsin.detect.rules.replay import Period, Replayed
 from tocsin.model.access import Principal
 from tocsin.model.labels import tenant_of
@@ -71,7 +72,12 @@ def surroundings_for(request: HTTPConnection, principal: Principal, tenant: str 
     if engine is not None and (principal.scope.allows(tenant) if tenant else principal.scope.is_platform):
         source = engine.with_recent(tenant, source)
     store = request.app.state.tocsin.store
-    return Surroundings(source, promql_settings_of(request), open_lines=lambda: LogSource(store, scope))
+    return Surroundings(
+        source,
+        promql_settings_of(request),
+        count_rows=rows_of(store, scope),
+        open_lines=lambda: LogSource(store, scope),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,16 +18,18 @@ from tocsin.alerts.inhibit import InhibitRule
 from tocsin.alerts.lead import ALONE, Lead
 from tocsin.detect.rules import counters
 from tocsin.detect.rules.alerting import due, plain, sent, told
-from tocsin.detect.rules.evaluation import CountEvents, Surroundings, Written, evaluate_group, no_events, switched_off
+from tocsin.detect.rules.evaluation import Surroundings, Written, evaluate_group, switched_off
 from tocsin.detect.rules.fresh import Fresh
 from tocsin.detect.rules.group_run import GroupRun, new_run, taken_over
 from tocsin.detect.rules.instead_of import inhibitions
 from tocsin.detect.rules.library import Loaded, Unreadable, custom_files, folder_files, packs, stamp_of
 from tocsin.detect.rules.over_logs import OpenLines, no_lines
+from tocsin.detect.rules.over_rows import CountRows, no_rows
 from tocsin.detect.rules.rule import keys_of
 from tocsin.detect.settings import RuleSettings
 from tocsin.model.access import Principal
 from tocsin.model.alert import Alert
+from tocsin.model.rows import EVENTS
 from tocsin.query.promql.settings import QuerySettings
 from tocsin.query.promql.source import Source
 from tocsin.storage.control.rules import Rules
@@ -56,7 +58,7 @@ class RuleEngine:
         *,
         external_url: str = "",
         query: QuerySettings | None = None,
-        count_events_of: Callable[[str], CountEvents] = lambda tenant: no_events,
+        count_rows_of: Callable[[str], CountRows] = lambda tenant: no_rows,
         open_lines_of: Callable[[str], OpenLines] = lambda tenant: no_lines,
         clock: Callable[[], float] = time.time,
         lead: Lead = ALONE,
@@ -71,7 +73,7 @@ class RuleEngine:
         self.sink = sink
         self._external_url = external_url
         self._query = query or QuerySettings()
-        self._count_events_of = count_events_of
+        self._count_rows_of = count_rows_of
         self._open_lines_of = open_lines_of
         self._clock = clock
         self._lead = lead
@@ -286,17 +288,16 @@ class RuleEngine:
         """The rules over events alone, between the times of their groups."""
         now_ms = self.now_ms()
         for run in list(self.groups):
-            states = [state for state in run.states if state.rule.notes.events is not None and state.is_on]
+            states = [state for state in run.states if state.rule.over == EVENTS and state.is_on]
             if states and not run.is_running:
                 self._evaluate_at(replace(run, states=states), now_ms)
 
     def _surroundings(self, tenant: str) -> tuple[Surroundings, Fresh]:
         if tenant not in self._around:
             fresh = Fresh(self._source_of(tenant))
-            events = self._count_events_of(tenant)
             around = Surroundings(
-                fresh, self._query, external_url=self._external_url, count_events=events,
-                open_lines=self._open_lines_of(tenant),
+                fresh, self._query, external_url=self._external_url,
+                count_rows=self._count_rows_of(tenant), open_lines=self._open_lines_of(tenant),
             )  # fmt: skip
             self._around[tenant] = around, fresh
         return self._around[tenant]

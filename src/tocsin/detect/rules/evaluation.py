@@ -18,7 +18,9 @@ from tocsin.detect.rules.alerting import (
     with_alert_name,
 )
 from tocsin.detect.rules.over_logs import LOGS, OpenLines, no_lines, vector_of
-from tocsin.detect.rules.rule import EventCondition, Group, Rule
+from tocsin.detect.rules.over_rows import CountRows, no_rows
+from tocsin.detect.rules.over_rows import vector_of as rows_vector_of
+from tocsin.detect.rules.rule import Group, Rule
 from tocsin.detect.rules.template import Subject, TemplateError, filled
 from tocsin.model.labels import METRIC_NAME
 from tocsin.query.promql.engine import Point, instant
@@ -29,13 +31,6 @@ from tocsin.query.series import TooManySeriesError
 from tocsin.query.templates.functions import Sample
 from tocsin.storage.telemetry.engine import EngineError
 
-CountEvents = Callable[[EventCondition, int], list[Series]]
-"""The events that meet a condition at a time, counted by label set."""
-
-
-def no_events(condition: EventCondition, at_ms: int) -> list[Series]:
-    raise RuleError("there are no events to look at here")
-
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -45,7 +40,7 @@ class Surroundings:
     settings: QuerySettings = field(default_factory=QuerySettings)
     external_labels: Mapping[str, str] = field(default_factory=dict)
     external_url: str = ""
-    count_events: CountEvents = no_events
+    count_rows: CountRows = no_rows
     open_lines: OpenLines = no_lines
 
 
@@ -110,8 +105,8 @@ def _with_stale(state: RuleState, made: list[Series], at_ms: int) -> list[Writte
 
 def vector(rule: Rule, around: Surroundings, at_ms: int) -> list[Series]:
     """What the rule's expression gives; of a number one sample without labels."""
-    if rule.notes.events is not None:
-        return around.count_events(rule.notes.events, at_ms)
+    if rule.notes.condition is not None:
+        return rows_vector_of(around.count_rows, rule.notes.condition, at_ms)
     if rule.notes.source == LOGS:
         return vector_of(around.open_lines, rule.expr, at_ms)
     result = instant(around.source, rule.expr, at_ms, around.settings)

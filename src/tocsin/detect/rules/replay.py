@@ -11,9 +11,11 @@ from dataclasses import replace as with_changes
 
 import numpy as np
 
-from tocsin.detect.rules.alerting import Alerts, Found, RuleError, stepped, with_alert_name
+from tocsin.detect.rules.alerting import Alerts, Found, stepped, with_alert_name
 from tocsin.detect.rules.evaluation import Surroundings
 from tocsin.detect.rules.over_logs import LOGS, range_of, threshold_of
+from tocsin.detect.rules.over_rows import described
+from tocsin.detect.rules.over_rows import range_of as rows_range_of
 from tocsin.detect.rules.rule import Group, Rule, RuleFile
 from tocsin.detect.rules.template import Subject, TemplateError, filled
 from tocsin.model.alert import fingerprint_of
@@ -66,13 +68,25 @@ def grid_for(start_ms: int, end_ms: int, interval_seconds: float) -> Grid:
 
 def replay(group: Group, rule: Rule, around: Surroundings, grid: Grid) -> Replayed:
     """The rule as if it had been evaluated at every time of the grid. Raises PromQLError, RuleError."""
-    if rule.notes.events is not None:
-        raise RuleError(f"cannot replay '{rule.name}': it is over events; look at them with their times on the pages")
-    series = _values(rule, rule.expr, around, grid)
+    series = _given(rule, around, grid)
     made = Replayed(rule, grid, series)
     if rule.is_alerting:
         made.periods = _periods(group, rule, series, grid)
     return made
+
+
+def _given(rule: Rule, around: Surroundings, grid: Grid) -> list[ResultSeries]:
+    """What the rule gives over a time: what breaches its threshold, where it has one."""
+    if rule.notes.condition is not None:
+        return rows_range_of(around.count_rows, rule.notes.condition, grid, rule.notes.condition.count)
+    return _values(rule, rule.expr, around, grid)
+
+
+def measured_over(rule: Rule, around: Surroundings, grid: Grid) -> list[ResultSeries]:
+    """What the rule measures over a time, whatever its threshold. Raises PromQLError, RuleError."""
+    if rule.notes.condition is not None:
+        return rows_range_of(around.count_rows, rule.notes.condition, grid)
+    return _values(rule, measured_by(rule).text, around, grid)
 
 
 def _values(rule: Rule, text: str, around: Surroundings, grid: Grid) -> list[ResultSeries]:
@@ -188,6 +202,9 @@ class Measured:
 
 def measured_by(rule: Rule) -> Measured:
     """The rule's expression taken apart, whatever its language."""
+    if rule.notes.condition is not None:
+        words = described(rule.notes.condition)
+        return Measured(words, ">=", rule.notes.condition.count) if rule.is_alerting else Measured(words)
     if rule.notes.source != LOGS:
         return measured(rule.expr)
     parts = threshold_of(rule.expr)
@@ -237,7 +254,7 @@ def explain(group: Group, rule: Rule, around: Surroundings, at_ms: int, interval
     grid = Grid(at_ms - (grid.end_ms - grid.start_ms), at_ms, grid.step_ms)
     replayed = replay(group, rule, around, grid)
     parts = measured_by(rule)
-    values = _values(rule, parts.text, around, Grid(at_ms, at_ms, 1000))
+    values = measured_over(rule, around, Grid(at_ms, at_ms, 1000))
     alive = {fingerprint_of(one.labels): one for one in replayed.periods if one.ended_at_ms is None}
     verdicts = []
     for one in values:

@@ -6,22 +6,21 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tocsin.model.rows import Rows
 from tocsin.model.severity import SEVERITY_LABEL, Severity, severity_of
 
 DEFAULT_INTERVAL_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class EventCondition:
-    """`tocsin: {events: …}` of a rule: events of these names, counted by `by` within the last `within_seconds`.
+class Condition:
+    """`tocsin: {events: …}` or `tocsin: {traces: …}` of a rule: these rows, counted within the last `within_seconds`.
 
-    where: attributes that must have these values. The alert fires from `count` events on and until the window is past.
+    The rule gives the label sets with at least `count` rows, until the window is past.
     """
 
-    names: tuple[str, ...]
-    where: Mapping[str, str] = field(default_factory=dict)
-    by: tuple[str, ...] = ("tenant", "service")
-    count: float = 1
+    rows: Rows
+    count: float = 1.0
     within_seconds: float = 300.0
 
 
@@ -37,7 +36,7 @@ class InsteadOf:
 class Notes:
     """What stands below `tocsin:` of a rule. waits_for: the signal that does not exist yet, the rule is off then.
 
-    source: `logs` for an expression in LogQL, '' for PromQL.
+    source: `logs` for an expression in LogQL, '' for PromQL. condition: what is counted instead of an expression.
     profiles: those with which it is on, all when there are none. rows: the requirements it fills, for whoever counts.
     instead_of: the alert that is told to nobody while this one fires, because it is the same fact.
     """
@@ -48,7 +47,7 @@ class Notes:
     rows: tuple[str, ...] = ()
     audience: str = ""
     profiles: tuple[str, ...] = ()
-    events: EventCondition | None = None
+    condition: Condition | None = None
     instead_of: InsteadOf | None = None
     source: str = ""
 
@@ -74,6 +73,11 @@ class Rule:
     @property
     def is_alerting(self) -> bool:
         return bool(self.alert)
+
+    @property
+    def over(self) -> str:
+        """What it looks at: `events`, `traces`, `logs`, or '' for series."""
+        return self.notes.condition.rows.table if self.notes.condition else self.notes.source
 
     @property
     def severity(self) -> Severity:

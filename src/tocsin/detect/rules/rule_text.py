@@ -9,9 +9,10 @@ from typing import Any
 
 from tocsin.detect.rules.alerting import RuleError
 from tocsin.detect.rules.over_logs import LOGS, metric_of
-from tocsin.detect.rules.rule import EventCondition, Group, InsteadOf, Notes, Rule, RuleFile
+from tocsin.detect.rules.rule import Condition, Group, InsteadOf, Notes, Rule, RuleFile
 from tocsin.detect.rules.template import TemplateError, check_template
 from tocsin.model.labels import METRIC_NAME
+from tocsin.model.rows import EVENTS, TRACES, Rows
 from tocsin.model.yaml_text import Path, Plain, Problem, TextError, read_yaml, write_yaml
 from tocsin.query.promql.errors import PromQLError
 from tocsin.query.promql.literals import format_duration, parse_duration_ms
@@ -20,9 +21,12 @@ from tocsin.query.promql.parser import parse
 FILE_KEYS = ("groups", "tocsin")
 GROUP_KEYS = ("name", "interval", "query_offset", "limit", "labels", "rules")
 RULE_KEYS = ("record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations", "tocsin")
-NOTE_KEYS = ("waits_for", "off", "title", "rows", "audience", "profiles", "events", "instead_of", "source")
+NOTE_KEYS = ("waits_for", "off", "title", "rows", "audience", "profiles", "events", "traces", "instead_of", "source")
 INSTEAD_OF_KEYS = ("alert", "equal")
 EVENT_KEYS = ("name", "names", "where", "by", "count", "within")
+OWN_COLUMNS = ("service", "route", "method")
+"""Columns of a span that are asked for without `where`, too."""
+TRACE_KEYS = (*EVENT_KEYS, *OWN_COLUMNS, "min_duration", "is_error")
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 MOST_RULES = 20_000
 
@@ -122,9 +126,11 @@ class _Reader:
                     self._refuse((*path, kind, key), f"{error}; correct the template")
 
     def _check_expression(self, path: Path, rule: Rule) -> None:
-        if rule.notes.events is not None:
-            if rule.expr or not rule.alert:
-                self._refuse((*path, "tocsin", "events"), "a rule over events is an 'alert' without 'expr'; remove one")
+        if rule.notes.condition is not None:
+            over = rule.over
+            if rule.expr or rule.notes.source:
+                named = "expr" if rule.expr else "source"
+                self._refuse((*path, "tocsin", over), f"a rule over {over} has no '{named}'; remove one of both")
             return
         if not rule.expr:
             self._refuse((*path, "expr"), "field 'expr' must be set in rule; add the PromQL expression")
@@ -159,7 +165,7 @@ class _Reader:
             rows=tuple(str(one) for one in rows),
             profiles=tuple(str(one) for one in profiles),
             audience=self._text((*path, "audience"), fields.get("audience")),
-            events=self._events((*path, "events"), fields["events"]) if fields.get("events") else None,
+            condition=self._one_condition(path, fields),
             instead_of=self._instead_of((*path, "instead_of"), fields.get("instead_of")),
             source=self._text((*path, "source"), fields.get("source")),
         )
@@ -173,25 +179,33 @@ class _Reader:
             self._refuse(path, "it names no alert; add alert: …")
         return InsteadOf(alert, tuple(str(one) for one in self._list((*path, "equal"), fields.get("equal"))))
 
-    def _events(self, path: Path, value: Any) -> EventCondition:
-        fields = self._mapping(path, value, EVENT_KEYS)
+    def _one_condition(self, path: Path, fields: Mapping[str, Any]) -> Condition | None:
+        said = [table for table in (EVENTS, TRACES) if fields.get(table) is not None]
+        if len(said) > 1:
+            self._refuse((*path, TRACES), "a rule is over events or over traces; make two rules of it")
+        return self._condition((*path, said[0]), fields[said[0]], said[0]) if said else None
+
+    def _condition(self, path: Path, value: Any, table: str) -> Condition:
+        fields = self._mapping(path, value, EVENT_KEYS if table == EVENTS else TRACE_KEYS)
         names = [self._text((*path, "name"), fields.get("name"))]
         names += [self._text((*path, "names"), one) for one in self._list((*path, "names"), fields.get("names"))]
         names = [name for name in names if name]
-        if not names:
+        where = {key: text for key in OWN_COLUMNS if (text := self._text((*path, key), fields.get(key)))}
+        for key, one in self._mapping((*path, "where"), fields.get("where"), None).items():
+            where[key] = self._text((*path, "where", key), one)
+        least_seconds = self._seconds((*path, "min_duration"), fields.get("min_duration")) or 0.0
+        is_error = self._bool((*path, "is_error"), fields.get("is_error"))
+        if table == EVENTS and not names:
             self._refuse(path, "it names no event; add name: …")
+        if table == TRACES and not (names or where or least_seconds or is_error is not None):
+            self._refuse(path, "it would count every span; add service, route, name, min_duration, is_error or where")
         by = [str(one) for one in self._list((*path, "by"), fields.get("by", ["tenant", "service"]))]
         count = fields.get("count", 1)
         if isinstance(count, bool) or not isinstance(count, int | float) or count < 1:
             self._refuse((*path, "count"), f"expected a number from 1 on, found '{count}'")
             count = 1
-        return EventCondition(
-            tuple(names),
-            {key: str(one) for key, one in self._mapping((*path, "where"), fields.get("where"), None).items()},
-            tuple(by),
-            float(count),
-            self._seconds((*path, "within"), fields.get("within")) or 300.0,
-        )
+        rows = Rows(table, tuple(names), where, tuple(by), least_seconds, is_error)
+        return Condition(rows, float(count), self._seconds((*path, "within"), fields.get("within")) or 300.0)
 
     def _labels(self, path: Path, value: Any, are_annotations: bool = False) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -246,6 +260,12 @@ class _Reader:
         self._refuse(path, f"expected a whole number, found {_described(value)}")
         return 0
 
+    def _bool(self, path: Path, value: Any) -> bool | None:
+        if value is None or isinstance(value, bool):
+            return value
+        self._refuse(path, f"expected true or false, found {_described(value)}")
+        return None
+
     def _refuse(self, path: Path, message: str) -> None:
         self.problems.append(self._plain.problem(path, message))
 
@@ -265,7 +285,9 @@ def write_rules(file: RuleFile, *, classic: bool = False) -> str:
 def unexportable(file: RuleFile) -> list[str]:
     """What a classic Prometheus has no words for, one sentence each."""
     lost = [
-        f"rule '{rule.name}' is over events, which Prometheus does not have" for rule in file.rules if rule.notes.events
+        f"rule '{rule.name}' is over {rule.over}, which Prometheus does not have"
+        for rule in file.rules
+        if rule.notes.condition
     ]
     lost += [
         f"rule '{rule.name}' is over logs: give it to Loki's ruler, whose files look the same"
@@ -275,7 +297,7 @@ def unexportable(file: RuleFile) -> list[str]:
     lost += [
         f"rule '{rule.name}' is switched off here and would run there: it waits for {rule.notes.waits_for}"
         for rule in file.rules
-        if rule.notes.waits_for and not rule.notes.events
+        if rule.notes.waits_for and not rule.notes.condition
     ]
     if file.tenant:
         lost.append(f"the file is for tenant '{file.tenant}'; there it would read everybody's series")
@@ -292,7 +314,7 @@ def _plain_group(group: Group, classic: bool) -> dict[str, Any]:
         made["query_offset"] = _duration(group.query_offset_seconds)
     if not classic and group.labels:
         made["labels"] = dict(group.labels)
-    rules = [rule for rule in group.rules if not (classic and (rule.notes.events or rule.notes.source))]
+    rules = [rule for rule in group.rules if not (classic and rule.over)]
     made["rules"] = [_plain_rule(rule, group.labels_of(rule) if classic else rule.labels, classic) for rule in rules]
     return made
 
@@ -319,14 +341,25 @@ def _plain_notes(notes: Notes) -> dict[str, Any]:
         "title": notes.title, "waits_for": notes.waits_for, "off": notes.is_off, "rows": list(notes.rows),
         "audience": notes.audience, "profiles": list(notes.profiles), "source": notes.source,
     }  # fmt: skip
-    if notes.events:
-        said["events"] = {
-            "names": list(notes.events.names), "where": dict(notes.events.where), "by": list(notes.events.by),
-            "count": notes.events.count, "within": _duration(notes.events.within_seconds),
-        }  # fmt: skip
+    if notes.condition:
+        said[notes.condition.rows.table] = _plain_condition(notes.condition)
     if notes.instead_of:
         said["instead_of"] = {"alert": notes.instead_of.alert, "equal": list(notes.instead_of.equal)}
     return {key: value for key, value in said.items() if value}
+
+
+def _plain_condition(condition: Condition) -> dict[str, Any]:
+    rows = condition.rows
+    own = [key for key in OWN_COLUMNS if rows.table == TRACES and rows.where.get(key)]
+    said: dict[str, Any] = {"names": list(rows.names), **{key: rows.where[key] for key in own}}
+    said["where"] = {key: text for key, text in rows.where.items() if key not in own}
+    if rows.least_seconds:
+        said["min_duration"] = _duration(rows.least_seconds)
+    said = {key: value for key, value in said.items() if value}
+    if rows.is_error is not None:
+        said["is_error"] = rows.is_error
+    count = int(condition.count) if condition.count.is_integer() else condition.count
+    return said | {"by": list(rows.by), "count": count, "within": _duration(condition.within_seconds)}
 
 
 def _duration(seconds: float) -> str:

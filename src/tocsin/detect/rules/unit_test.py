@@ -12,6 +12,8 @@ import numpy as np
 from tocsin.detect.rules.alerting import Active, RuleState
 from tocsin.detect.rules.evaluation import Surroundings, Written, evaluate_group
 from tocsin.detect.rules.over_logs import MemoryLines
+from tocsin.detect.rules.over_rows import MemoryRows
+from tocsin.detect.rules.planted import UnitTestError, planted_rows
 from tocsin.detect.rules.rule import Group, Rule, RuleFile, keys_of
 from tocsin.detect.rules.rule_text import read_rules
 from tocsin.model.alert import ALERT_NAME
@@ -27,10 +29,6 @@ from tocsin.query.promql.source import MemorySource, Series
 
 LoadRules = Callable[[str], RuleFile]
 DEFAULT_INTERVAL_MS = 60_000
-
-
-class UnitTestError(Exception):
-    """A test file cannot be run; the message says why and what to do."""
 
 
 @dataclass(slots=True)
@@ -89,6 +87,7 @@ def _run(test: dict[str, Any], place: int, groups: list[tuple[RuleFile, Group]],
         raise UnitTestError(f"cannot read input_series of {outcome.name}: {error}; correct them") from error
     world = _World(source, test, groups, default_ms)
     world.lines.found += _lines(test, outcome.name)
+    world.rows.found += planted_rows(test, outcome.name)
     alert_tests = test.get("alert_rule_test") or []
     times = {_ms(one.get("eval_time"), 0) for one in [*alert_tests, *(test.get("promql_expr_test") or [])]}
     world.evaluate_up_to(max(times, default=0), {_ms(one.get("eval_time"), 0) for one in alert_tests})
@@ -130,9 +129,9 @@ class _World:
         self, source: MemorySource, test: Mapping[str, Any], groups: Sequence[tuple[RuleFile, Group]], interval_ms: int
     ) -> None:
         labels = {str(key): str(value) for key, value in (test.get("external_labels") or {}).items()}
-        self.lines = MemoryLines()
+        self.lines, self.rows = MemoryLines(), MemoryRows()
         url = str(test.get("external_url") or "")
-        self.around = Surroundings(source, QuerySettings(), labels, url, open_lines=lambda: self.lines)
+        self.around = Surroundings(source, QuerySettings(), labels, url, self.rows.count, lambda: self.lines)
         self._source = source
         self._written: dict[tuple[tuple[str, str], ...], list[tuple[int, float]]] = {}
         self._interval_ms = interval_ms

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from tocsin.detect.rules.alerting import RuleError, moment
 from tocsin.detect.rules.library import CUSTOM
-from tocsin.detect.rules.replay import Replayed, explain, grid_for, measured, measured_by, replay
-from tocsin.detect.rules.rule import Group, Rule, RuleFile
+from tocsin.detect.rules.over_logs import LOGS
+from tocsin.detect.rules.replay import Replayed, explain, grid_for, measured_by, measured_over, replay
+from tocsin.detect.rules.rule import Group, Notes, Rule, RuleFile
 from tocsin.detect.rules.rule_text import read_rules, unexportable, write_rules
-from tocsin.model.yaml_text import TextError
+from tocsin.model.yaml_text import TextError, read_yaml, write_yaml
 from tocsin.query.promql.errors import PromQLError
 from tocsin.query.promql.literals import parse_duration_ms
 from tocsin.query.series import TooManySeriesError
@@ -179,17 +181,20 @@ def preview(
     text: BodyText,
     for_: Annotated[str, Query(alias="for", description="How long it has to hold, such as 5m")] = "0s",
     since: Annotated[str, Query(description="How far back, such as 6h")] = "6h",
+    over: Annotated[
+        Literal["series", "logs", "events", "traces"], Query(description="What it is over; series takes PromQL")
+    ] = "series",
 ) -> Preview:
-    """The expression is the body."""
-    rule = Rule(alert="preview", expr=text.strip(), for_seconds=ms_of(for_) / 1000)
+    """The expression is the body: PromQL, over logs LogQL, over events and traces what stands below that key."""
+    rule = _previewed(text, over, ms_of(for_) / 1000)
     now_ms = int(time.time() * 1000)
     span_ms = ms_of(since)
     grid = grid_for(now_ms - span_ms, now_ms, max(15.0, span_ms / 1000 / 500))
     around = surroundings_for(request, viewer)
     try:
-        parts = measured(rule.expr)
+        parts = measured_by(rule)
         found = replay(Group("preview", (rule,)), rule, around, grid)
-        shown = replay(Group("preview", ()), Rule(record="preview", expr=parts.text), around, grid)
+        shown = measured_over(rule, around, grid)
     except FAULTS as error:
         raise HTTPException(422, f"cannot preview this rule: {error}; correct the expression") from error
     return Preview(
@@ -198,10 +203,28 @@ def preview(
         threshold=parts.threshold,
         series=[
             SeriesShown(labels=dict(one.labels), points=list(zip(one.times.tolist(), one.values.tolist(), strict=True)))
-            for one in shown.series[:50]
+            for one in shown[:50]
         ],
         periods=periods_shown(found),
     )
+
+
+def _previewed(text: str, over: str, for_seconds: float) -> Rule:
+    """Raises HTTPException 422."""
+    if over in ("series", LOGS):
+        return Rule(
+            alert="preview",
+            expr=text.strip(),
+            for_seconds=for_seconds,
+            notes=Notes(source=LOGS if over == LOGS else ""),
+        )
+    try:
+        condition = read_yaml(text, "this condition").value
+        said = {"alert": "preview", "tocsin": {over: condition}}
+        [rule] = read_rules(write_yaml({"groups": [{"name": "preview", "rules": [said]}]}), "preview").rules
+    except TextError as error:
+        raise HTTPException(422, f"cannot preview this rule: {error}; correct the condition") from error
+    return replace(rule, for_seconds=for_seconds)
 
 
 @router.get("/export", summary="Rules as every Prometheus reads them")
@@ -287,14 +310,15 @@ def explanation(request: Request, principal: Anybody, ruled: Ruled, at_ms: int) 
         waits = f": it waits for {rule.notes.waits_for}" if rule.notes.waits_for else ""
         said.reason = f"the rule is switched off{waits}"
     try:
-        if rule.expr:
+        if rule.expr or rule.notes.condition:
             parts = measured_by(rule)
             around = surroundings_for(request, principal, run.tenant)
+            matched = "were counted" if rule.notes.condition else "match the expression"
             found = explain(run.group, rule, around, at_ms, run.interval_ms / 1000) if rule.is_alerting else []
             said.measured, said.operator, said.threshold = parts.text, parts.operator, parts.threshold
             said.verdicts = [_verdict(one) for one in found]
             if not found and rule.is_alerting and not said.reason:
-                said.reason = "nothing was measured: no series match the expression at this time"
+                said.reason = f"nothing was measured: no {rule.over or 'series'} {matched} at this time"
     except FAULTS as error:
         said.reason = f"the expression cannot be evaluated: {error}"
     return said

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form
 from starlette.responses import RedirectResponse, Response
 
+from tocsin.detect.rules.evaluation import Surroundings
 from tocsin.detect.rules.library import CUSTOM
 from tocsin.detect.rules.replay import Period, replay
 from tocsin.detect.rules.rule import Rule
@@ -16,22 +17,17 @@ from tocsin.detect.rules.rule_text import write_rules
 from tocsin.detect.rules.tested import cases_of
 from tocsin.model.access import Role
 from tocsin.query import evaluate
-from tocsin.query.evaluate import Evaluated
-from tocsin.query.promql.settings import QuerySettings
 from tocsin.web import rules_headline
-from tocsin.web.api.rules import FAULTS, Explanation, explanation
+from tocsin.web.api.rules import FAULTS, explanation
 from tocsin.web.auth import Operator
-from tocsin.web.charts import Marker
-from tocsin.web.metric_charts import MetricChart, metric_chart
 from tocsin.web.page import Page
+from tocsin.web.rule_charts import rule_chart
 from tocsin.web.ruling import Ruled, engine_of, rule_of, surroundings_for
-from tocsin.web.units import guessed
 from tocsin.web.view import View, view_of
 
 page = Page(id="rule", title="Rule", group="", path="/rules/{key}", order=4, parent="rules", notes_reads=False)
 router = APIRouter()
 PAGE_SECONDS = 20.0
-MOST_MARKERS = 60
 
 
 @router.get(page.path)
@@ -48,7 +44,7 @@ def rule(view: Annotated[View, Depends(view_of(page))], key: str, at: str = "") 
         rule=ruled.state.rule,
         why=why,
         at_ns=at_ms * 1_000_000,
-        drawn=_chart(view, ruled, why, periods),
+        drawn=rule_chart("rule", ruled.state.rule, _around(view, ruled), view.window, periods),
         periods=[period for period in reversed(periods) if period.fired_at_ms is not None][:50],
         cases=cases_of(ruled.run.file, ruled.state.rule.name),
         custom=ruled.run.file.removeprefix(CUSTOM) if ruled.run.loaded.origin == "custom" else "",
@@ -82,42 +78,19 @@ def _instant(view: View, text: str) -> int | None:
     return round((said if said.tzinfo else said.replace(tzinfo=view.zone)).timestamp() * 1000)
 
 
-def _settings(view: View) -> QuerySettings:
-    settings = surroundings_for(view.request, view.principal).settings
-    return replace(settings, timeout_seconds=min(PAGE_SECONDS, settings.timeout_seconds))
+def _around(view: View, ruled: Ruled) -> Surroundings:
+    """What the rule sees, within the time that a page may take."""
+    around = surroundings_for(view.request, view.principal, ruled.run.tenant)
+    settings = replace(around.settings, timeout_seconds=min(PAGE_SECONDS, around.settings.timeout_seconds))
+    return replace(around, settings=settings)
 
 
 def _periods(view: View, ruled: Ruled) -> list[Period]:
     found: Rule = ruled.state.rule
-    if not found.is_alerting or not found.expr:
+    if not found.is_alerting:
         return []
-    around = replace(surroundings_for(view.request, view.principal, ruled.run.tenant), settings=_settings(view))
     step = max(evaluate.step_ms(view.window, points=480), ruled.run.interval_ms)
     try:
-        return replay(ruled.run.group, found, around, evaluate.grid_of(view.window, step)).periods
+        return replay(ruled.run.group, found, _around(view, ruled), evaluate.grid_of(view.window, step)).periods
     except FAULTS:
         return []  # the explanation says what is wrong
-
-
-def _chart(view: View, ruled: Ruled, why: Explanation, periods: list[Period]) -> MetricChart | None:
-    if not ruled.state.rule.expr or ruled.state.rule.notes.source:
-        return None  # charts are of series; the lines are on the page Logs
-    around = surroundings_for(view.request, view.principal, ruled.run.tenant)
-    grid = evaluate.grid_of(view.window, evaluate.step_ms(view.window))
-    done: Evaluated = evaluate.over(around.source, why.measured, grid, _settings(view))
-    if not done.is_over_time:
-        return None
-    limits: list[tuple[float, str]] = [] if why.threshold is None else [(why.threshold, "bad")]
-    return metric_chart(
-        "rule", why.measured, [(done, "")], view.window, guessed(why.measured), markers=_markers(periods), limits=limits
-    )
-
-
-def _markers(periods: list[Period]) -> list[Marker]:
-    found: list[Any] = []
-    for period in periods[-MOST_MARKERS:]:
-        if period.fired_at_ms is None:
-            found.append(Marker(period.pending_at_ms / 1000, "pending"))
-        else:
-            found.append(Marker(period.fired_at_ms / 1000, "fires"))
-    return found

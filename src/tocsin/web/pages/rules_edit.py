@@ -10,10 +10,9 @@ from fastapi import APIRouter, Depends, Form, HTTPException
 from starlette.responses import RedirectResponse, Response
 
 from tocsin.detect.rules.alerting import moment
-from tocsin.detect.rules.evaluation import Surroundings
 from tocsin.detect.rules.library import CUSTOM
 from tocsin.detect.rules.precision import Precision, precision
-from tocsin.detect.rules.replay import Replayed, backtest, measured
+from tocsin.detect.rules.replay import Replayed, backtest
 from tocsin.detect.rules.rule import RuleFile
 from tocsin.detect.rules.rule_text import read_rules
 from tocsin.model.access import Role
@@ -23,13 +22,12 @@ from tocsin.storage.control import Taken
 from tocsin.web import format
 from tocsin.web.api.rules import FILE_ID
 from tocsin.web.backtest_marks import marks_of
-from tocsin.web.charts import Marker
-from tocsin.web.metric_charts import MetricChart, metric_chart
+from tocsin.web.metric_charts import MetricChart
 from tocsin.web.page import Page
 from tocsin.web.refusals import RefusingRoute
+from tocsin.web.rule_charts import rule_chart
 from tocsin.web.ruling import Tally, engine_of, surroundings_for, tally
 from tocsin.web.state import control_of
-from tocsin.web.units import guessed
 from tocsin.web.view import View, view_of
 from tocsin.web.words import Headline, Part
 
@@ -152,21 +150,7 @@ def _previews(view: View, file: RuleFile) -> list[Previewed]:
             one,
             tally(one, one.rule.severity),
             precision(one, marks, end_ms),
-            _drawn(view, one, around, f"p{place}"),
+            None if one.error else rule_chart(f"p{place}", one.rule, around, view.window, one.fires),
         )
         for place, one in enumerate(replayed)
     ]
-
-
-def _drawn(view: View, one: Replayed, around: Surroundings, id: str) -> MetricChart | None:
-    if not one.rule.expr or one.error:
-        return None
-    parts = measured(one.rule.expr)
-    grid = evaluate.grid_of(view.window, evaluate.step_ms(view.window))
-    done = evaluate.over(around.source, parts.text, grid, around.settings)
-    if not done.is_over_time:
-        return None
-    limits = [(parts.threshold, "bad")] if parts.threshold is not None else []
-    marks = [Marker((period.fired_at_ms or 0) / 1000, "fires") for period in one.fires[:60]]
-    unit = guessed(parts.text)
-    return metric_chart(id, parts.text, [(done, "")], view.window, unit, markers=marks, limits=limits)
