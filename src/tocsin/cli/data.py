@@ -1,10 +1,11 @@
-"""`tocsin data`: what is stored, and whether it is still as it was written."""
+"""`tocsin data`: what is stored, whether it is still as it was written, and what stays or goes."""
 
 from __future__ import annotations
 
 import json
 import sys
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 from rich.console import Console
@@ -35,6 +36,47 @@ def verify(
     else:
         _print(Console(highlight=False), found)
     sys.exit(2 if any(one["broken"] for one in found) else 0)
+
+
+@data_app.command("hold")
+def hold(
+    tenant: Annotated[str, typer.Argument(help="The tenant whose telemetry must stay.")],
+    reason: Annotated[str, typer.Option(help="Why; goes into the audit.")],
+    url: Url = URL,
+    data: Data = DATA,
+    token: Token = "",
+) -> None:
+    """Put a tenant on legal hold: neither retention nor cleanup deletes its telemetry until it is released."""
+    server = client(url, data, token, changes=True)
+    server.ask("POST", "/api/v1/data/holds", json={"tenant": tenant, "reason": reason})
+    typer.echo(f"{tenant} is on hold: nothing of it is deleted until tocsin data release {tenant}")
+
+
+@data_app.command("release")
+def release(
+    tenant: Annotated[str, typer.Argument(help="The tenant on hold.")],
+    reason: Annotated[str, typer.Option(help="Why; goes into the audit.")],
+    url: Url = URL,
+    data: Data = DATA,
+    token: Token = "",
+) -> None:
+    """Lift a legal hold: what is past its retention goes with the next merges."""
+    server = client(url, data, token, changes=True)
+    server.ask("DELETE", f"/api/v1/data/holds/{quote(tenant, safe='')}", params={"reason": reason})
+    typer.echo(f"{tenant} is no longer on hold")
+
+
+@data_app.command("holds")
+def holds(as_json: Json = False, url: Url = URL, data: Data = DATA, token: Token = "") -> None:
+    """Tenants on legal hold, since when and why."""
+    found = client(url, data, token, changes=True).get("/api/v1/data/holds")
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    for one in found["holds"]:
+        typer.echo(f"{one['tenant']}: since {one['placed_at'][:10]} by {one['placed_by']}: {one['reason']}")
+    if not found["holds"]:
+        typer.echo("no tenant is on hold")
 
 
 def _print(console: Console, found: list[dict[str, Any]]) -> None:
