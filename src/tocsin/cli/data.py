@@ -13,6 +13,8 @@ from rich.table import Table
 
 from tocsin.cli.client import DATA, URL, Data, Json, Token, Url, client
 
+LONG_SECONDS = 3600.0
+
 data_app = typer.Typer(help="What is stored.", no_args_is_help=True)
 
 
@@ -77,6 +79,43 @@ def holds(as_json: Json = False, url: Url = URL, data: Data = DATA, token: Token
         typer.echo(f"{one['tenant']}: since {one['placed_at'][:10]} by {one['placed_by']}: {one['reason']}")
     if not found["holds"]:
         typer.echo("no tenant is on hold")
+
+
+@data_app.command("cleanup")
+def cleanup(
+    older_than: Annotated[str, typer.Option(help="Whole days, such as 30days, 30d or 4weeks.")],
+    signal: Annotated[
+        list[str] | None,
+        typer.Option(help="traces, logs, events, metrics, rates; can be given several times. All but rates if not."),
+    ] = None,
+    tenant: Annotated[str, typer.Option(help="Only this tenant's telemetry.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would go, and delete nothing.")] = False,
+    as_json: Json = False,
+    url: Url = URL,
+    data: Data = DATA,
+    token: Token = "",
+) -> None:
+    """Delete telemetry older than so many days, but never that of a tenant on hold."""
+    asked = {"older_than": older_than, "signals": signal or [], "tenant": tenant, "dry_run": dry_run}
+    server = client(url, data, token, changes=True)
+    done = server.ask("POST", "/api/v1/data/cleanup", seconds=LONG_SECONDS, json=asked).json()
+    if as_json:
+        typer.echo(json.dumps(done, indent=2))
+    else:
+        _print_cleanup(Console(highlight=False), done)
+
+
+def _print_cleanup(console: Console, done: dict[str, Any]) -> None:
+    shown = Table("signal", "table", "day", "rows", "bytes", "parts", box=None, pad_edge=False)
+    for one in done["deleted"]:
+        figures = (f"{one[name]:,}" for name in ("rows", "disk_bytes", "parts"))
+        shown.add_row(one["signal"], one["table"], one["day"], *figures)
+    if done["deleted"]:
+        console.print(shown)
+    verb = "would delete" if done["dry_run"] else "deleted"
+    console.print(f"{verb} {done['rows']:,} rows, {done['disk_bytes']:,} bytes, from before {done['before']}")
+    if done["held"]:
+        console.print(f"on hold, kept: {', '.join(done['held'])}", markup=False)
 
 
 def _print(console: Console, found: list[dict[str, Any]]) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel, Field
 from starlette.requests import HTTPConnection
 
-from tocsin.storage.keeping import Keeping
+from tocsin.model.units import days_from
+from tocsin.storage.keeping import Cleanup, Keeping
 from tocsin.web.api.contract import BEARER, CONFLICT, MISSING, REFUSALS, Shown
 from tocsin.web.auth import Admin
 from tocsin.web.refusals import RefusingRoute
@@ -61,3 +62,52 @@ def lift_hold(
     request: Request, admin: Admin, tenant: str, reason: Annotated[str, Query(description="Goes into the audit")]
 ) -> HoldAnswer:
     return HoldAnswer.model_validate(keeping_of(request).lift(admin, tenant, reason))
+
+
+class CleanupRequest(BaseModel):
+    """What is to be deleted."""
+
+    older_than: str = Field(description="Whole days (UTC)", examples=["30days", "30d"])
+    signals: list[str] = Field(
+        default_factory=list, description="traces, logs, events, metrics, rates; all but rates unless given"
+    )
+    tenant: str = Field("", description="Only this tenant's")
+    dry_run: bool = Field(False, description="Tell what would go, and delete nothing")
+
+
+class OldData(Shown):
+    """What goes of a table and day."""
+
+    signal: str
+    table: str
+    day: date
+    rows: int
+    disk_bytes: int = Field(description="In proportion, where a part holds rows that stay")
+    parts: int
+
+
+class CleanupAnswer(BaseModel):
+    before: date = Field(description="Days before this one are old enough")
+    dry_run: bool
+    rows: int
+    disk_bytes: int
+    held: list[str] = Field(description="Tenants on legal hold, whose telemetry stays")
+    deleted: list[OldData]
+
+
+@router.post("/cleanup", summary="Delete old telemetry", responses=CONFLICT)
+def clean(request: Request, admin: Admin, asked: CleanupRequest) -> CleanupAnswer:
+    try:
+        wanted = Cleanup(days_from(asked.older_than), asked.signals, asked.tenant)
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from error
+    keeping = keeping_of(request)
+    cleaned = keeping.find_old(wanted) if asked.dry_run else keeping.clean(admin, wanted)
+    return CleanupAnswer(
+        before=cleaned.before,
+        dry_run=asked.dry_run,
+        rows=sum(one.rows for one in cleaned.found),
+        disk_bytes=sum(one.disk_bytes for one in cleaned.found),
+        held=sorted(cleaned.held),
+        deleted=[OldData.model_validate(one) for one in cleaned.found],
+    )
