@@ -260,7 +260,7 @@ class Server:
         self.control = open_control(config)
         self.engine = ChdbEngine(self.data / "telemetry", config[ChdbSettings])
         self.migrated = migrate(self.engine)
-        self.keeping = Keeping(self.engine, self.control, config[RetentionSettings])
+        self.keeping = Keeping(self.engine, self.control, config[RetentionSettings], self.data)
         self.keeping.apply()
         self.store = TelemetryStore(self.engine, config[QuerySettings])
         self.spool = Spool(self.data / "spool", config[SpoolSettings])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import httpx2
 import pytest
@@ -81,3 +82,45 @@ def test_only_administrators_delete_and_hold(metrics_server: Served) -> None:
         assert metrics_server.tom.post("/api/v1/data/cleanup", json=asked).status_code == 403
         assert metrics_server.tom.post("/api/v1/data/holds", json={"tenant": tenant, "reason": "x"}).status_code == 403
     assert metrics_server.tom.get("/api/v1/data/holds").status_code == 403
+
+
+def test_only_days_whose_export_is_complete_go(
+    run: Run, old_lines: Callable[[str], int], metrics_server: Served
+) -> None:
+    before = old_lines("initech")
+    day = datetime.fromtimestamp(time.time() - 10 * 86_400, UTC).date().isoformat()
+    clean = ("data", "cleanup", "--older-than=5d", "--signal", "logs", "--json")
+    assert json.loads(run(*clean, "--exported-only", "cold").stdout)["rows"] == 0
+    written = run("data", "export", "cold", "--signal", "logs", "--from", day, "--to", day, "--verify", "--json")
+    assert written.exit_code == 0, written.output
+    told = json.loads(written.stdout)
+    (file,) = told["exported"]
+    assert told["verified"] == [file | {"problem": ""}]
+    assert file["rows"] >= 6
+    gone = json.loads(run(*clean, "--exported-only", "cold").stdout)
+    assert [(one["table"], one["day"], one["rows"]) for one in gone["deleted"]] == [("logs", day, file["rows"])]
+    assert old_lines("initech") == before - 3
+    again = run("data", "export", "cold", "--verify")
+    assert again.exit_code == 0
+    assert "verified 1 files" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["../x", "--from", "2026-01-01", "--to", "2026-01-02"], "not below"),
+        (["cold", "--from", "2026-01-02", "--to", "2026-01-01"], "days (UTC) that are over"),
+        (["cold", "--from", "2026-01-01", "--to", "2999-01-01"], "days (UTC) that are over"),
+        (["cold", "--from", "2026-01-01", "--to", "2026-01-01", "--signal", "rates"], "signals are traces"),
+    ],
+)
+def test_exports_that_make_no_sense_are_refused(run: Run, given: list[str], said: str) -> None:
+    answer = run("data", "export", *given)
+    assert answer.exit_code != 0
+    assert said in answer.output
+
+
+def test_only_administrators_export(metrics_server: Served) -> None:
+    asked = {"signals": ["logs"], "first": "2026-01-01", "last": "2026-01-01", "target": "cold", "tenant": "acme"}
+    assert metrics_server.tom.post("/api/v1/data/exports", json=asked).status_code == 403
+    assert metrics_server.tom.get("/api/v1/data/exports", params={"target": "cold"}).status_code == 403

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from tocsin.cli.client import DATA, URL, Data, Json, Token, Url, client
-
-LONG_SECONDS = 3600.0
+from tocsin.cli.data_export import LONG_SECONDS, export
 
 data_app = typer.Typer(help="What is stored.", no_args_is_help=True)
+data_app.command("export")(export)
 
 
 @data_app.command("verify")
@@ -89,6 +89,9 @@ def cleanup(
         typer.Option(help="traces, logs, events, metrics, rates; can be given several times. All but rates if not."),
     ] = None,
     tenant: Annotated[str, typer.Option(help="Only this tenant's telemetry.")] = "",
+    exported_only: Annotated[
+        str, typer.Option(help="Only days whose export to this folder or s3:// place is read back and still complete.")
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would go, and delete nothing.")] = False,
     as_json: Json = False,
     url: Url = URL,
@@ -96,7 +99,8 @@ def cleanup(
     token: Token = "",
 ) -> None:
     """Delete telemetry older than so many days, but never that of a tenant on hold."""
-    asked = {"older_than": older_than, "signals": signal or [], "tenant": tenant, "dry_run": dry_run}
+    asked: dict[str, Any] = {"older_than": older_than, "signals": signal or [], "tenant": tenant, "dry_run": dry_run}
+    asked["exported_to"] = exported_only
     server = client(url, data, token, changes=True)
     done = server.ask("POST", "/api/v1/data/cleanup", seconds=LONG_SECONDS, json=asked).json()
     if as_json:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 from tocsin.model.access import Principal
 from tocsin.model.control import Hold
@@ -13,7 +15,20 @@ from tocsin.storage.control.errors import InvalidInput, Taken
 from tocsin.storage.control.store import ControlStore
 from tocsin.storage.telemetry.cleanup import TABLES, USUAL, Old, Selection, delete_old, find_old
 from tocsin.storage.telemetry.engine import Engine
+from tocsin.storage.telemetry.export import (
+    EXPORTED,
+    Exported,
+    ExportError,
+    Place,
+    day_content,
+    days_between,
+    export_day,
+    place_of,
+    verify_file,
+)
 from tocsin.storage.telemetry.retention import RetentionSettings, apply_retention
+
+MOST_DAYS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +38,27 @@ class Cleanup:
     days: int
     signals: Sequence[str] = ()
     tenant: str = ""
+    exported_to: str = ""
+    """Only days whose export there is read back and found to be what is stored; '' asks for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """Days of signals, `first` and `last` included, to a folder below the exports' or to s3://bucket/prefix."""
+
+    signals: Sequence[str]
+    first: date
+    last: date
+    target: str
+    tenant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A file of an export; `problem` is '' when it is as it was exported."""
+
+    exported: Exported
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +73,9 @@ class Cleaned:
 class Keeping:
     """`lock` is held while holds change and while something is deleted, so that neither overtakes the other."""
 
-    def __init__(self, engine: Engine, control: ControlStore, settings: RetentionSettings) -> None:
+    def __init__(self, engine: Engine, control: ControlStore, settings: RetentionSettings, data: Path) -> None:
+        self._exports = Path(settings.export_folder).absolute() if settings.export_folder else data / "exports"
+        self._exporting = threading.Lock()
         self.holds = control.holds
         self._audit = control.audit
         self.lock = threading.RLock()
@@ -88,4 +126,57 @@ class Keeping:
         if asked.tenant in held:
             raise Taken(f"cannot delete telemetry of '{asked.tenant}': it is on legal hold; lift that first")
         before = datetime.now(UTC).date() - timedelta(days=asked.days)
-        return Selection(tuple(asked.signals) or USUAL, before, asked.tenant, held)
+        signals = tuple(asked.signals) or USUAL
+        days = self._exported_days(asked, signals, before) if asked.exported_to else None
+        return Selection(signals, before, asked.tenant, held, days)
+
+    def export(self, actor: Principal, asked: Export) -> list[Exported]:
+        """Raises ControlError, EngineError, OSError; the days before the one that failed are exported and noted."""
+        for signal in asked.signals:
+            if signal not in EXPORTED:
+                raise InvalidInput(f"cannot export '{signal[:40]}': signals are {', '.join(EXPORTED)}")
+        days = list(days_between(asked.first, asked.last))
+        if not 1 <= len(days) <= MOST_DAYS or asked.last >= datetime.now(UTC).date():
+            raise InvalidInput(
+                f"cannot export {asked.first} to {asked.last}: name 1 to {MOST_DAYS} days (UTC) that are over"
+            )
+        place = self._place(asked.target)
+        detail = {"signals": list(asked.signals), "from": str(asked.first), "to": str(asked.last)}
+        self._audit.note(actor, "data.export", asked.target[:300], detail, asked.tenant or None)
+        done: list[Exported] = []
+        with self._exporting, _refusing():
+            for signal in dict.fromkeys(asked.signals):
+                for day in days:
+                    done += export_day(self._engine, place, signal, day, asked.tenant)
+        return done
+
+    def verify(self, target: str) -> list[Checked]:
+        """Every file of an export, read back. Raises ControlError, EngineError, OSError."""
+        place = self._place(target)
+        with _refusing():
+            return [Checked(one, verify_file(self._engine, place, one)) for one in place.manifest()]
+
+    def _place(self, target: str) -> Place:
+        with _refusing():
+            return place_of(self._exports, target)
+
+    def _exported_days(self, asked: Cleanup, signals: Sequence[str], before: date) -> dict[str, list[date]]:
+        """By table the days whose export is what is stored now and can be read back."""
+        place, days = self._place(asked.exported_to), dict[str, list[date]]()
+        with _refusing():
+            for one in place.manifest():
+                day = date.fromisoformat(one.day)
+                if one.signal not in signals or one.tenant != asked.tenant or day >= before:
+                    continue
+                is_stored = day_content(self._engine, one.signal, one.table, day, one.tenant) == (one.rows, one.content)
+                if is_stored and not verify_file(self._engine, place, one):
+                    days.setdefault(one.table, []).append(day)
+        return days
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except ExportError as error:
+        raise InvalidInput(str(error)) from error

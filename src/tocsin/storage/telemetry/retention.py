@@ -47,6 +47,9 @@ class RetentionSettings:
         "such as {acme = 365}; hourly rates stay as long as rates_hours says.",
     )
 
+    export_folder: str = setting(
+        "", help="Folder below which `tocsin data export` writes on the server; exports in the data folder unless set."
+    )
     loki_file: str = setting(
         "", help="A loki-config.yml whose retention holds for log records unless logs_hours is set itself."
     )

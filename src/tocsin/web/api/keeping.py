@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import HTTPConnection
 
 from tocsin.model.units import days_from
-from tocsin.storage.keeping import Cleanup, Keeping
+from tocsin.storage.keeping import Cleanup, Export, Keeping
 from tocsin.web.api.contract import BEARER, CONFLICT, MISSING, REFUSALS, Shown
 from tocsin.web.auth import Admin
 from tocsin.web.refusals import RefusingRoute
@@ -72,6 +72,9 @@ class CleanupRequest(BaseModel):
         default_factory=list, description="traces, logs, events, metrics, rates; all but rates unless given"
     )
     tenant: str = Field("", description="Only this tenant's")
+    exported_to: str = Field(
+        "", description="Only days whose export to this target is read back and is what is stored now"
+    )
     dry_run: bool = Field(False, description="Tell what would go, and delete nothing")
 
 
@@ -98,7 +101,7 @@ class CleanupAnswer(BaseModel):
 @router.post("/cleanup", summary="Delete old telemetry", responses=CONFLICT)
 def clean(request: Request, admin: Admin, asked: CleanupRequest) -> CleanupAnswer:
     try:
-        wanted = Cleanup(days_from(asked.older_than), asked.signals, asked.tenant)
+        wanted = Cleanup(days_from(asked.older_than), asked.signals, asked.tenant, asked.exported_to)
     except ValueError as error:
         raise HTTPException(422, str(error)) from error
     keeping = keeping_of(request)
@@ -111,3 +114,55 @@ def clean(request: Request, admin: Admin, asked: CleanupRequest) -> CleanupAnswe
         held=sorted(cleaned.held),
         deleted=[OldData.model_validate(one) for one in cleaned.found],
     )
+
+
+class ExportRequest(BaseModel):
+    """Days (UTC) to write as Parquet."""
+
+    signals: list[str] = Field(min_length=1, description="traces, logs, events, metrics")
+    first: date
+    last: date
+    target: str = Field(description="A folder below the server's exports, or s3://bucket/prefix", examples=["cold"])
+    tenant: str = Field("", description="Only this tenant's")
+
+
+class ExportedFile(Shown):
+    """A file of an export, as its manifest lists it."""
+
+    file: str
+    signal: str
+    table: str
+    day: date
+    tenant: str
+    rows: int
+    content: str = Field(description="The sum of a hash of every row")
+    bytes: int
+    sha256: str = Field(description="Empty for what lies in S3")
+
+
+class ExportAnswer(BaseModel):
+    files: list[ExportedFile]
+
+
+class CheckedFile(Shown):
+    exported: ExportedFile
+    problem: str = Field(description="Empty when the file is as it was exported")
+
+
+class VerifyAnswer(BaseModel):
+    files: list[CheckedFile]
+
+
+@router.post("/exports", status_code=201, summary="Export days as Parquet")
+def export(request: Request, admin: Admin, asked: ExportRequest) -> ExportAnswer:
+    wanted = Export(tuple(asked.signals), asked.first, asked.last, asked.target, asked.tenant)
+    try:
+        done = keeping_of(request).export(admin, wanted)
+    except OSError as error:
+        raise HTTPException(507, f"cannot write the export: {error}; free disk or name another folder") from error
+    return ExportAnswer(files=[ExportedFile.model_validate(one) for one in done])
+
+
+@router.get("/exports", summary="Read an export back")
+def verify_export(request: Request, _: Admin, target: str) -> VerifyAnswer:
+    return VerifyAnswer(files=[CheckedFile.model_validate(one) for one in keeping_of(request).verify(target)])
