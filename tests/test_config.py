@@ -12,7 +12,7 @@ import pytest
 from tocsin.app import PRESETS as SERVER_PRESETS
 from tocsin.app import SECTIONS as SERVER_SECTIONS
 from tocsin.config import Config, ConfigError, explain, load, preset_reference, reference
-from tocsin.model.settings import Alias, Preset, setting
+from tocsin.model.settings import Alias, ByName, Preset, setting
 from tocsin.sdk.settings import PRESETS as SDK_PRESETS
 from tocsin.sdk.settings import VARIABLES as SDK_VARIABLES
 
@@ -39,6 +39,7 @@ class Retention:
         30.0, help="How long spans stay.", unit="days", env=(Alias("METRICS_RETENTION_HOURS", "hours"),)
     )
     sweep_seconds: float = setting(60.0, help="How often to look.", unit="seconds")
+    by_tenant: ByName = setting((), help="Other times for tenants.", unit="days")
     body_bytes: int = setting(64_000_000, help="Largest body.", unit="bytes")
 
     def __post_init__(self) -> None:
@@ -260,3 +261,23 @@ def test_field_without_help_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(TypeError, match="setting\\(default, help=…\\)"):
         load({"bare": Bare}, None, {}, {})
+
+
+@pytest.mark.parametrize(
+    "toml", ["by_tenant = {globex = '36h', acme = 365}", "[retention.by_tenant]\nacme = 365\nglobex = '36h'"]
+)
+def test_quantities_by_name_are_a_table_in_a_file(tmp_path: Path, toml: str) -> None:
+    config = filled(tmp_path, f"[retention]\n{toml}")
+    assert config[Retention].by_tenant == (("acme", 365.0), ("globex", 1.5))
+    assert "acme=365d,globex=36h" in [one.value for one in explain(config)]
+
+
+def test_quantities_by_name_are_pairs_in_a_variable(tmp_path: Path) -> None:
+    config = filled(tmp_path, environ={"TOCSIN_RETENTION_BY_TENANT": "globex=36h, acme=365"})
+    assert config[Retention].by_tenant == (("acme", 365.0), ("globex", 1.5))
+
+
+@pytest.mark.parametrize("given", ["acme", "acme=", "=3", "acme=soon", "acme=-3"])
+def test_quantities_by_name_that_cannot_be_read_are_refused(tmp_path: Path, given: str) -> None:
+    with pytest.raises(ConfigError, match=r"retention\.by_tenant"):
+        filled(tmp_path, environ={"TOCSIN_RETENTION_BY_TENANT": given})

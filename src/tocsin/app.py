@@ -83,13 +83,14 @@ from tocsin.sdk.middleware import instrument
 from tocsin.sdk.transport import Response
 from tocsin.storage.control import AuthSettings, ControlSettings, ControlStore
 from tocsin.storage.control.keyring import KeyRing
+from tocsin.storage.keeping import Keeping
 from tocsin.storage.telemetry.chdb import ChdbEngine, ChdbSettings
 from tocsin.storage.telemetry.decode import Signal
 from tocsin.storage.telemetry.downsample import Downsampler
 from tocsin.storage.telemetry.engine import EngineError
 from tocsin.storage.telemetry.migrate import migrate
 from tocsin.storage.telemetry.residency import release_code_pages
-from tocsin.storage.telemetry.retention import RetentionSettings, apply_retention
+from tocsin.storage.telemetry.retention import RetentionSettings
 from tocsin.storage.telemetry.spool import Spool, SpoolSettings
 from tocsin.storage.telemetry.store import QuerySettings, TelemetryStore
 from tocsin.storage.telemetry.writer import Writer, WriterSettings
@@ -256,7 +257,8 @@ class Server:
         self.control = open_control(config)
         self.engine = ChdbEngine(self.data / "telemetry", config[ChdbSettings])
         self.migrated = migrate(self.engine)
-        apply_retention(self.engine, config[RetentionSettings])
+        self.keeping = Keeping(self.engine, self.control, config[RetentionSettings], self.data)
+        self.keeping.apply()
         self.store = TelemetryStore(self.engine, config[QuerySettings])
         self.spool = Spool(self.data / "spool", config[SpoolSettings])
         self.downsampler = Downsampler(self.engine, lambda: self.gate.known_series.take_late_hours())
@@ -473,7 +475,9 @@ class Server:
         while not self._pruning.wait(3600):
             try:
                 self.control.prune()
-            except SQLAlchemyError as error:
+                # Another server on the same control store may have placed or lifted a hold.
+                self.keeping.apply()
+            except (SQLAlchemyError, EngineError) as error:
                 log.warning("control.prune_failed", error=str(error))
 
 

@@ -29,13 +29,15 @@ class Client:
     def get(self, path: str, **parameters: Any) -> Any:
         return self.ask("GET", path, params=parameters).json()
 
-    def ask(self, method: str, path: str, accept: tuple[int, ...] = (), **options: Any) -> Any:
+    def ask(
+        self, method: str, path: str, accept: tuple[int, ...] = (), seconds: float = SECONDS, **options: Any
+    ) -> Any:
         """The answer when it is good or its status is in `accept`."""
         import httpx2
 
         headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
         try:
-            answer = httpx2.request(method, f"{self.url}{path}", headers=headers, timeout=SECONDS, **options)
+            answer = httpx2.request(method, f"{self.url}{path}", headers=headers, timeout=seconds, **options)
         except httpx2.HTTPError as error:
             fail(f"cannot reach {self.url}: {error}; start it with tocsin serve, or name another with --url")
         if answer.status_code >= 300 and answer.status_code not in accept:

@@ -19,6 +19,16 @@ SYSTEM = Principal("system", "tocsin", Role.ADMIN)
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """A legal hold: nothing deletes the tenant's telemetry until it is lifted."""
+
+    tenant: str
+    reason: str
+    placed_at: datetime
+    placed_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class User:
     """A person who can sign in once a password is set."""
 

@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
-from tocsin.model.settings import SettingInfo, Unit
+from tocsin.model.settings import ByName, SettingInfo, Unit
 from tocsin.model.units import bytes_from, duration_text, seconds_from, size_text
 
 MASK = "********"
@@ -35,6 +35,8 @@ def read_value(hint: Any, info: SettingInfo, raw: Any, bare_unit: Unit = "") -> 
     inner, is_optional = unwrapped(hint)
     if raw is None and is_optional:
         return None
+    if inner == ByName:
+        return _by_name(info, raw)
     if info.unit in UNIT_EXAMPLES and inner in (int, float):
         return _quantity(inner, info.unit, raw, bare_unit or info.unit)
     if get_origin(inner) is tuple:
@@ -53,6 +55,8 @@ def unwrapped(hint: Any) -> tuple[Any, bool]:
 def type_text(hint: Any, info: SettingInfo) -> str:
     """What a value may be, in words for the reference and for errors."""
     inner, _ = unwrapped(hint)
+    if inner == ByName:
+        return f"a table of {info.unit} by name (in a variable: name=30d,other=7d)"
     if info.unit in UNIT_EXAMPLES and inner in (int, float):
         return UNIT_EXAMPLES[info.unit]
     if isinstance(inner, type) and issubclass(inner, Enum):
@@ -74,8 +78,20 @@ def printed(value: Any, info: SettingInfo) -> str:
     if isinstance(value, (int, float)) and info.unit in UNIT_EXAMPLES:
         return size_text(int(value)) if info.unit == "bytes" else duration_text(value * SECONDS_PER_UNIT[info.unit])
     if isinstance(value, tuple):
-        return ",".join(map(str, value))
+        return ",".join(_item_text(item, info) for item in value)
     return str(value.value) if isinstance(value, Enum) else str(value)
+
+
+def _item_text(item: Any, info: SettingInfo) -> str:
+    return f"{item[0]}={printed(item[1], info)}" if isinstance(item, tuple) else str(item)
+
+
+def _by_name(info: SettingInfo, raw: Any) -> ByName:
+    if isinstance(raw, str):
+        raw = {name: value for name, _, value in (part.partition("=") for part in _strings(raw))}
+    if not isinstance(raw, dict) or not all(isinstance(name, str) and name.strip() for name in raw):
+        raise ValueProblem(type_text(ByName, info))
+    return tuple((name.strip(), _quantity(float, info.unit, value, info.unit)) for name, value in sorted(raw.items()))
 
 
 def _plain(wanted: Any, raw: Any) -> Any:

@@ -14,6 +14,10 @@ Unit = Literal["seconds", "bytes", "hours", "days", ""] | str
 """What a number counts. "seconds" also takes "15m", "bytes" also "64MB", "hours" and "days" also a duration."""
 
 
+ByName = tuple[tuple[str, float], ...]
+"""A field of quantities by name: a table in a file, "debug=3d,info=14d" in a variable."""
+
+
 @dataclass(frozen=True, slots=True)
 class Alias:
     """Another environment name of a setting; a bare number in it counts `unit` when that differs from the field's."""

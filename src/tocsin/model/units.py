@@ -25,6 +25,22 @@ def seconds_from(text: str) -> float:
     return sum(float(number) * SECONDS_PER[unit] for number, unit in parts)
 
 
+def days_from(text: str) -> int:
+    """Whole days in "30days", "30 days", "30d", "4 weeks", "720h" or "30".
+
+    Raises ValueError for less than a day, parts of days and anything else.
+    """
+    compact = re.sub(r"\s+", "", text.lower())
+    compact = f"{compact}d" if compact.isdecimal() else re.sub(r"(day|week|hour)s?$", lambda it: it[1][0], compact)
+    try:
+        days = seconds_from(compact) / SECONDS_PER["d"]
+    except ValueError:
+        days = 0
+    if days < 1 or days != int(days) or days > 36_600:
+        raise ValueError(f"cannot read age '{text[:40]}': expected whole days, 1 or more, such as 30days or 30d")
+    return int(days)
+
+
 def bytes_from(text: str) -> int:
     """Bytes in a size such as "64MB" (10^6) or "64MiB" (2^20); the case of the unit does not matter.
 

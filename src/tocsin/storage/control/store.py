@@ -13,6 +13,7 @@ from tocsin.storage.control.database import Database, connect
 from tocsin.storage.control.deliveries import Deliveries
 from tocsin.storage.control.error_decisions import ErrorDecisions
 from tocsin.storage.control.errors import StoreUnusable
+from tocsin.storage.control.holds import Holds
 from tocsin.storage.control.keys import Keys
 from tocsin.storage.control.leases import Leases
 from tocsin.storage.control.migrate import migrate
@@ -37,6 +38,7 @@ class ControlStore:
         self.audit = Audit(database)
         self.dashboards = Dashboards(database)
         self.errors = ErrorDecisions(database)
+        self.holds = Holds(database)
         self.rules = Rules(database)
         self.deliveries = Deliveries(database)
         self.push = Push(database)
