@@ -14,11 +14,9 @@ import pytest
 
 from log_lines import LINES
 
-NOW = datetime.now(UTC)
-
 
 def stamp(minutes: float, form: str = "Z") -> str:
-    at = NOW - timedelta(minutes=minutes)
+    at = datetime.now(UTC) - timedelta(minutes=minutes)
     if form == "naive":
         return at.replace(tzinfo=None).isoformat()
     if form == "offset":
@@ -135,7 +133,7 @@ def test_a_tenant_is_reported_alone(logs: Path) -> None:
 
 
 def test_naive_times_are_of_the_zone_that_is_given(tmp_path: Path) -> None:
-    local = (NOW - timedelta(minutes=10) + timedelta(hours=9)).replace(tzinfo=None).isoformat()
+    local = (datetime.now(UTC) - timedelta(minutes=10) + timedelta(hours=9)).replace(tzinfo=None).isoformat()
     file = written(tmp_path, "a.jsonl", [{"timestamp": local, "level": "error", "message": "x"}])
     assert view(report(file, "--errors", "--last-hour", "--timezone", "Asia/Tokyo"), "errors")["lines"] == 1
 
