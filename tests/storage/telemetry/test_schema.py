@@ -153,7 +153,7 @@ def test_retention_that_holds_already_changes_nothing(engine: ChdbEngine) -> Non
 
 @pytest.mark.parametrize("name", ["traces_hours", "logs_hours", "metrics_hours", "rates_hours"])
 def test_retention_below_an_hour_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} = 0.5 would delete what just arrived"):
+    with pytest.raises(ValueError, match=f"{name} = 0.5 hours would delete what just arrived"):
         RetentionSettings(**{name: 0.5})
 
 

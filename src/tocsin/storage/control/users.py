@@ -67,6 +67,7 @@ class Users:
         Raises NotFound, InvalidInput, and LastAdmin when nobody could administer any more.
         """
         with self._database.write() as session:
+            usable_admin_ids(session, lock=True)  # before the user's own row: two who demote each other wait in order
             row = row_of(session, user_id)
             before = {"name": row.name, "role": row.role, "tenants": row.tenants}
             if role is not None and role is not Role.ADMIN:
@@ -85,6 +86,7 @@ class Users:
         """Ends the user's sessions and set-up links and refuses new ones. Raises NotFound and LastAdmin."""
         now = self._database.now()
         with self._database.write() as session:
+            usable_admin_ids(session, lock=True)
             row = row_of(session, user_id)
             if row.disabled_at is None:
                 _keep_an_admin(session, row)
@@ -178,5 +180,5 @@ def usable_admin_ids(session: Session, *, lock: bool = False) -> set[str]:
 
 
 def _keep_an_admin(session: Session, row: UserRow) -> None:
-    if usable_admin_ids(session, lock=True) == {row.id}:
+    if usable_admin_ids(session) == {row.id}:
         raise LastAdmin(f"cannot take administration from '{row.email}': nobody else has it; name another one first")
