@@ -27,7 +27,7 @@ from tocsin.web.page import Page
 from tocsin.web.render import TEMPLATES
 from tocsin.web.view import View, view_of
 
-page = Page(id="logs", title="Logs", group="Explore", path="/logs", order=6, key="w")
+page = Page(id="logs", title="Logs", group="Explore", path="/logs", order=5, key="w")
 router = APIRouter()
 
 PAGE_LINES = 100
