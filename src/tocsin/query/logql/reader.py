@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TypeVar
-
 from tocsin.query.logql.errors import ParseError, Position
 from tocsin.query.logql.lexer import Token, tokens
+from tocsin.query.nesting import Bounded
 from tocsin.query.promql.literals import unquote
 
 MAX_DEPTH = 100
 
-Node = TypeVar("Node")
 
-
-class TokenReader:
+class TokenReader(Bounded):
     """`token` is the one that comes next, `last` the one taken before it."""
 
+    leaf_height = 0
+
     def __init__(self, text: str, max_depth: int = MAX_DEPTH) -> None:
+        super().__init__(max_depth)
         self.text = text
         self._tokens = tokens(text)
         self._at = 0
-        self._max_depth = max_depth
-        self._depth = 0
-        self._heights: dict[int, tuple[object, int]] = {}
-        self.last = self._tokens[-1]
+        self.last: Token = self._tokens[-1]
 
     @property
     def token(self) -> Token:
@@ -61,24 +56,6 @@ class TokenReader:
         reason = f"unexpected {self.token.described()}"
         reason += f", expected {expected}" if expected else ""
         return self.error(reason, self.token.position, hint)
-
-    @contextmanager
-    def deeper(self) -> Iterator[None]:
-        """One level of nesting; refuses what could exhaust the stack of whoever walks the tree."""
-        self._depth += 1
-        if self._depth > self._max_depth:
-            raise self._too_deep(self.token.position)
-        yield
-        self._depth -= 1
-
-    def measured(self, made: Node, *below: object) -> Node:
-        """The node, unless the tree below it is too high."""
-        height = 1 + max((self._heights.get(id(one), (one, 0))[1] for one in below), default=0)
-        if height > self._max_depth:
-            raise self._too_deep(self.last.position)
-        # The node is kept, so that its id stays its own.
-        self._heights[id(made)] = made, height
-        return made
 
     def _too_deep(self, position: Position) -> ParseError:
         return self.error(f"the query nests more than {self._max_depth} levels", position, "split it")
