@@ -29,15 +29,23 @@ class BodyError(ValueError):
     """The body cannot be read as what its headers say."""
 
 
+class UnknownEncodingError(BodyError):
+    """The body is compressed in a way that is not read here."""
+
+
 class BodyTooLargeError(Exception):
-    """The body is larger than allowed once decompressed."""
+    """The body is larger than the `max_bytes` allowed once decompressed."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(max_bytes)
+        self.max_bytes = max_bytes
 
 
 def decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:
     """The plain bytes of `body`.
 
     Raises BodyTooLargeError as soon as more than `max_bytes` come out, so a bomb costs no more memory than that, and
-    BodyError for damaged data or an unknown encoding.
+    BodyError for damaged data, UnknownEncodingError for an unknown encoding.
     """
     name = encoding.strip().lower() or "identity"
     if name == "identity":
@@ -51,9 +59,9 @@ def decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:
     elif name == "zstd":
         plain = _unzstd(body, max_bytes)
     else:
-        raise BodyError(f"cannot read content-encoding {encoding!r}; send one of {', '.join(ENCODINGS)}")
+        raise UnknownEncodingError(f"cannot read content-encoding {encoding!r}; send one of {', '.join(ENCODINGS)}")
     if len(plain) > max_bytes:
-        raise BodyTooLargeError
+        raise BodyTooLargeError(max_bytes)
     return plain
 
 
@@ -82,7 +90,7 @@ def _join_members(body: bytes, decompressor_of_one: Callable[[], Any], max_bytes
         part = decompressor.decompress(rest, max_bytes + 1 - size)
         size += len(part)
         if size > max_bytes:
-            raise BodyTooLargeError
+            raise BodyTooLargeError(max_bytes)
         if not decompressor.eof:
             raise BodyError("cannot decompress the body: it is cut off")
         parts.append(part)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tocsin.ingest import counters
 from tocsin.ingest.known_series import KnownSeries, SeriesSettings
@@ -81,8 +81,7 @@ class Refused(Exception):
         self.retry_seconds = retry_seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(NamedTuple):
     """A request on its way to disk: acknowledge once `stored` is done."""
 
     stored: Future[bool]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from http import HTTPStatus
 from typing import Any
 
@@ -10,8 +9,8 @@ import grpc
 import grpc.aio
 
 from tocsin.ingest import counters
-from tocsin.ingest.body import BodyError
-from tocsin.ingest.gate import LARGE_BODY_BYTES, Admission, Gate, Key, Refused
+from tocsin.ingest.gate import Admission, Gate, Refused
+from tocsin.ingest.taking import take
 from tocsin.ingest.validate import parse
 from tocsin.ingest.wire import partial_success, status
 from tocsin.storage.telemetry.decode import Signal
@@ -75,29 +74,12 @@ class OtlpGrpc:
 
     async def _take(self, signal: Signal, body: bytes, metadata: dict[str, Any]) -> bytes:
         key = self._gate.authenticate(_secret(metadata))
-        counters.received_bytes.labels(signal).inc(len(body))
-        self._gate.reserve(len(body))
-        try:
-            is_large = len(body) > LARGE_BODY_BYTES
-            arguments = (signal, body, key)
-            admission = await asyncio.to_thread(self._admit, *arguments) if is_large else self._admit(*arguments)
-            is_new = await asyncio.wrap_future(admission.stored)
-        except OSError as error:
-            raise Refused(
-                HTTPStatus.SERVICE_UNAVAILABLE, f"cannot write to the spool: {error}; retry later", 5
-            ) from error
-        finally:
-            self._gate.release(len(body))
-        if not is_new:
-            counters.repeated.labels(signal).inc()
-        checked = admission.checked
-        return partial_success(checked.rejected, checked.explanation) if checked.explanation else b""
 
-    def _admit(self, signal: Signal, body: bytes, key: Key | None) -> Admission:
-        try:
+        def admit(body: bytes) -> Admission:
             return self._gate.admit(signal, body, parse(signal, body), key)
-        except BodyError as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from error
+
+        checked = await take(self._gate, signal, body, admit)
+        return partial_success(checked.rejected, checked.explanation) if checked.explanation else b""
 
 
 def _secret(metadata: dict[str, Any]) -> str:

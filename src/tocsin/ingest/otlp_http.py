@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import MutableMapping
 from http import HTTPStatus
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 import orjson
 
 from tocsin.ingest import counters
-from tocsin.ingest.body import BodyError, BodyTooLargeError, decompress, from_json
-from tocsin.ingest.gate import LARGE_BODY_BYTES, Admission, Gate, Key, Refused, too_large
+from tocsin.ingest.body import decompress, from_json
+from tocsin.ingest.gate import Admission, Gate, Key, Refused
 from tocsin.ingest.http import (
     Body,
     Headers,
@@ -23,7 +22,8 @@ from tocsin.ingest.http import (
     headers_of,
     secret_of,
 )
-from tocsin.ingest.validate import REQUESTS, parse
+from tocsin.ingest.taking import take
+from tocsin.ingest.validate import REQUESTS, Checked, parse
 from tocsin.ingest.wire import partial_success, status
 from tocsin.storage.telemetry.decode import OTLP_SIGNALS, Signal
 
@@ -51,9 +51,9 @@ class OtlpHttp:
         try:
             if signal is None:
                 raise Refused(HTTPStatus.NOT_FOUND, f"cannot find {path}; OTLP has {', '.join(PATHS)}")
-            admission = await self._take(signal, scope["method"], headers, is_json, body)
+            checked = await self._take(signal, scope["method"], headers, is_json, body)
             outcome = HTTPStatus.OK
-            payload = _success(signal, admission, is_json)
+            payload = _success(signal, checked, is_json)
             extra: Headers = []
         except Refused as refused:
             outcome = refused.status
@@ -67,7 +67,7 @@ class OtlpHttp:
 
     async def _take(
         self, signal: Signal, method: str, headers: dict[bytes, str], is_json: bool, incoming: Body
-    ) -> Admission:
+    ) -> Checked:
         if method != "POST":
             raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, f"cannot {method} telemetry; POST it")
         key = self._gate.authenticate(secret_of(headers))
@@ -78,48 +78,25 @@ class OtlpHttp:
                 f"cannot read content-type {content_type!r}; send {PROTOBUF} or {JSON}",
             )
         body = await incoming.read_within(self._gate.settings, headers)
-        counters.received_bytes.labels(signal).inc(len(body))
-        self._gate.reserve(len(body))
-        try:
-            admit = self._admit
-            arguments = (signal, body, headers.get(b"content-encoding", ""), is_json, key)
-            is_large = len(body) > LARGE_BODY_BYTES
-            admission = await asyncio.to_thread(admit, *arguments) if is_large else admit(*arguments)
-            await self._stored(admission, signal)
-        finally:
-            self._gate.release(len(body))
-        return admission
+        encoding = headers.get(b"content-encoding", "")
+
+        def admit(body: bytes) -> Admission:
+            return self._admit(signal, body, encoding, is_json, key)
+
+        return await take(self._gate, signal, body, admit)
 
     def _admit(self, signal: Signal, body: bytes, encoding: str, is_json: bool, key: Key | None) -> Admission:
-        """Everything between the bytes as sent and the spool. Raises Refused."""
-        limit = self._gate.settings.max_json_bytes if is_json else self._gate.settings.max_message_bytes
-        try:
-            plain = decompress(body, encoding, limit)
-            if is_json:
-                request = REQUESTS[signal]()
-                from_json(plain, request)
-                return self._gate.admit(signal, None, request, key)
+        """Everything between the bytes as sent and the spool. Raises Refused, BodyError and BodyTooLargeError."""
+        settings = self._gate.settings
+        plain = decompress(body, encoding, settings.max_json_bytes if is_json else settings.max_message_bytes)
+        if not is_json:
             return self._gate.admit(signal, plain, parse(signal, plain), key)
-        except BodyTooLargeError as error:
-            raise too_large(f"it holds more than the {limit} bytes allowed once decompressed") from error
-        except BodyError as error:
-            is_encoding = "content-encoding" in str(error)
-            code = HTTPStatus.UNSUPPORTED_MEDIA_TYPE if is_encoding else HTTPStatus.BAD_REQUEST
-            raise Refused(code, str(error)) from error
-
-    async def _stored(self, admission: Admission, signal: Signal) -> None:
-        try:
-            is_new = await asyncio.wrap_future(admission.stored)
-        except OSError as error:
-            raise Refused(
-                HTTPStatus.SERVICE_UNAVAILABLE, f"cannot write to the spool: {error}; retry later", 5
-            ) from error
-        if not is_new:
-            counters.repeated.labels(signal).inc()
+        request = REQUESTS[signal]()
+        from_json(plain, request)
+        return self._gate.admit(signal, None, request, key)
 
 
-def _success(signal: Signal, admission: Admission, is_json: bool) -> bytes:
-    checked = admission.checked
+def _success(signal: Signal, checked: Checked, is_json: bool) -> bytes:
     if not checked.explanation:
         return b"{}" if is_json else b""
     if is_json:

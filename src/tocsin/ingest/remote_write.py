@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import MutableMapping
 from concurrent.futures import Future
 from http import HTTPStatus
@@ -12,10 +11,11 @@ import cramjam
 
 from tocsin.ingest import counters
 from tocsin.ingest.body import BodyError
-from tocsin.ingest.gate import LARGE_BODY_BYTES, Gate, Key, Refused, too_large
+from tocsin.ingest.gate import Gate, Refused, too_large
 from tocsin.ingest.http import Body, Headers, Receive, Send, answer, failure_headers, headers_of, secret_of
 from tocsin.ingest.remote_write_parse import read_1, read_2
 from tocsin.ingest.sample_batch import Collected
+from tocsin.ingest.taking import take
 
 PATHS = ("/prometheus/api/v1/write", "/api/v1/write")
 PROTOBUF = "application/x-protobuf"
@@ -59,31 +59,12 @@ class RemoteWrite:
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"cannot read content-encoding {encoding!r}; remote write has snappy"
             )
         body = await incoming.read_within(self._gate.settings, headers)
-        counters.received_bytes.labels(SIGNAL).inc(len(body))
-        self._gate.reserve(len(body))
-        try:
-            arguments = (message, body, key)
-            is_large = len(body) > LARGE_BODY_BYTES
-            stored, collected = (
-                await asyncio.to_thread(self._admit, *arguments) if is_large else self._admit(*arguments)
-            )
-            is_new = await asyncio.wrap_future(stored)
-        except OSError as error:
-            raise Refused(
-                HTTPStatus.SERVICE_UNAVAILABLE, f"cannot write to the spool: {error}; retry later", 5
-            ) from error
-        finally:
-            self._gate.release(len(body))
-        if not is_new:
-            counters.repeated.labels(SIGNAL).inc()
-        return collected
 
-    def _admit(self, message: str, body: bytes, key: Key | None) -> tuple[Future[bool], Collected]:
-        try:
+        def admit(body: bytes) -> tuple[Future[bool], Collected]:
             plain = unsnapped(body, self._gate.settings.max_message_bytes)
             return self._gate.admit_samples(READERS[message], plain, key)
-        except BodyError as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from error
+
+        return await take(self._gate, SIGNAL, body, admit)
 
 
 def unsnapped(body: bytes, max_bytes: int) -> bytes:
