@@ -71,8 +71,21 @@ class Coverage:
         self.suspicions += other.suspicions
 
 
+class _InCode:
+    """What stands on a line of the app's code."""
+
+    __slots__ = ()
+    code_path: str
+    code_line: int
+
+    @property
+    def where(self) -> str:
+        """`path:line`, '' where it is unknown."""
+        return f"{self.code_path}:{self.code_line}" if self.code_path else ""
+
+
 @dataclass(frozen=True, slots=True)
-class Crossing:
+class Crossing(_InCode):
     """A statement, key or job and a pair of tenants. how: row, predicate, write, key, queued or run.
 
     To a tenant's own reader only one is named: role then says whether it is `reader` or `owner`; for staff both are
@@ -101,13 +114,9 @@ class Crossing:
     last_ns: int
     trace_id: str
 
-    @property
-    def where(self) -> str:
-        return f"{self.code_path}:{self.code_line}" if self.code_path else ""
-
 
 @dataclass(frozen=True, slots=True)
-class Unscoped:
+class Unscoped(_InCode):
     """A statement on tables of tenants that nothing holds to one."""
 
     statement: str
@@ -122,13 +131,9 @@ class Unscoped:
     last_ns: int
     trace_id: str
 
-    @property
-    def where(self) -> str:
-        return f"{self.code_path}:{self.code_line}" if self.code_path else ""
-
 
 @dataclass(frozen=True, slots=True)
-class Exemption:
+class Exemption(_InCode):
     """Work that was let across tenants, by its reason."""
 
     reason: str
@@ -139,10 +144,6 @@ class Exemption:
     tenants: list[str]
     count: int
     last_ns: int
-
-    @property
-    def where(self) -> str:
-        return f"{self.code_path}:{self.code_line}" if self.code_path else ""
 
 
 def coverage(store: TelemetryStore, scope: Scope, filter: Filter) -> list[Coverage]:
