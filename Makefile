@@ -1,6 +1,8 @@
 # What a person may want to do here. Everything is set up on first use and again when its inputs change.
 PYTHON ?= python3
 BIN := .venv/bin
+# Tests start the server often: its modules are compiled once, whatever this shell is set to.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup demo serve test check format bench screenshots release clean
 help:            ## list the targets
