@@ -30,6 +30,7 @@ from tocsin.model.notification import Notification, Outcome, Receipt
 from tocsin.model.silence import LabelMatcher
 from tocsin.storage.control import ControlStore
 from tocsin.storage.control.passwords import Passwords
+from waiting import await_exit, eventually
 
 PROGRAM = "prometheus-alertmanager"
 ALERT_FIELDS = ("firing", "resolved")
@@ -125,7 +126,7 @@ def both(folder: Path, text: str) -> Iterator[Both]:
         pipeline.close()
         pipeline.control.close()
         process.terminate()
-        process.wait(20)
+        await_exit(process)
         log.close()
         listener.shutdown()
         listener.server_close()
@@ -183,16 +184,14 @@ def _message(body: dict[str, Any], at: float) -> Message:
 
 
 def _await(url: str, process: subprocess.Popen[bytes], folder: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+    def is_ready() -> bool:
         assert process.poll() is None, (folder / "alertmanager.log").read_text()
         try:
-            if httpx2.get(url).status_code == 200:
-                return
+            return httpx2.get(url).status_code == 200
         except httpx2.HTTPError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError("Alertmanager did not become ready")
+            return False
+
+    eventually(is_ready, "Alertmanager is ready")
 
 
 def free_port() -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from datetime import UTC, datetime
 
 from tocsin.alerts.outbox import Outbox
 from tocsin.model.alert import Alert
 from tocsin.model.clock import utc_now
 from tocsin.model.notification import Notification, Outcome, Receipt
+from waiting import PATIENCE_SECONDS, eventually
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -20,10 +20,7 @@ def notification(receiver: str, severity: str) -> Notification:
 
 
 def wait_for(told: list[str], count: int) -> None:
-    deadline = time.monotonic() + 20
-    while len(told) < count:
-        assert time.monotonic() < deadline, told
-        time.sleep(0.01)
+    eventually(lambda: told, f"{count} are told", pause_seconds=0.02, is_it=lambda told: len(told) >= count)
 
 
 def test_receiver_that_hangs_holds_up_no_other_and_the_worst_goes_first() -> None:
@@ -31,7 +28,7 @@ def test_receiver_that_hangs_holds_up_no_other_and_the_worst_goes_first() -> Non
 
     def deliver(one: Notification) -> Receipt:
         if one.receiver == "slow":
-            let_go.wait(20)
+            let_go.wait(PATIENCE_SECONDS)
         told.append(one.key)
         return Receipt(Outcome.SENT, utc_now())
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from served import Served, served
 from tests.notify.browsers import FakeBrowser
 from tests.notify.providers import Provider, Told, provider
+
+from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -119,15 +120,13 @@ def alert_named(phone: Phone, name: str) -> dict[str, Any]:
     return next(one for one in listed if one["labels"]["alertname"] == name)
 
 
-def arrived(phone: Phone, title: str, seconds: float = 60) -> dict[str, Any]:
+def arrived(phone: Phone, title: str) -> dict[str, Any]:
     """What was pushed with this in its title, as the browser reads it."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        for told in phone.keys.told(list(phone.there.asked)):
-            if title in told["title"]:
-                return dict(told)
-        time.sleep(0.05)
-    raise AssertionError(f"{title} was not pushed")
+
+    def found() -> list[Any]:
+        return [told for told in phone.keys.told(list(phone.there.asked)) if title in told["title"]]
+
+    return dict(eventually(found, f"{title} is pushed")[0])
 
 
 def push(phone: Phone, told: dict[str, Any]) -> None:
@@ -139,9 +138,8 @@ def push(phone: Phone, told: dict[str, Any]) -> None:
         lambda event: found.extend(one["registrationId"] for one in event["registrations"]),
     )
     session.send("ServiceWorker.enable")
-    until = time.monotonic() + 10
-    while not found and time.monotonic() < until:
-        phone.page.wait_for_timeout(20)
+    # Its event arrives only while Playwright runs.
+    eventually(lambda: phone.page.wait_for_timeout(20) or found, "the worker is known", pause_seconds=0)
     message = {"origin": phone.site.url, "registrationId": found[0], "data": json.dumps(told)}
     session.send("ServiceWorker.deliverPushMessage", message)
 
@@ -195,11 +193,10 @@ def test_alert_appears_and_is_acknowledged_from_the_notification(phone: Phone) -
              self.dispatchEvent(new NotificationEvent("notificationclick", {notification, action: "acknowledge"}));
            }"""
     )
-    until = time.monotonic() + 10
-    while not alert_named(phone, "DiskFull")["handling"].get("acknowledged_by"):
-        assert time.monotonic() < until, "nobody acknowledged it"
-        time.sleep(0.05)
-    assert alert_named(phone, "DiskFull")["handling"].get("acknowledged_by") == "ada@acme.example"
+    who = eventually(
+        lambda: alert_named(phone, "DiskFull")["handling"].get("acknowledged_by"), "somebody acknowledges it"
+    )
+    assert who == "ada@acme.example"
 
 
 def test_message_that_is_none_shows_something_and_opens_nothing_foreign(phone: Phone) -> None:

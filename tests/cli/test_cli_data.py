@@ -13,6 +13,7 @@ from running import Run
 from served import Served
 
 from otlp import log_record, log_request
+from waiting import eventually
 
 DAY_NS = 86_400 * 10**9
 
@@ -35,9 +36,7 @@ def old_lines(metrics_server: Served) -> Callable[[str], int]:
         asked = {"range": "30d", "tenant": tenant, "limit": 100}
         return len(metrics_server.administrator.get("/api/v1/logs", params=asked).json()["lines"])
 
-    deadline = time.monotonic() + 30
-    while (left("initech"), left("hooli")) < (5, 5) and time.monotonic() < deadline:
-        time.sleep(0.2)
+    eventually(lambda: left("initech") == left("hooli") == 5, "all lines are visible", pause_seconds=0.1)
     return left
 
 

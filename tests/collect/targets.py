@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from waiting import PATIENCE_SECONDS
+
 
 class Shown:
     """What the target answers. With `is_endless` it never stops."""
@@ -51,4 +53,4 @@ def target() -> Iterator[Shown]:
     shown.is_endless = False
     server.shutdown()
     server.server_close()
-    thread.join(10)
+    thread.join(PATIENCE_SECONDS)

@@ -14,6 +14,7 @@ import pytest
 from tocsin.collect.collectors import host, postgres, redis
 from tocsin.registry import plugins
 from tocsin.sdk.exposition import Family, render
+from waiting import eventually, is_listening
 
 
 def by_name(families: list[Family]) -> dict[str, Family]:
@@ -74,15 +75,11 @@ def redis_url(tmp_path: Path, free_tcp_port: int) -> Iterator[str]:
         pytest.skip("redis-server is not installed; run scripts/debian-packages")
     command = [program, "--port", str(free_tcp_port), "--requirepass", "s3cret", "--save", "", "--dir", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", free_tcp_port), 0.2).close()
-                break
-            except OSError:
-                time.sleep(0.02)
-        yield f"redis://:s3cret@127.0.0.1:{free_tcp_port}"
-        server.terminate()
+        try:
+            eventually(lambda: is_listening(free_tcp_port), "Redis listens")
+            yield f"redis://:s3cret@127.0.0.1:{free_tcp_port}"
+        finally:
+            server.terminate()
 
 
 def test_a_redis_that_is_there_is_up_and_tells(redis_url: str) -> None:

@@ -28,6 +28,7 @@ from tocsin.storage.telemetry.chdb import ChdbEngine
 from tocsin.storage.telemetry.spool import Spool
 from tocsin.storage.telemetry.store import TelemetryStore
 from tocsin.storage.telemetry.writer import Writer
+from waiting import eventually
 
 STALE = "stale"
 Values = dict[str, float | str]
@@ -215,13 +216,6 @@ def test_a_configuration_that_cannot_be_used_is_refused(tmp_path: Path, text: st
         load_scrape_config(tmp_path / "prometheus.yml")
 
 
-def poll(reached: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_targets_come_and_go_with_their_lists(store: TelemetryStore, engine: ChdbEngine, tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool")
     gate = Gate(spool, lambda secret: None)
@@ -235,9 +229,9 @@ def test_targets_come_and_go_with_their_lists(store: TelemetryStore, engine: Chd
         )
         scraper = Scraper(load_scrape_config(tmp_path / "prometheus.yml"), gate.admit_samples)
         scraper.start()
-        poll(lambda: [state.health for state in scraper.states()] == ["up", "up"])
+        eventually(lambda: [state.health for state in scraper.states()] == ["up", "up"], "both are up")
         file.write_text("[]")
-        poll(lambda: len(scraper.states()) == 1)
+        eventually(lambda: len(scraper.states()) == 1, "one target is left")
         scraper.close()
     Writer(spool, engine, tmp_path / "rejected").drain()
     spool.close()

@@ -27,6 +27,7 @@ from tocsin.collect.tail_settings import TailSettings
 from tocsin.ingest.gate import Admission, Refused
 from tocsin.storage.telemetry.decode import Signal
 from tocsin.storage.telemetry.spool import Spool, SpoolSettings, read_messages
+from waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
 PADDING = "." * 40
@@ -57,7 +58,7 @@ class Machine:
         """Read, and stop after the spool has it and before that is noted."""
 
         def store_and_stop(request: Any) -> Admission:
-            self.submit(request).stored.result(10)
+            self.submit(request).stored.result(PATIENCE_SECONDS)
             raise PowerCut
 
         self.tailer.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from tallyroom_user import User
 
 from demo import faults
 from tocsin.testing import capture_spans
+from waiting import eventually
 
 
 @contextmanager
@@ -169,10 +169,7 @@ def test_held_sessions_are_closed_after_their_time(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(faults.PoolExhaustion, "HOLD_SECONDS", 0.01)
     fault, session = faults.PoolExhaustion(), Session()
     fault.hold(session)
-    deadline = time.monotonic() + 5
-    while not session.closed and time.monotonic() < deadline:
-        time.sleep(0.005)
-    assert session.closed
+    eventually(lambda: session.closed, "the session is closed", pause_seconds=0.02)
 
 
 def test_cache_cold_sums_the_ledger_in_every_request(acme: User) -> None:

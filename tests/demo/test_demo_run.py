@@ -17,6 +17,8 @@ import pytest
 from demo.__main__ import main
 from demo.processes import Child, StartError
 
+from waiting import PATIENCE_SECONDS, await_exit
+
 ROOT = Path(__file__).parents[2]
 PYTHONPATH = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
 
@@ -39,12 +41,15 @@ def running_demo(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]
         "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
     }
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
-        watchdog = threading.Timer(40, process.kill)
+        watchdog = threading.Timer(2 * PATIENCE_SECONDS, process.kill)  # one that says nothing would be read for ever
         watchdog.start()
-        yield process
-        watchdog.cancel()
-        if process.poll() is None:
-            process.terminate()
+        try:
+            yield process
+        finally:
+            watchdog.cancel()
+            if process.poll() is None:
+                process.terminate()
+                await_exit(process)
 
 
 def _product_url(demo: subprocess.Popen[str]) -> str:
@@ -70,8 +75,8 @@ def test_demo_runs_switches_faults_and_stops_cleanly(
     assert "errors-for-one-tenant  ON for acme" in capsys.readouterr().out
     assert main(["fault", "nope", "on", "--url", url]) == 1
     demo.send_signal(signal.SIGINT)
-    assert demo.wait(20) == 0
-    assert psutil.wait_procs(children, timeout=5)[1] == []
+    assert await_exit(demo) == 0
+    assert psutil.wait_procs(children, timeout=PATIENCE_SECONDS)[1] == []
 
 
 def test_demo_stops_when_a_child_dies(demo: subprocess.Popen[str]) -> None:
@@ -79,8 +84,8 @@ def test_demo_stops_when_a_child_dies(demo: subprocess.Popen[str]) -> None:
     children = psutil.Process(demo.pid).children(recursive=True)
     [product] = [child for child in children if "product" in child.cmdline()]
     product.kill()
-    assert demo.wait(20) == 1
-    assert psutil.wait_procs(children, timeout=5)[1] == []
+    assert await_exit(demo) == 1
+    assert psutil.wait_procs(children, timeout=PATIENCE_SECONDS)[1] == []
     with pytest.raises(httpx2.ConnectError):
         httpx2.get(f"{url}/health", trust_env=False)
 

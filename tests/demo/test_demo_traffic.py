@@ -16,6 +16,8 @@ from demo.tenants import TENANTS
 from demo.traffic import Traffic, TrafficSettings, day_factor, tenant_weight
 from demo.visitors import ACTIONS, LOGIN, STAFF_EMAIL, Crowd, Visitor, learn, possible_action
 
+from waiting import PATIENCE_SECONDS
+
 HOUR_SECONDS = 3600.0
 BY_NAME = {action.name: action for action in ACTIONS}
 # The socket needs a network, and without it a renderer is missing.
@@ -117,7 +119,7 @@ def test_arrivals_beyond_the_limit_are_dropped_and_counted() -> None:
             running.cancel()
             return traffic.dropped
 
-    assert asyncio.run(asyncio.wait_for(drop(), 10)) >= 5
+    assert asyncio.run(asyncio.wait_for(drop(), PATIENCE_SECONDS)) >= 5
 
 
 def _run_until(
@@ -134,7 +136,7 @@ def _run_until(
 
         async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer), base_url="http://product") as client:
             running = asyncio.create_task(Traffic(client, TrafficSettings(requests_per_second=500)).run(say))
-            await asyncio.wait_for(enough.wait(), 10)
+            await asyncio.wait_for(enough.wait(), PATIENCE_SECONDS)
             running.cancel()
         return said
 

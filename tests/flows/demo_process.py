@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
-from server_process import ADMIN_TOKEN, ROOT, environment, eventually
+from server_process import ADMIN_TOKEN, ROOT, environment
+
+from waiting import await_exit, eventually
 
 
 @dataclass
@@ -47,7 +49,7 @@ class Demo:
     def interrupt(self) -> int:
         """Ctrl-C; answers the exit code."""
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(30)
+        return await_exit(self.process)
 
 
 def start_demo(folder: Path, name: str, options: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> Demo:
@@ -59,8 +61,9 @@ def start_demo(folder: Path, name: str, options: Sequence[str] = (), environ: Ma
         process = subprocess.Popen(command, stdout=file, stderr=file, env=environment(environ or {}), cwd=ROOT)
     demo = Demo(process, output)
     try:
-        eventually(demo.is_up, 60, "the demo is up")
+        eventually(demo.is_up, "the demo is up")
     except AssertionError:
         process.kill()
+        process.wait()
         raise
     return demo

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import httpx2
 import psutil
-from server_process import ROOT, environment, eventually
+from server_process import ROOT, environment
+
+from waiting import await_exit, eventually
 
 
 class ProductProcess:
@@ -29,7 +31,7 @@ class ProductProcess:
             )
 
     def wait_until_up(self) -> None:
-        eventually(self._has_printed_url, 60, "the demo starts")
+        eventually(self._has_printed_url, "the demo starts")
 
     def client(self, tenant: str = "acme") -> httpx2.Client:
         return httpx2.Client(base_url=self.url, headers={"x-tenant-id": tenant}, timeout=30, trust_env=False)
@@ -38,7 +40,7 @@ class ProductProcess:
         """SIGTERM; answers the exit code."""
         if self._process.poll() is None:
             self._process.terminate()
-        return self._process.wait(30)
+        return await_exit(self._process)
 
     def log(self) -> str:
         return self._log.read_text()

@@ -8,17 +8,17 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx2
 import psutil
 
+from waiting import await_exit, eventually
+
 ROOT = Path(__file__).parents[2]
 ADMIN_TOKEN = "automation-of-the-flow-tests"
-START_SECONDS = 60.0
 READ_STORE = """
 import json, sys
 from pathlib import Path
@@ -27,7 +27,6 @@ engine = ChdbEngine(Path(sys.argv[1]))
 print(json.dumps([engine.query(sql, {}, {}, 60).rows for sql in sys.argv[2:]]))
 engine.close()
 """
-Value = TypeVar("Value")
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -39,15 +38,6 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
         | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]), "TOCSIN_ADMIN_TOKEN": ADMIN_TOKEN}
         | extra
     )
-
-
-def eventually(ask: Callable[[], Value], seconds: float, what: str, pause_seconds: float = 0.1) -> Value:
-    """The first true answer of `ask`; an AssertionError with the last one when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while not (answer := ask()):
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s; the last answer was {answer!r}"
-        time.sleep(pause_seconds)
-    return answer
 
 
 class ServerProcess:
@@ -67,7 +57,7 @@ class ServerProcess:
     def start(self) -> None:
         """Run and wait until it is ready."""
         self.launch()
-        eventually(self._is_ready, START_SECONDS, "the server starts", 0.02)
+        eventually(self._is_ready, "the server starts")
 
     def launch(self) -> None:
         """Run and return at once; after the first time on the same ports."""
@@ -88,7 +78,7 @@ class ServerProcess:
         """SIGTERM; answers the exit code."""
         if self._running.poll() is None:
             self._running.terminate()
-        return self._running.wait(30)
+        return await_exit(self._running)
 
     def exit_code(self) -> int | None:
         """None while it runs."""
@@ -108,9 +98,9 @@ class ServerProcess:
         assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
         return answer.json()
 
-    def drained(self, seconds: float = 30.0) -> None:
+    def drained(self) -> None:
         """Wait until the engine has everything that was acknowledged."""
-        eventually(lambda: self.ask("/api/v1/monitoring/status")["spool_bytes"] == 0, seconds, "the spool drains")
+        eventually(lambda: self.ask("/api/v1/monitoring/status")["spool_bytes"] == 0, "the spool drains")
 
     def command(self, *arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """`tocsin …` as somebody on this machine runs it."""

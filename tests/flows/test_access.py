@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from otlp_senders import PROTOBUF, export, span
-from server_process import ADMIN_TOKEN, ServerProcess, eventually
+from server_process import ADMIN_TOKEN, ServerProcess
 from visitor import PASSWORD, csrf_in, first_administrator, person, submit
+
+from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("access")
 
@@ -145,7 +147,7 @@ def test_doctor_answers_with_exit_codes(start_server: Callable[..., ServerProces
         states = {check["name"]: check["state"] for check in server.ask("/api/v1/doctor")["checks"]}
         return {state for name, state in states.items() if name != "disk"} == {"ok"}
 
-    eventually(well, 20, "every check is well")
+    eventually(well, "every check is well")
     done = server.command(*asked, "--data", str(server.data), "--json", environ=own)
     states = {check["name"]: check["state"] for check in json.loads(done.stdout)["checks"]}
     assert states.pop("disk") in ("ok", "warning")  # of the machine the tests run on

@@ -11,7 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from server_process import ADMIN_TOKEN, ServerProcess, eventually
+from server_process import ADMIN_TOKEN, ServerProcess
+
+from waiting import await_exit, eventually
 
 ALERTMANAGER = """
 route: {receiver: team, group_by: [alertname], group_wait: 1s, group_interval: 2s, repeat_interval: 1h}
@@ -95,11 +97,11 @@ def test_prometheus_sends_its_alerts_here(server: ServerProcess, tmp_path: Path)
     with (tmp_path / "prometheus.log").open("w") as log:
         process = subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
         try:
-            eventually(lambda: server.ask(f"{V2}/alerts"), 60, "Prometheus' alert arrives")
-            eventually(lambda: told(server), 20, "it is told")
+            eventually(lambda: server.ask(f"{V2}/alerts"), "Prometheus' alert arrives")
+            eventually(lambda: told(server), "it is told")
         finally:
             process.terminate()
-            process.wait(20)
+            await_exit(process)
     (alert,) = server.ask(f"{V2}/alerts")
     assert alert["labels"] == {"alertname": "AlwaysOn", "severity": "page"}
     assert alert["generatorURL"].startswith("http")
@@ -113,14 +115,14 @@ def test_kill_between_firing_and_notifying_tells_exactly_once(tmp_path: Path) ->
     server.kill()
     assert told(server) == []
     server.start()
-    eventually(lambda: told(server), 30, "the alert is told after the restart")
+    eventually(lambda: told(server), "the alert is told after the restart")
     # Killed before the receipt is written down, it would be told again under the same key.
-    eventually(lambda: states(server, "Down") == ["sent"], 30, "the receipt is kept")
+    eventually(lambda: states(server, "Down") == ["sent"], "the receipt is kept")
     server.kill()
     server.start()
     try:
         post(server, {"alertname": "Later"})
-        eventually(lambda: len(told(server)) > 1, 30, "another alert is told")
+        eventually(lambda: len(told(server)) > 1, "another alert is told")
         assert told(server) == ["Down", "Later"]
         changes = server.ask("/api/v1/monitoring/alerts/history", name="Down")["changes"]
         assert [change["change"] for change in changes] == ["notified", "firing"]
@@ -143,13 +145,11 @@ def test_commands_hold_back_and_look_back(server: ServerProcess) -> None:
     begun = server.command("alerts", "suppress", "--maintenance-mode", "--duration", "2h", *options)
     assert "nobody is told of every alert until" in begun.stdout
     post(server, {"alertname": "During", "severity": "p0"})
-    eventually(lambda: server.ask("/api/v1/alerts", state="suppressed")["alerts"], 20, "maintenance holds back")
-    eventually(
-        lambda: server.ask("/api/v1/monitoring/alerts/history", change="suppressed")["changes"], 20, "it is noted"
-    )
+    eventually(lambda: server.ask("/api/v1/alerts", state="suppressed")["alerts"], "maintenance holds back")
+    eventually(lambda: server.ask("/api/v1/monitoring/alerts/history", change="suppressed")["changes"], "it is noted")
     ended = server.command("alerts", "enable", *options)
     assert "P0 During" in ended.stdout
-    eventually(lambda: "During" in told(server), 20, "what still fires is told")
+    eventually(lambda: "During" in told(server), "what still fires is told")
 
     silence = server.command("alerts", "silence", "add", "tenant=globex", "-c", "test", *options).stdout.strip()
     assert silence in server.command("alerts", "silence", "list", *options).stdout
@@ -228,7 +228,7 @@ def test_broken_configuration_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "alertmanager.yml").write_text("route: {receiver: nobody}\nreceivers: [{name: team}]")
     server = ServerProcess(tmp_path, {"TOCSIN_ALERTING_CONFIG_FILE": str(tmp_path / "alertmanager.yml")})
     server.launch()
-    eventually(lambda: server.exit_code() is not None, 60, "the server gives up")
+    eventually(lambda: server.exit_code() is not None, "the server gives up")
 
     assert server.exit_code() == 2
     assert "line 1, route.receiver: there is no receiver 'nobody'" in server.log()

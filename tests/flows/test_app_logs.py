@@ -9,7 +9,9 @@ import httpx2
 import pytest
 from demo.tenants import PASSWORD, user_email
 from product_process import ProductProcess
-from server_process import ServerProcess, eventually, read_store
+from server_process import ServerProcess, read_store
+
+from waiting import eventually
 
 SECRET = "hunter2-never-stored"
 LOGS = """
@@ -61,7 +63,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Line], dict[s
             with product.client(tenant) as client:
                 use(client, tenant)
         logged = folder / "product" / "exports"
-        eventually(lambda: len(list(logged.glob("statement-*.csv"))) > 1, 30, "the statements are written")
+        eventually(lambda: len(list(logged.glob("statement-*.csv"))) > 1, "the statements are written")
     finally:
         product.stop()
         server.drained()

@@ -12,7 +12,9 @@ import pytest
 from demo.tenants import PASSWORD, user_email
 from odd_server import Mood, OddServer
 from product_process import ProductProcess
-from server_process import ServerProcess, eventually
+from server_process import ServerProcess
+
+from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("app unharmed")
 CLIENTS, REQUESTS_EACH = 4, 60
@@ -93,13 +95,15 @@ def test_product_answers_as_before_and_counts_what_it_lost(
     for mood in (Mood.REFUSING, Mood.DOWN, Mood.HANGING, Mood.FAILING, Mood.GARBAGE, Mood.SLOW):
         assert_unharmed(load, odd, mood)
     odd.become(Mood.DOWN)
-    eventually(lambda: load.run() and dropped(product).get("traces.queue_full"), 30, "the full queue is counted", 1.0)
+    eventually(
+        lambda: load.run() and dropped(product).get("traces.queue_full"), "the full queue is counted", pause_seconds=1.0
+    )
     assert dropped(product)["traces.http_400"] > 0
     assert product.resident_bytes() - before_bytes < MEMORY_BYTES
     assert "Traceback" not in (tmp_path / "product-0.log").read_text()
 
     server.start()
-    said = eventually(lambda: doctor_on_exporters(server), 60, "doctor names what was lost", 1.0)
+    said = eventually(lambda: doctor_on_exporters(server), "doctor names what was lost", pause_seconds=1.0)
     assert "tallyroom dropped" in said
 
 
@@ -138,6 +142,6 @@ def test_numbers_are_exact_after_the_server_was_away(
     def counted() -> int:
         return sum(row["red"]["requests"] for row in server.ask("/api/v1/services")["services"])
 
-    eventually(lambda: counted() >= load.requests, 45, "every request is counted", 0.5)
+    eventually(lambda: counted() >= load.requests, "every request is counted", pause_seconds=0.5)
     assert counted() == load.requests
     assert dropped(product) == {}

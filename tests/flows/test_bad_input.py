@@ -19,7 +19,9 @@ import orjson
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otlp_senders import PROTOBUF, attribute, export, span
-from server_process import ServerProcess, eventually
+from server_process import ServerProcess
+
+from waiting import eventually
 
 try:
     from compression import zstd  # type: ignore[import-not-found]  # Python 3.14
@@ -214,7 +216,7 @@ def test_span_that_ends_before_it_starts_is_kept_with_no_duration(
     assert "kept with duration 0" in rejected(answer)[1]
     path = f"/api/v1/traces/{item.trace_id.hex()}"
     with shared_server.client() as client:
-        eventually(lambda: client.get(path).status_code == 200, 20, "the span is stored")
+        eventually(lambda: client.get(path).status_code == 200, "the span is stored")
         [stored] = client.get(path).json()["resourceSpans"][0]["scopeSpans"][0]["spans"]
     assert stored["startTimeUnixNano"] == stored["endTimeUnixNano"]
 
@@ -249,7 +251,6 @@ def test_key_works_until_it_is_revoked_over_http_and_grpc(keyed_server: ServerPr
         assert admin.delete(f"/api/v1/keys/{made['key']['id']}").status_code == 200
         eventually(
             lambda: sender.post("/v1/traces", content=export([span()]), headers=with_key).status_code == 401,
-            20,
             "the revoked key is refused",
         )
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 from otlp_senders import PROTOBUF, Sender, export, span
-from server_process import ServerProcess, eventually, read_store
+from server_process import ServerProcess, read_store
+
+from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("crash")
 DAY_SECONDS = 86_400.0
@@ -139,14 +141,14 @@ def test_full_disk_asks_senders_to_come_back_and_loses_nothing(
             time.sleep(0.5)
             filler = fill(disk)
             status, retry_after, message = eventually(
-                lambda: answer if (answer := post(server))[0] != 200 else None, 20, "senders are told to come back"
+                lambda: answer if (answer := post(server))[0] != 200 else None, "senders are told to come back"
             )
             assert (status, retry_after) == (503, "5"), message
             assert "retry later" in message
             time.sleep(1.0)
             filler.unlink()
-            eventually(lambda: post(server)[0] == 200, 20, "telemetry is taken again")
-        server.drained(60)
+            eventually(lambda: post(server)[0] == 200, "telemetry is taken again")
+        server.drained()
         assert server.ask("/api/v1/monitoring/health")["status"] == "ok"
     finally:
         if server.is_alive():
@@ -172,17 +174,16 @@ def test_engine_that_cannot_write_lets_telemetry_wait_in_the_spool(
             lambda: [
                 c for c in server.ask("/api/v1/doctor")["checks"] if c["name"] == "spool" and c["state"] == "failure"
             ],
-            20,
             "doctor says that inserts fail",
         )
         assert "the last insert failed" in checks[0]["detail"]
         status, retry_after, message = eventually(
-            lambda: answer if (answer := post(server, 500))[0] != 200 else None, 30, "the spool is full"
+            lambda: answer if (answer := post(server, 500))[0] != 200 else None, "the spool is full"
         )
         assert (status, retry_after) == (503, "5"), message
         assert "the spool holds" in message
         filler.unlink()
-        server.drained(60)
+        server.drained()
         assert post(server)[0] == 200
         assert "Traceback" not in server.log()
     finally:

@@ -11,8 +11,9 @@ import httpx2
 import psutil
 import pytest
 from demo_process import Demo, start_demo
-from server_process import eventually
 from visitor import PASSWORD, links, submit
+
+from waiting import PATIENCE_SECONDS, eventually
 
 pytestmark = pytest.mark.xdist_group("demo")
 VISIBLE_SECONDS = 5.0
@@ -42,19 +43,22 @@ def test_traffic_of_a_dozen_tenants_is_on_the_overview_within_a_minute(demo: Dem
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
         page = eventually(
             lambda: found if "/services/tallyroom/endpoint" in (found := browser.get("/")).text else None,
-            60,
             "the overview shows the demo's endpoints",
         )
         assert "acme" in page.text
     with demo.client() as api:
-        eventually(lambda: len(api.get("/api/v1/tenants").json()["tenants"]) >= 12, 60, "twelve tenants are there", 0.5)
+        eventually(
+            lambda: len(api.get("/api/v1/tenants").json()["tenants"]) >= 12,
+            "twelve tenants are there",
+            pause_seconds=0.5,
+        )
         [service] = [row["service"] for row in api.get("/api/v1/services").json()["services"]]
         path = f"/api/v1/services/{service}/endpoints"
 
         def routes() -> set[str]:
             return {row["route"] for row in api.get(path).json()["endpoints"]}
 
-        eventually(lambda: len(routes()) > 10, 60, "more than ten routes are there", 0.5)
+        eventually(lambda: len(routes()) > 10, "more than ten routes are there", pause_seconds=0.5)
 
 
 def test_fault_of_one_tenant_is_seen_within_seconds_and_explained_two_links_later(demo: Demo, folder: Path) -> None:
@@ -69,16 +73,16 @@ def test_fault_of_one_tenant_is_seen_within_seconds_and_explained_two_links_late
         demo.switch("errors-for-one-tenant", True, "acme")
         try:
             # The first failed request is some moments away: acme does not click all the time.
-            eventually(lambda: "MissingRateError" in log.read_text(), 60, "a request of acme fails")
+            eventually(lambda: "MissingRateError" in log.read_text(), "a request of acme fails")
             started = time.monotonic()
-            eventually(lambda: errors_of_acme() > before, VISIBLE_SECONDS, "errors of acme on the tenants' list")
+            eventually(lambda: errors_of_acme() > before, "errors of acme on the tenants' list", VISIBLE_SECONDS)
             page = eventually(
                 lambda: found if "MissingRateError" in (found := api.get("/")).text else None,
-                max(0.5, VISIBLE_SECONDS - (time.monotonic() - started)),
                 "the error on the overview",
+                max(0.5, VISIBLE_SECONDS - (time.monotonic() - started)),
             )
             # Three failures are too few to call anybody hurt; a little later there are more.
-            eventually(lambda: names_acme(api.get("/")), 40, "the overview's headline names acme", 0.5)
+            eventually(lambda: names_acme(api.get("/")), "the overview's headline names acme", pause_seconds=0.5)
         finally:
             demo.switch("errors-for-one-tenant", False, "acme")
         assert exception_within_two_links(api, page), "no failing trace with its exception two links from the overview"
@@ -110,7 +114,7 @@ def test_interrupt_stops_everything_and_the_next_demo_goes_on(demo: Demo, folder
     with demo.client() as api:
         before = sum(row["red"]["requests"] for row in api.get("/api/v1/services").json()["services"])
     assert demo.interrupt() == 0
-    assert psutil.wait_procs(children, timeout=5)[1] == []
+    assert psutil.wait_procs(children, timeout=PATIENCE_SECONDS)[1] == []
     again = start_demo(folder, "again")
     try:
         assert again.setup_link == ""

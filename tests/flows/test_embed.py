@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from server_process import eventually
+
+from waiting import await_exit, eventually
 
 APP = """
 from fastapi import FastAPI
@@ -36,12 +38,15 @@ def product(tmp_path: Path) -> Iterator[str]:
         "TOCSIN_ADMIN_TOKEN": "embedded",
         "PYTHONPATH": f"{tmp_path}:{os.pathsep.join(sys.path)}",
     }
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-    assert process.stderr is not None
-    line = next(line for line in process.stderr if "running on http://" in line)
-    yield line.partition("running on ")[2].split()[0]
-    process.terminate()
-    process.communicate(timeout=30)
+    log = tmp_path / "product.log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, stderr=file, env=environment)
+    try:
+        found = eventually(lambda: re.search(r"running on (http://\S+)", log.read_text()), "the product runs")
+        yield found[1]
+    finally:
+        process.terminate()
+        await_exit(process)
     assert process.returncode in (0, -15)
 
 
@@ -53,7 +58,7 @@ def test_embedded_server_shows_the_product_and_not_itself(product: str) -> None:
         found = httpx2.get(f"{product}/monitoring/api/v1/traces", headers=ADMIN).json()["traces"]
         return {(trace["tenant"], trace["name"]) for trace in found}
 
-    eventually(lambda: len(seen()) >= 2, 20, "both requests are stored")
+    eventually(lambda: len(seen()) >= 2, "both requests are stored")
     assert seen() == {("acme", "GET /orders/{number}"), ("globex", "GET /orders/{number}")}
 
 

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from server_process import ServerProcess, eventually, read_store
+from server_process import ServerProcess, read_store
+
+from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("logs")
 MESSAGES = "SELECT body FROM logs WHERE service = '{}' ORDER BY time, body"
@@ -37,12 +39,12 @@ def test_files_are_stored_once_though_the_server_is_killed_while_they_rotate(
     for part in (1, 2, 3):
         write(file, part * 1000, part * 1000 + 500)
         if part != 2:
-            eventually(lambda: "tocsin_tail_files 0.0" not in read_metrics(server), 20, "it reads")
+            eventually(lambda: "tocsin_tail_files 0.0" not in read_metrics(server), "it reads")
         server.kill()
         file.rename(logs / f"app.log.{part}")
         write(file, part * 1000 + 500, part * 1000 + 1000)
         server.start()
-    eventually(lambda: metric(server, 'tocsin_store_rows{table="logs"}') >= 4000, 60, "all are stored")
+    eventually(lambda: metric(server, 'tocsin_store_rows{table="logs"}') >= 4000, "all are stored")
     checks = {check["name"]: check for check in server.ask("/api/v1/doctor")["checks"]}
     assert checks["log files"]["state"] == "ok", checks["log files"]
     server.drained()
@@ -62,7 +64,7 @@ def test_pushes_syslog_and_imports_are_stored(start_server: Callable[..., Server
         assert client.post("/loki/api/v1/push", json={"streams": [stream]}).status_code == 204
     with socket.create_connection(("127.0.0.1", port)) as sender:
         sender.sendall(b"<11>sent: by syslog\n")
-        eventually(lambda: metric(server, "tocsin_syslog_messages_total") == 1, 10, "syslog is taken")
+        eventually(lambda: metric(server, "tocsin_syslog_messages_total") == 1, "syslog is taken")
     file = tmp_path / "old.jsonl"
     write(file, 0, 3)
     imported = server.command("logs", "import", str(file), "--service", "old", "--url", server.url)

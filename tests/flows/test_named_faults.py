@@ -21,7 +21,8 @@ import pytest
 from demo.product import exports, ledger, rendering
 from demo.product.routes import dashboard, live, projects, reports
 from demo_process import Demo, start_demo
-from server_process import eventually
+
+from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("demo faults")
 NAMED_SECONDS = 45.0
@@ -73,17 +74,13 @@ class Look:
 
     def says(self, path: str, *words: str, seconds: float = NAMED_SECONDS) -> str:
         """The sentences, once all of these words are in them."""
-        last: list[str] = [""]
-
-        def all_of_them() -> bool:
-            last[0] = self.said(path)
-            return all(word in last[0] for word in words)
-
-        try:
-            eventually(all_of_them, seconds, f"{path} says {words}", 0.5)
-        except AssertionError as error:
-            raise AssertionError(f"{error}; it says: {last[0]}") from error
-        return last[0]
+        return eventually(
+            lambda: self.said(path),
+            f"{path} says {words}",
+            seconds,
+            pause_seconds=0.5,
+            is_it=lambda said: all(word in said for word in words),
+        )
 
     def _window(self) -> dict[str, str]:
         return {"start": f"{self.since:.3f}", "end": f"{time.time() + 1:.3f}"}
@@ -118,7 +115,7 @@ def quiet(demo: Demo, tocsin: httpx2.Client) -> Look:
     def statements() -> int:
         return sum(each["total"] for each in look.ask("/isolation")["coverage"])
 
-    eventually(lambda: statements() >= QUIET_STATEMENTS, 60, "statements were looked at", 0.5)
+    eventually(lambda: statements() >= QUIET_STATEMENTS, "statements were looked at", pause_seconds=0.5)
     return look
 
 

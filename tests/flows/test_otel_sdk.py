@@ -15,7 +15,9 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
 from product_process import ProductProcess
-from server_process import ServerProcess, eventually, read_store
+from server_process import ServerProcess, read_store
+
+from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("opentelemetry")
 EXPORTERS = ("http-protobuf", "http-json", "grpc")
@@ -47,7 +49,7 @@ def test_products_on_the_official_sdk_appear_with_every_exporter(
         listed = server.ask("/api/v1/services")["services"]
         return {row["service"] for row in listed if row["red"]["requests"] == 8} == services
 
-    eventually(complete, 30, "every request of every service is counted")
+    eventually(complete, "every request of every service is counted")
     for service in services:
         assert_appears(server, service)
     tenants = {row["tenant"]: row["red"]["requests"] for row in server.ask("/api/v1/tenants")["tenants"]}

@@ -11,6 +11,7 @@ from tocsin.config import load
 from tocsin.model.tenant import PLATFORM, Scope
 from tocsin.query.promql.engine import instant
 from tocsin.query.series import StoreSource
+from waiting import eventually
 
 
 def test_own_metrics_and_the_machine_answer_in_promql(tmp_path: Path, no_engine: EngineSlot) -> None:
@@ -23,9 +24,7 @@ def test_own_metrics_and_the_machine_answer_in_promql(tmp_path: Path, no_engine:
         return float(found[0].points[0].value) if found else None  # type: ignore[arg-type]  # no histograms here
 
     try:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and not (value('up{job="host"}') and value("tocsin_store_rows > 0")):
-            time.sleep(0.1)
+        eventually(lambda: value('up{job="host"}') and value("tocsin_store_rows > 0"), "host and server are scraped")
         assert value('up{job="host"}') == 1
         assert value('up{job="tocsin"}') == 1
         assert value("count(node_cpu_seconds_total{mode='idle'}) > 0")

@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 import yaml
-from server_process import ServerProcess, eventually, read_store
+from server_process import ServerProcess, read_store
+
+from waiting import await_exit, eventually
 
 StartServer = Callable[..., ServerProcess]
 
@@ -61,7 +63,7 @@ class Prometheus:
     def stop(self) -> None:
         """Writes out what it still holds."""
         self._process.send_signal(signal.SIGINT)
-        self._process.wait(60)
+        await_exit(self._process)
 
 
 @pytest.fixture
@@ -86,15 +88,15 @@ def test_nothing_is_lost_while_the_server_is_killed_and_started_again(
     server = start_server({"TOCSIN_SCRAPE_CONFIG_FILE": str(tmp_path / "scrape.yml")})
     prometheus = Prometheus(tmp_path, free_port, server.url)
     try:
-        eventually(lambda: len(prometheus.ups()) >= 6, 30, "Prometheus scrapes itself")
+        eventually(lambda: len(prometheus.ups()) >= 6, "Prometheus scrapes itself")
         server.kill()
         before = len(prometheus.ups())
-        eventually(lambda: len(prometheus.ups()) >= before + 4, 30, "Prometheus goes on")
+        eventually(lambda: len(prometheus.ups()) >= before + 4, "Prometheus goes on")
         server.start()
         after = time.time()
         sent = "prometheus_remote_storage_queue_highest_sent_timestamp_seconds"
         eventually(
-            lambda: any(float(row["value"][1]) > after + 2 for row in prometheus.ask(sent)), 60, "it is written again"
+            lambda: any(float(row["value"][1]) > after + 2 for row in prometheus.ask(sent)), "it is written again"
         )
         written = [sample for sample in prometheus.ups() if sample[0] < (after + 1) * 1000]
     finally:

@@ -13,7 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from server_process import ServerProcess, eventually
+from server_process import ServerProcess
+
+from waiting import eventually
 
 V2 = "/alertmanager/api/v2"
 TAKEN_OVER_SECONDS = 30
@@ -96,15 +98,15 @@ def post(server: ServerProcess, *names: str) -> None:
 
 def test_one_of_two_tells_and_the_other_takes_over(tmp_path: Path, postgres_url: str) -> None:
     with listening() as (hook, heard), two_servers(tmp_path, postgres_url, hook) as servers:
-        (leader,) = eventually(lambda: leaders(servers), 20, "one leads")
+        (leader,) = eventually(lambda: leaders(servers), "one leads")
         (follower,) = [one for one in servers if one is not leader]
-        eventually(lambda: "AlwaysOn" in heard, 30, "the rule is told")
+        eventually(lambda: "AlwaysOn" in heard, "the rule is told")
 
         # The same alert to both, as Prometheus sends it; and one to the server that does not lead.
         for server in servers:
             post(server, "ToBoth")
         post(follower, "ToTheOther")
-        eventually(lambda: {"ToBoth", "ToTheOther"} <= set(heard), 30, "what was sent to either is told")
+        eventually(lambda: {"ToBoth", "ToTheOther"} <= set(heard), "what was sent to either is told")
         assert figure(leader, "tocsin_rule_group_iterations_total") > 3
         assert figure(follower, "tocsin_rule_group_iterations_total") == 0
         assert {one["labels"]["alertname"] for one in follower.ask(f"{V2}/alerts")} == set(heard)
@@ -113,14 +115,14 @@ def test_one_of_two_tells_and_the_other_takes_over(tmp_path: Path, postgres_url:
         post(follower, "BesideTheKill")
         leader.kill()
         killed = time.monotonic()
-        eventually(lambda: {"BeforeTheKill", "BesideTheKill"} <= set(heard), TAKEN_OVER_SECONDS, "the other goes on")
+        eventually(lambda: {"BeforeTheKill", "BesideTheKill"} <= set(heard), "the other goes on", TAKEN_OVER_SECONDS)
         print(f"taken over and told after {time.monotonic() - killed:.1f} s")  # noqa: T201 - seen with pytest -s
-        eventually(lambda: figure(follower, "tocsin_rule_group_iterations_total") > 2, 20, "it evaluates")
+        eventually(lambda: figure(follower, "tocsin_rule_group_iterations_total") > 2, "it evaluates")
         assert leaders(servers) == [follower]
 
         leader.start()
         post(leader, "AfterTheStart")
-        eventually(lambda: "AfterTheStart" in heard, 30, "the one that is back takes alerts")
+        eventually(lambda: "AfterTheStart" in heard, "the one that is back takes alerts")
         assert leaders(servers) == [follower]
         assert Counter(heard) == dict.fromkeys(
             ["AlwaysOn", "ToBoth", "ToTheOther", "BeforeTheKill", "BesideTheKill", "AfterTheStart"], 1
@@ -132,14 +134,14 @@ def test_kill_at_any_moment_tells_exactly_once(tmp_path: Path, postgres_url: str
     with listening() as (hook, heard), two_servers(tmp_path, postgres_url, hook) as servers:
         wanted = {"AlwaysOn"}
         for round in range(times):
-            (leader,) = eventually(lambda: leaders(servers), TAKEN_OVER_SECONDS, "one leads")
+            (leader,) = eventually(lambda: leaders(servers), "one leads", TAKEN_OVER_SECONDS)
             (other,) = [one for one in servers if one is not leader]
             some = {f"Round{round}Alert{place}" for place in range(5)}
             post(leader, *some)
             wanted |= some
             time.sleep(1.9 + round * 0.1)  # about when the group's two seconds are over, not to wait for anything
             leader.kill()
-            eventually(lambda wanted=wanted: wanted <= set(heard), TAKEN_OVER_SECONDS, "all of it is told")
+            eventually(lambda wanted=wanted: wanted <= set(heard), "all of it is told", TAKEN_OVER_SECONDS)
             leader.start()
             assert other.is_alive()
         # Between a provider's yes and the receipt lies the one gap that nobody can close.

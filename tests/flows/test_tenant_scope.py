@@ -22,10 +22,11 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from otlp_senders import PROTOBUF, attribute, export, span
-from server_process import ServerProcess, eventually
+from server_process import ServerProcess
 from visitor import person
 
 from tocsin.web.application import build_site
+from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("tenant scope")
 SERVICE, ROUTE, RELEASE, ENVIRONMENT = "mark-service", "/mark-route/{id}", "mark-release", "mark-environment"
@@ -166,7 +167,7 @@ def server(shared_server: ServerProcess) -> ServerProcess:
         send("/v1/metrics", marked_metric())
         for signal, request in inside.requests(time.time_ns()):
             send(f"/v1/{signal}", request.SerializeToString())
-    eventually(lambda: len(shared_server.ask("/api/v1/tenants")["tenants"]) == 2, 30, "both tenants are there")
+    eventually(lambda: len(shared_server.ask("/api/v1/tenants")["tenants"]) == 2, "both tenants are there")
     shared_server.drained()
     return shared_server
 

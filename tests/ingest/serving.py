@@ -19,6 +19,7 @@ from tocsin.ingest.otlp_grpc import OtlpGrpc
 from tocsin.ingest.otlp_http import OtlpHttp
 from tocsin.storage.telemetry.decode import Signal
 from tocsin.storage.telemetry.spool import Spool, SpoolSettings, read_messages
+from waiting import PATIENCE_SECONDS
 
 
 @dataclass
@@ -65,7 +66,7 @@ def http_server(gate: Gate, application: Any = None) -> Iterator[int]:
         thread.start()
         yield int(listening.getsockname()[1])
         server.should_exit = True
-        thread.join(10)
+        thread.join(PATIENCE_SECONDS)
 
 
 @contextmanager
@@ -79,9 +80,9 @@ def grpc_server(gate: Gate) -> Iterator[int]:
         server = OtlpGrpc(gate)
         return server, await server.start("127.0.0.1", 0)
 
-    server, port = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
+    server, port = asyncio.run_coroutine_threadsafe(start(), loop).result(PATIENCE_SECONDS)
     yield port
-    asyncio.run_coroutine_threadsafe(server.stop(0), loop).result(10)
+    asyncio.run_coroutine_threadsafe(server.stop(0), loop).result(PATIENCE_SECONDS)
     loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    thread.join(PATIENCE_SECONDS)
     loop.close()

@@ -15,6 +15,7 @@ from otlp import HOUR_NS, span, trace_request
 from tocsin.ingest.gate import Gate, IngestSettings, Refused
 from tocsin.storage.telemetry.decode import Signal
 from tocsin.storage.telemetry.spool import Spool, SpoolSettings
+from waiting import PATIENCE_SECONDS
 
 
 @dataclass
@@ -50,7 +51,7 @@ def gate_of(spool: Spool, clock: TurnedClock, **settings: Any) -> Gate:
 
 def admit(gate: Gate, spans: int, key: SentKey | None = None, **of: Any) -> bool:
     request = trace_request([span(**of) for _ in range(spans)])
-    return gate.admit(Signal.TRACES, request.SerializeToString(), request, key).stored.result(5)
+    return gate.admit(Signal.TRACES, request.SerializeToString(), request, key).stored.result(PATIENCE_SECONDS)
 
 
 def test_key_is_not_needed_unless_required(spool: Spool, clock: TurnedClock) -> None:
@@ -127,7 +128,8 @@ def test_full_spool_asks_to_come_back(spool: Spool, clock: TurnedClock) -> None:
 def test_repeated_body_is_acknowledged_and_stored_once(spool: Spool, clock: TurnedClock) -> None:
     gate, request = gate_of(spool, clock), trace_request([span()])
     body = request.SerializeToString()
-    assert [gate.admit(Signal.TRACES, body, request, None).stored.result(5) for _ in range(2)] == [True, False]
+    stored = [gate.admit(Signal.TRACES, body, request, None).stored for _ in range(2)]
+    assert [one.result(PATIENCE_SECONDS) for one in stored] == [True, False]
 
 
 def test_bounds_of_time_turn_with_the_clock(spool: Spool, clock: TurnedClock) -> None:
@@ -136,5 +138,5 @@ def test_bounds_of_time_turn_with_the_clock(spool: Spool, clock: TurnedClock) ->
     clock.ns += 25 * HOUR_NS
     admission = gate.admit(Signal.TRACES, request.SerializeToString(), request, None)
     assert (admission.checked.items, admission.checked.rejected) == (0, 1)
-    assert admission.stored.result(5) is True
+    assert admission.stored.result(PATIENCE_SECONDS) is True
     assert spool.waiting_bytes == 0

@@ -22,6 +22,7 @@ from loki import JSON, PROTOBUF, push, stream
 from tocsin.ingest.loki import LokiPush
 from tocsin.storage.telemetry.chdb import ChdbEngine
 from tocsin.storage.telemetry.decode import Signal
+from waiting import PATIENCE_SECONDS
 
 NOW = time.time_ns()
 DAY_NS = 86_400 * 10**9
@@ -39,7 +40,7 @@ def ingest(tmp_path: Path) -> Iterator[Ingest]:
 def poster(port: int) -> Post:
     def post(body: Any, headers: dict[str, str] = JSON, method: str = "POST") -> Answer:
         sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
         connection.request(method, "/loki/api/v1/push", sent, headers)
         answer = connection.getresponse()
         read = answer.read().decode()

@@ -30,6 +30,7 @@ from serving import Ingest, http_server, ingest_of
 from otlp import log_record, log_request, metric_request, span, trace_request
 from tocsin.ingest.otlp_http import OtlpHttp
 from tocsin.storage.telemetry.decode import Signal
+from waiting import PATIENCE_SECONDS
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 Answer = tuple[int, dict[str, str], bytes]
@@ -49,7 +50,7 @@ def post(ingest: Ingest) -> Iterator[Callable[..., Answer]]:
         def post(
             body: bytes, path: str = "/v1/traces", kind: str = PROTOBUF, method: str = "POST", **headers: str
         ) -> Answer:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body, {"content-type": kind, **named})
             answer = connection.getresponse()
@@ -75,7 +76,7 @@ def call(gate: Any, messages: list[dict[str, Any]], headers: dict[str, str], **s
 
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     asked = {"type": "http", "method": "POST", "path": "/v1/traces", "headers": raw, **scope}
-    asyncio.run(asyncio.wait_for(OtlpHttp(gate)(asked, receive, send), 5))
+    asyncio.run(asyncio.wait_for(OtlpHttp(gate)(asked, receive, send), PATIENCE_SECONDS))
     received = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], received, sent[1]["body"]
 
@@ -212,7 +213,7 @@ def test_rate_limit_and_full_spool_ask_to_come_back(tmp_path: Path) -> None:
 
 def test_hundred_megabytes_are_refused_without_being_kept(post: Any) -> None:
     tracemalloc.start()
-    with socket.create_connection(("127.0.0.1", post.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", post.port), timeout=PATIENCE_SECONDS) as connection:
         length = 100 * 1024**2
         head = f"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: {PROTOBUF}\r\ncontent-length: {length}\r\n\r\n"
         connection.sendall(head.encode())
@@ -226,7 +227,7 @@ def test_hundred_megabytes_are_refused_without_being_kept(post: Any) -> None:
 
 
 def test_endless_chunked_body_is_refused_at_the_limit(post: Any) -> None:
-    with socket.create_connection(("127.0.0.1", post.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", post.port), timeout=PATIENCE_SECONDS) as connection:
         head = f"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: {PROTOBUF}\r\ntransfer-encoding: chunked\r\n\r\n"
         connection.sendall(head.encode())
         for _ in range(30):
@@ -237,7 +238,7 @@ def test_endless_chunked_body_is_refused_at_the_limit(post: Any) -> None:
 
 def test_connection_reset_half_way_harms_nobody(post: Any, ingest: Ingest) -> None:
     for _ in range(5):
-        connection = socket.create_connection(("127.0.0.1", post.port), timeout=5)
+        connection = socket.create_connection(("127.0.0.1", post.port), timeout=PATIENCE_SECONDS)
         connection.sendall(f"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: {PROTOBUF}\r\n".encode())
         connection.sendall(b"content-length: 1000\r\n\r\nhalf")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -12,6 +12,7 @@ from otlp import NOW_NS, counter, gauge, metric_request, number
 from tocsin.ingest.known_series import SeriesSettings
 from tocsin.ingest.validate import parse
 from tocsin.storage.telemetry.decode import Signal
+from waiting import PATIENCE_SECONDS
 
 SHOP = {"service.name": "shop"}
 OURS = {"service.name": "shop", "telemetry.sdk.name": "tocsin"}
@@ -26,7 +27,7 @@ def ingest(tmp_path: Path) -> Iterator[Ingest]:
 def send(ingest: Ingest, request: object) -> object:
     body = request.SerializeToString()  # type: ignore[attr-defined]
     admission = ingest.gate.admit(Signal.METRICS, body, parse(Signal.METRICS, body), None)
-    admission.stored.result(5)
+    admission.stored.result(PATIENCE_SECONDS)
     return admission
 
 

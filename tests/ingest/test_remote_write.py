@@ -19,6 +19,7 @@ from tocsin.ingest.remote_write import RemoteWrite
 from tocsin.ingest.remote_write_parse import read_1
 from tocsin.ingest.sample_batch import TimeBounds
 from tocsin.storage.telemetry.decode import MESSAGES, Signal
+from waiting import PATIENCE_SECONDS
 
 NOW = round(time.time() * 1000)
 DAY_MS = 86_400_000
@@ -36,7 +37,7 @@ def poster(port: int) -> Post:
     def post(
         body: bytes, headers: dict[str, str] = SNAPPY, path: str = "/api/v1/write", method: str = "POST"
     ) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
         connection.request(method, "/api/v1/write", body, headers)
         answer = connection.getresponse()
         read = answer.read().decode()
@@ -235,7 +236,7 @@ def test_a_series_whose_row_was_not_spooled_is_announced_again(tmp_path: Path) -
         with pytest.raises(Exception, match="cannot accept telemetry for now"):
             full.gate.admit_samples(read_1, body, None)
         full.spool.settings = type(full.spool.settings)(max_bytes=10**6, min_free_bytes=0)
-        full.gate.admit_samples(read_1, body, None)[0].result(5)
+        full.gate.admit_samples(read_1, body, None)[0].result(PATIENCE_SECONDS)
         assert len(message_rows(full, Signal.SERIES)) == 1
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging.handlers
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from http import HTTPStatus
@@ -22,6 +21,7 @@ from tocsin.ingest.syslog import FramingError, SyslogListener, SyslogSettings, f
 from tocsin.ingest.syslog_parse import read_message
 from tocsin.model.log_time import ns_of
 from tocsin.storage.telemetry.decode import Signal
+from waiting import eventually
 
 AT = datetime(2026, 11, 21, 14, 2, 3, tzinfo=UTC)
 NOW_NS = ns_of(AT) + 5 * 10**9
@@ -145,13 +145,6 @@ def listening(ingest: Ingest, **settings: Any) -> Iterator[SyslogListener]:
     listener.close()
 
 
-def eventually(ask: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 10
-    while not ask():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def bodies(rows: list[Row]) -> list[str]:
     return sorted(row.body for row in rows)
 
@@ -163,7 +156,7 @@ def test_messages_over_udp_and_tcp_are_stored(ingest: Ingest) -> None:
         handler.close()
         with socket.create_connection(("127.0.0.1", listener.tcp_port)) as sender:
             sender.sendall(b"<11>shop: by tcp\n")
-        eventually(lambda: len(log_rows(ingest)) == 2)
+        eventually(lambda: len(log_rows(ingest)) == 2, "both are stored")
     rows = log_rows(ingest)
     assert bodies(rows) == ["by tcp", "by udp"]
     assert {(row.severity, row.resource["service.name"], row.attributes["client.address"]) for row in rows} == {
@@ -174,7 +167,7 @@ def test_messages_over_udp_and_tcp_are_stored(ingest: Ingest) -> None:
 def test_many_messages_are_stored_in_batches(ingest: Ingest) -> None:
     with listening(ingest) as listener, socket.create_connection(("127.0.0.1", listener.tcp_port)) as sender:
         sender.sendall(b"".join(b"<14>a: %d\n" % number for number in range(5000)))
-        eventually(lambda: len(log_rows(ingest)) == 5000)
+        eventually(lambda: len(log_rows(ingest)) == 5000, "all are stored")
     assert len(ingest.stored(Signal.LOGS)) < 100
 
 
@@ -191,7 +184,7 @@ def test_a_spool_that_is_full_makes_messages_wait(tmp_path: Path) -> None:
         listener.start()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"<14>a: waited", ("127.0.0.1", listener.udp_port))
-            eventually(lambda: bodies(log_rows(ingest)) == ["waited"])
+            eventually(lambda: bodies(log_rows(ingest)) == ["waited"], "it is stored")
         listener.close()
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from urllib.parse import parse_qsl
 
 from tocsin.model.alert import Alert
 from tocsin.model.notification import Notification
+from waiting import eventually
 
 NOW = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 BEGAN = datetime(2026, 3, 1, 11, 48, tzinfo=UTC)
@@ -55,12 +55,10 @@ class Provider:
     answers: list[Told]
     """Given one after the other; the last one again and again."""
 
-    def wait(self, count: int, seconds: float = 10) -> list[Asked]:
-        until = time.monotonic() + seconds
-        while len(self.asked) < count:
-            assert time.monotonic() < until, f"{len(self.asked)} of {count} requests arrived"
-            time.sleep(0.005)
-        return self.asked
+    def wait(self, count: int) -> list[Asked]:
+        return eventually(
+            lambda: self.asked, f"{count} requests arrive", pause_seconds=0.02, is_it=lambda asked: len(asked) >= count
+        )
 
 
 @contextmanager
@@ -104,13 +102,6 @@ def provider(*answers: Told) -> Iterator[Provider]:
         server.shutdown()
         thread.join()
         server.server_close()
-
-
-def until(is_so: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.005)
 
 
 def alert(name: str = "HighErrorRate", severity: str = "critical", tenant: str = "acme", **labels: str) -> Alert:

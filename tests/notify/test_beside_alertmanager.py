@@ -12,13 +12,14 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from tests.notify.providers import notification, provider, until
+from tests.notify.providers import notification, provider
 from tests.notify.wired import message_of
 
 from tocsin.model.alert import Alert
 from tocsin.model.clock import utc_now
 from tocsin.model.notification import Notification
 from tocsin.notify.channels import alertmanager, webhook
+from waiting import await_exit, eventually
 
 PROGRAM = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="Alertmanager is not installed")
@@ -41,11 +42,11 @@ def running(folder: Path, hook: str) -> Iterator[str]:
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        until(lambda: _is_ready(url), 30)
+        eventually(lambda: _is_ready(url), "Alertmanager is ready")
         yield url
     finally:
         process.terminate()
-        process.wait(10)
+        await_exit(process)
 
 
 def _is_ready(url: str) -> bool:
@@ -71,7 +72,7 @@ def test_our_webhook_document_is_alertmanagers(tmp_path: Path) -> None:
         told = notification(*alerts, receiver="exports")
         receipt = alertmanager.send(alertmanager.Settings(urls=(url,)), message_of(told, now=utc_now()))
         assert receipt.reason == "1 of 1 took 2 alerts"
-        theirs = there.wait(1, 30)[0]
+        theirs = there.wait(1)[0]
     ours = webhook.payload(
         Notification(
             key="k",

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from tests.notify.conftest import Deliver
-from tests.notify.providers import Told, alert, ended, notification, provider, until
+from tests.notify.providers import Told, alert, ended, notification, provider
 
 from tocsin.model.notification import Outcome
 from tocsin.model.notification_plain import notification_of, plain_notification
@@ -17,6 +17,7 @@ from tocsin.notify.contract import Pace
 from tocsin.notify.pace import Bucket
 from tocsin.notify.receivers import Integration
 from tocsin.storage.control import ControlStore, NotFound
+from waiting import eventually
 
 
 def hook(url: str, id: str = "webhook[0]", **more: object) -> Integration:
@@ -44,7 +45,7 @@ def test_what_waited_when_the_server_stopped_is_told_after_the_start(deliverer: 
     with provider() as up:
         deliverer({"default": [hook(up.url)]}).start()
         up.wait(1)
-        until(lambda: control.deliveries.newest()[0].outcome == Outcome.SENT)
+        eventually(lambda: control.deliveries.newest()[0].outcome == Outcome.SENT, "it is sent", pause_seconds=0.02)
         assert up.asked[0].headers["webhook-id"] == "n-1"
 
 
@@ -115,7 +116,7 @@ def test_messages_to_one_receiver_stay_in_order(deliverer: Deliver) -> None:
         sender = deliverer({"default": [hook(there.url)]})
         for number in range(4):
             sender.submit(notification(key=f"n-{number}"))
-        until(lambda: sender.waiting() == 0)
+        eventually(lambda: sender.waiting() == 0, "nothing waits", pause_seconds=0.02)
     ids = [asked.headers["webhook-id"] for asked in there.asked]
     assert ids == ["n-0"] * 3 + ["n-1", "n-2", "n-3"]
 
@@ -157,7 +158,7 @@ def test_failed_delivery_is_replayed_and_a_told_one_is_not(deliverer: Deliver, c
         sender.deliver(notification())
         id = control.deliveries.newest()[0].id
         sender.replay(id)
-        until(lambda: control.deliveries.get(id).outcome == Outcome.SENT)
+        eventually(lambda: control.deliveries.get(id).outcome == Outcome.SENT, "it is sent", pause_seconds=0.02)
         with pytest.raises(NotFound, match="it is sent"):
             sender.replay(id)
         assert len(there.asked) == 2
@@ -169,9 +170,9 @@ def test_message_told_by_another_call_meanwhile_is_not_told_again(deliverer: Del
         one.submit(notification())
         there.wait(1)
         stale = control.deliveries.newest()[0]
-        until(lambda: one.waiting() == 0)
+        eventually(lambda: one.waiting() == 0, "nothing waits", pause_seconds=0.02)
         two._queue(stale, notification(), hook(there.url))
-        until(lambda: two.waiting() == 0)
+        eventually(lambda: two.waiting() == 0, "nothing waits", pause_seconds=0.02)
         assert len(there.asked) == 1
 
 

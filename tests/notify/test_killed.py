@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from pwdlib.hashers.argon2 import Argon2Hasher
-from tests.notify.providers import Told, provider, until
+from tests.notify.providers import Told, provider
 
 from tocsin.model.notification import Outcome
 from tocsin.notify.channels import webhook
@@ -18,6 +19,7 @@ from tocsin.notify.receivers import Integration, Receiver, Receivers
 from tocsin.notify.settings import NotifySettings
 from tocsin.storage.control import ControlStore
 from tocsin.storage.control.passwords import Passwords
+from waiting import eventually
 
 COUNT = 30
 SENDER = f"""
@@ -46,7 +48,8 @@ def deliverer(control: ControlStore, url: str) -> Deliverer:
 def test_each_message_is_told_after_a_kill_and_none_twice_but_the_one_on_the_wire(tmp_path: Path) -> None:
     with provider(Told(200, hang_seconds=0.03)) as there:
         command = [sys.executable, "-c", SENDER, str(tmp_path), there.url]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parent.parent.parent)
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
         assert process.stdout
         assert process.stdout.readline() == b"submitted\n"
         there.wait(3)
@@ -57,7 +60,7 @@ def test_each_message_is_told_after_a_kill_and_none_twice_but_the_one_on_the_wir
         control = opened(str(tmp_path))
         after = deliverer(control, there.url)
         after.start()
-        until(lambda: after.waiting() == 0, 30)
+        eventually(lambda: after.waiting() == 0, "all is told")
         rows = control.deliveries.newest()
         after.close()
         control.close()

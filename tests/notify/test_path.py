@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from prometheus_client import REGISTRY
 from tests.notify.conftest import Deliver
-from tests.notify.providers import Told, provider, until
+from tests.notify.providers import Told, provider
 
 from tocsin.model.alert import Alert
 from tocsin.notify.channels import log, webhook
 from tocsin.notify.path import CHECK_LABEL, PathWatch
 from tocsin.notify.receivers import Integration
+from waiting import eventually
 
 
 def hook(url: str) -> Integration:
@@ -81,6 +82,6 @@ def test_switch_that_does_not_answer_is_said(deliverer: Deliver) -> None:
 def test_loop_checks_again_and_again_until_it_is_closed(deliverer: Deliver) -> None:
     watch = PathWatch(deliverer({"log": [logged()]}, test_interval_seconds=0.02))
     watch.start()
-    until(lambda: len(watch.results) >= 3)
+    eventually(lambda: len(watch.results) >= 3, "three results", pause_seconds=0.02)
     watch.close()
     assert all(result.is_well for result in watch.results)

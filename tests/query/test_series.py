@@ -27,6 +27,7 @@ from tocsin.storage.telemetry.downsample import Downsampler
 from tocsin.storage.telemetry.spool import Spool, write_messages
 from tocsin.storage.telemetry.store import TelemetryStore
 from tocsin.storage.telemetry.writer import Writer
+from waiting import PATIENCE_SECONDS
 
 HINTS = Hints(0, 0, 0, 0)
 
@@ -39,7 +40,7 @@ def written(engine: ChdbEngine, tmp_path: Path) -> Any:
 
     def write(body: bytes, read: Any = read_1) -> Any:
         stored, collected = gate.admit_samples(read, body, None)
-        stored.result(10)
+        stored.result(PATIENCE_SECONDS)
         Writer(spool, engine, tmp_path / "rejected").drain()
         return collected
 

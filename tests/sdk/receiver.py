@@ -5,23 +5,13 @@ from __future__ import annotations
 import gzip
 import http.server
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-
-def eventually(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """The first truthy answer; fails at the deadline."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.01)
-    raise AssertionError("the condition did not become true in time")
+from waiting import PATIENCE_SECONDS
 
 
 class Receiver:
@@ -45,7 +35,7 @@ class Receiver:
                 receiver.requests.append((self.path, dict(self.headers), body))
                 answer = receiver.answer(self.path, body)
                 if answer is None:
-                    receiver.let_go.wait(30)
+                    receiver.let_go.wait(PATIENCE_SECONDS)
                     self.close_connection = True
                     return
                 status, headers, content = answer

@@ -14,12 +14,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 import tocsin
-from sdk.receiver import Receiver, eventually
+from sdk.receiver import Receiver
 from tocsin.sdk import agent as agents
 from tocsin.sdk.agent import Agent
 from tocsin.sdk.export import Breaker
 from tocsin.sdk.overhead import MEASURE_EVERY
 from tocsin.sdk.transport import HttpTransport, Response, compressor
+from waiting import PATIENCE_SECONDS, eventually
 
 
 def app_for(endpoint: str, **settings: Any) -> tuple[TestClient, Agent]:
@@ -34,19 +35,19 @@ def test_spans_and_numbers_arrive(receiver: Receiver) -> None:
     client, agent = app_for(receiver.endpoint, ingest_key="key")
     for _ in range(20):
         client.get("/")
-    eventually(lambda: len(receiver.spans()) == 20 and receiver.request_count() == 20)
+    eventually(lambda: len(receiver.spans()) == 20 and receiver.request_count() == 20, "all twenty arrive")
     path, headers, _ = receiver.requests[0]
     assert path == "/v1/traces"
     assert (headers["Content-Type"], headers["Authorization"]) == ("application/x-protobuf", "Bearer key")
-    eventually(lambda: agent.exporter.exported["traces"] == 20)
+    eventually(lambda: agent.exporter.exported["traces"] == 20, "all twenty are counted")
     assert agent.exporter.state == "ok"
-    eventually(lambda: receiver.points("tocsin.sdk.exported"))
+    eventually(lambda: receiver.points("tocsin.sdk.exported"), "the count arrives")
 
 
 def test_bodies_are_compressed_unless_the_server_is_on_this_machine(receiver: Receiver) -> None:
     client, _ = app_for(receiver.endpoint, compression="gzip")
     client.get("/")
-    eventually(receiver.spans)
+    eventually(receiver.spans, "the span arrives")
     assert receiver.requests[0][1]["Content-Encoding"] == "gzip"
     assert compressor("auto", "http://localhost:4318")(b"abc") == b"abc"
     assert compressor("auto", "http://monitor:4318")(b"abc")[:2] == b"\x1f\x8b"
@@ -57,7 +58,7 @@ def test_the_very_same_bytes_are_sent_again_until_they_are_taken(receiver: Recei
     receiver.answer = lambda path, body: (next(answers, 200), {}, b"")
     client, agent = app_for(receiver.endpoint, metrics_seconds=60.0, compression="gzip")
     client.get("/")
-    eventually(lambda: agent.exporter.exported["traces"])
+    eventually(lambda: agent.exporter.exported["traces"], "the span is counted")
     bodies = {body for path, _, body in receiver.requests if path == "/v1/traces"}
     assert len(bodies) == 1
     assert sum(agent.exporter.dropped.values()) == 0
@@ -96,7 +97,7 @@ def test_partial_success_is_counted(receiver: Receiver) -> None:
     client, agent = app_for(receiver.endpoint, batch_seconds=0.2)
     for _ in range(5):
         client.get("/")
-    eventually(lambda: agent.exporter.dropped["traces", "rejected"])
+    eventually(lambda: agent.exporter.dropped["traces", "rejected"], "the rejected are counted")
     assert agent.exporter.exported["traces"] + agent.exporter.dropped["traces", "rejected"] == 5
 
 
@@ -105,7 +106,7 @@ def test_what_the_server_will_never_take_is_dropped_and_counted(receiver: Receiv
     receiver.answer = lambda path, body: (status, {}, b"")
     client, agent = app_for(receiver.endpoint, metrics_seconds=60.0)
     client.get("/")
-    eventually(lambda: agent.exporter.dropped["traces", f"http_{status}"] == 1)
+    eventually(lambda: agent.exporter.dropped["traces", f"http_{status}"] == 1, "the loss is counted")
 
 
 # What the app must not wait for, and half of it: far above a hiccup of a busy machine.
@@ -125,11 +126,11 @@ def test_the_app_feels_nothing_while_the_server_hangs(receiver: Receiver) -> Non
     receiver.answer = lambda path, body: None
     client, _ = app_for(receiver.endpoint, timeout_seconds=TIMEOUT_SECONDS)
     client.get("/")
-    eventually(lambda: receiver.requests)
+    eventually(lambda: receiver.requests, "something arrives")
     assert slowest(client, 100) < HICCUP_SECONDS
     receiver.let_go.set()
     receiver.answer = lambda path, body: (200, {}, b"")
-    eventually(lambda: receiver.request_count() == 101)
+    eventually(lambda: receiver.request_count() == 101, "all are counted")
 
 
 def test_the_app_feels_nothing_while_the_server_is_down_or_answers_500(receiver: Receiver) -> None:
@@ -137,7 +138,7 @@ def test_the_app_feels_nothing_while_the_server_is_down_or_answers_500(receiver:
     for endpoint in ("http://127.0.0.1:9", receiver.endpoint):
         client, agent = app_for(endpoint)
         assert slowest(client, 100) < HICCUP_SECONDS
-        eventually(lambda agent=agent: agent.exporter.state in ("retrying", "open"))  # type: ignore[misc]
+        eventually(lambda agent=agent: agent.exporter.state in ("retrying", "open"), "it tries again")  # type: ignore[misc]
 
 
 def test_memory_is_bounded_and_losses_are_counted_while_the_server_is_away() -> None:
@@ -145,7 +146,7 @@ def test_memory_is_bounded_and_losses_are_counted_while_the_server_is_away() -> 
     for _ in range(600):
         client.get("/")
     exporter = agent.exporter
-    eventually(lambda: exporter.dropped["traces", "queue_full"] > 0)
+    eventually(lambda: exporter.dropped["traces", "queue_full"] > 0, "the full queue is counted")
     assert len(exporter.queue) <= 100
     assert exporter._payload_bytes < 20_000 + 200_000
     agent.digest()
@@ -157,7 +158,7 @@ def test_numbers_survive_an_outage(receiver: Receiver) -> None:
     client, agent = app_for(receiver.endpoint, queue_spans=10)
     for _ in range(50):
         client.get("/")
-    eventually(lambda: agent.exporter.state != "ok")
+    eventually(lambda: agent.exporter.state != "ok", "the failure is noticed")
     taken: list[bytes] = []
 
     def take(path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -166,19 +167,19 @@ def test_numbers_survive_an_outage(receiver: Receiver) -> None:
 
     receiver.requests.clear()
     receiver.answer = take
-    eventually(lambda: receiver.request_count() == 50)
+    eventually(lambda: receiver.request_count() == 50, "all are counted")
 
 
 def test_requests_help_themselves_when_the_export_thread_is_stuck() -> None:
     stuck = threading.Event()
 
     def transport(signal: str, body: bytes) -> Response:
-        stuck.wait(20)
+        stuck.wait(PATIENCE_SECONDS)
         return Response(200)
 
     client, agent = app_for("http://127.0.0.1:9", transport=transport)
     client.get("/")
-    eventually(lambda: not agent._pending)
+    eventually(lambda: not agent._pending, "the thread has taken it")
     exchange_count = 4096 + 200
     for _ in range(3):
         client.get("/")

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from sdk.receiver import Receiver, eventually
+from sdk.receiver import Receiver
+from waiting import PATIENCE_SECONDS, await_exit, eventually, is_listening
 
 APP = """
 import os
@@ -57,25 +58,17 @@ def running(command: list[str], folder: Path, receiver: Receiver, **environ: str
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
-            process.wait(20)
+            await_exit(process)
 
 
 def ask(port: int) -> int:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/pid", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/pid", timeout=PATIENCE_SECONDS) as answer:
         return int(answer.read())
 
 
-def answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 0.2).close()
-    except OSError:
-        return False
-    return True
-
-
 def check_everything_arrived(receiver: Receiver, asked: int, pids: set[int]) -> None:
-    eventually(lambda: receiver.request_count() >= asked)
-    eventually(lambda: len({span.span_id for span in receiver.spans()}) >= 2 * asked)
+    eventually(lambda: receiver.request_count() >= asked, "every request is counted")
+    eventually(lambda: len({span.span_id for span in receiver.spans()}) >= 2 * asked, "every span is there")
     assert receiver.request_count() == asked
     assert len({span.span_id for span in receiver.spans()}) == 2 * asked
     assert len({span.trace_id for span in receiver.spans()}) == asked
@@ -101,7 +94,7 @@ def test_every_worker_reports_all_of_its_requests_under_a_name_of_its_own(
     pids: set[int] = set()
     asked = 0
     with running(commands[kind], tmp_path, receiver):
-        eventually(lambda: answers(port), 20)
+        eventually(lambda: is_listening(port), "the server listens")
         while len(pids) < 2 and asked < 400:
             pids.add(ask(port))
             asked += 1
@@ -114,22 +107,26 @@ def test_what_a_process_has_recorded_leaves_with_it_on_a_restart(tmp_path: Path,
     for _ in range(2):
         port = free_port()
         with running(["uvicorn", "shop:app", "--port", str(port)], tmp_path, receiver) as process:
-            eventually(lambda port=port: answers(port), 20)  # type: ignore[misc]
+            eventually(lambda port=port: is_listening(port), "the server listens")  # type: ignore[misc]
             pids |= {ask(port) for _ in range(5)}
             process.send_signal(signal.SIGTERM)
-            process.wait(20)
+            await_exit(process)
     check_everything_arrived(receiver, 10, pids)
 
 
 def test_reload_starts_a_process_that_reports(tmp_path: Path, receiver: Receiver) -> None:
     port = free_port()
     with running(["uvicorn", "shop:app", "--port", str(port), "--reload"], tmp_path, receiver):
-        eventually(lambda: answers(port), 20)
+        eventually(lambda: is_listening(port), "the server listens")
         first = ask(port)
         stamp = (tmp_path / "shop.py").stat().st_mtime + 5
         os.utime(tmp_path / "shop.py", (stamp, stamp))
-        second = eventually(lambda: (pid := ask_patiently(port)) and pid != first and pid, 20)
-    eventually(lambda: {first, second} <= {resource["process.pid"] for resource in receiver.resources()})
+        second = eventually(lambda: (pid := ask_patiently(port)) and pid != first and pid, "another process answers")
+    eventually(
+        lambda: {resource["process.pid"] for resource in receiver.resources()},
+        "both processes report",
+        is_it={first, second}.issubset,
+    )
 
 
 def ask_patiently(port: int) -> int | None:
@@ -159,7 +156,7 @@ else:
 """
     source = str(Path(__file__).parents[2] / "src")
     environ: dict[str, Any] = {**os.environ, "PYTHONPATH": source, "TOCSIN_ENDPOINT": receiver.endpoint}
-    subprocess.run([sys.executable, "-W", "ignore", "-c", script], env=environ, check=True, timeout=30)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], env=environ, check=True, timeout=PATIENCE_SECONDS)
     assert sorted(span.name for span in receiver.spans()) == ["child", "parent"]
     assert len({resource["process.pid"] for resource in receiver.resources()}) == 2
 

@@ -14,12 +14,13 @@ from typing import Any
 
 import httpx2
 import releasing
-from served import START_SECONDS, Served, served
+from served import Served, served
 
 import mixed_tenants
 from calls import call, lookup, request_to, sent, statement
 from otlp import SECOND_NS, gauge, log_record, log_request, metric_request, number, span, trace_request
 from tocsin.sdk.call_digest import CallTable, PlaceKey
+from waiting import eventually
 
 STATEMENT = "ab12ab12ab12ab12"
 JOB = "invoices process"
@@ -51,10 +52,7 @@ def open_inside(folder: Path) -> Iterator[Served]:
         releasing.send(site.administrator)
         for signal, request in requests(time.time_ns() - 20 * SECOND_NS):
             _post(site.administrator, signal, request)
-        deadline = time.monotonic() + START_SECONDS
-        while not _is_there(site.administrator):
-            assert time.monotonic() < deadline, "the telemetry did not become visible"
-            time.sleep(0.1)
+        eventually(lambda: _is_there(site.administrator), "the telemetry is visible", pause_seconds=0.1)
         yield site
 
 

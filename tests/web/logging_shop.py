@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from served import START_SECONDS, Served, served
+from served import Served, served
 
 from otlp import SECOND_NS, log_record, log_request, span, trace_request
+from waiting import eventually
 
 SHOP = {
     "service.name": "shop", "service.version": "2.1", "deployment.environment.name": "production", "host.name": "web-1",
@@ -28,10 +29,11 @@ def open_logging(folder: Path) -> Iterator[Served]:
         for request in requests(time.time_ns()):
             signal = "logs" if "Logs" in type(request).__name__ else "traces"
             send(running, signal, request)
-        deadline = time.monotonic() + START_SECONDS
-        while len(running.administrator.get("/api/v1/logs", params={"limit": 1000}).json()["lines"]) < 106:
-            assert time.monotonic() < deadline, "the lines did not become visible"
-            time.sleep(0.05)
+        asked = {"limit": 1000}
+        eventually(
+            lambda: len(running.administrator.get("/api/v1/logs", params=asked).json()["lines"]) >= 106,
+            "the lines are visible",
+        )
         yield running
 
 

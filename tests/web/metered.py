@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from served import START_SECONDS, Served, served
+from served import Served, served
 
 from prometheus import SNAPPY, series, snappy, write_request
+from waiting import eventually
 
 STEP_MS = 15_000
 STEPS = 240
@@ -35,10 +36,8 @@ def send(client: httpx2.Client, now_ms: int) -> None:
     body = snappy(write_request(_series(now_ms), METADATA))
     answer = httpx2.post(client.base_url.join("/prometheus/api/v1/write"), content=body, headers=SNAPPY, timeout=30)
     assert answer.status_code in (200, 204), answer.text
-    deadline = time.monotonic() + START_SECONDS
-    while "fleet_up" not in client.get("/prometheus/api/v1/label/__name__/values").json()["data"]:
-        assert time.monotonic() < deadline, "the metrics did not become visible"
-        time.sleep(0.05)
+    names = "/prometheus/api/v1/label/__name__/values"
+    eventually(lambda: "fleet_up" in client.get(names).json()["data"], "the metrics are visible")
 
 
 METADATA = [{"type": 1, "metric_family_name": "http_requests_total", "help": "Requests.", "unit": ""}]

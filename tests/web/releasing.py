@@ -16,13 +16,14 @@ import httpx2
 import numpy as np
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
-from served import START_SECONDS, Served, served
+from served import Served, served
 
 from otlp import exception, log_record, log_request, span
 from tocsin.sdk.encode import resource
 from tocsin.sdk.encode_metrics import MetricEncoder
 from tocsin.sdk.increases import Increases
 from tocsin.sdk.red import RedTable
+from waiting import eventually
 
 SHOP = {"service.name": "shop", "deployment.environment.name": "production"}
 SECOND_NS = 10**9
@@ -51,10 +52,7 @@ def send(client: httpx2.Client) -> None:
         "flag fast-lists for acme: off → on", time_ns=deploy_ns, event_name="tocsin.flag.flip", attrs=told
     )
     _post(client, "logs", log_request([flip], SHOP))
-    deadline = time.monotonic() + START_SECONDS
-    while not _is_there(client):
-        assert time.monotonic() < deadline, "the telemetry did not become visible"
-        time.sleep(0.1)
+    eventually(lambda: _is_there(client), "the telemetry is visible", pause_seconds=0.1)
 
 
 def _is_there(client: httpx2.Client) -> bool:

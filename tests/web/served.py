@@ -22,8 +22,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from waiting import await_exit, eventually
+
 ADMIN_TOKEN = "pages-of-acme-and-globex"
-START_SECONDS = 60
 FAILING_TRACE = "ac" * 16
 GLOBEX_TRACE = "91" * 16
 EXPORT = "/reports/{id}/export"
@@ -65,7 +66,7 @@ def served(folder: Path, with_telemetry: bool = True, with_packs: bool = False) 
     finally:
         administrator.close()
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        await_exit(process)
 
 
 def _bearer(token: str) -> dict[str, str]:
@@ -86,15 +87,18 @@ def _start(folder: Path, with_packs: bool) -> tuple[subprocess.Popen[str], str]:
     log = (folder / "server.log").open("w")
     process = subprocess.Popen(command, env=environ, cwd=folder, stdout=log, stderr=log, text=True)
     log.close()
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
+
+    def address() -> re.Match[str] | None:
         text = (folder / "server.log").read_text()
-        if found := re.search(r"http://127\.0\.0\.1:\d+", text):
-            return process, found[0]
         assert process.poll() is None, text
-        time.sleep(0.05)
-    process.kill()
-    raise AssertionError(f"the server did not start: {text}")
+        return re.search(r"http://127\.0\.0\.1:\d+", text)
+
+    try:
+        return process, eventually(address, "the server says where it is")[0]
+    except AssertionError:
+        process.kill()
+        process.wait()
+        raise
 
 
 def _send(client: httpx2.Client) -> None:
@@ -103,10 +107,7 @@ def _send(client: httpx2.Client) -> None:
         client.base_url.join("/v1/traces"), content=body, headers={"Content-Type": "application/x-protobuf"}, timeout=30
     )
     assert answer.status_code == 200, answer.text
-    deadline = time.monotonic() + START_SECONDS
-    while client.get(f"/traces/{GLOBEX_TRACE}").status_code != 200:
-        assert time.monotonic() < deadline, "the telemetry did not become visible"
-        time.sleep(0.05)
+    eventually(lambda: client.get(f"/traces/{GLOBEX_TRACE}").status_code == 200, "the telemetry is visible")
 
 
 def _telemetry(now_ns: int) -> ExportTraceServiceRequest:

@@ -18,7 +18,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
-from served import START_SECONDS, Served, served
+from served import Served, served
+
+from waiting import eventually
 
 SLOW = "5108" + "0" * 28
 NORMAL = "0a" * 16
@@ -41,11 +43,9 @@ def send(client: httpx2.Client) -> None:
     now_ns = time.time_ns()
     _post(client, "/v1/metrics", _sdk_metrics(now_ns))
     _post(client, "/v1/traces", _traces(now_ns))
-    deadline = time.monotonic() + START_SECONDS
     # The rollups follow the spans: the last of them say that everything is there.
-    while not {"front", "orders"} <= _services(client) or client.get(f"/api/v1/traces/{SLOW}").status_code != 200:
-        assert time.monotonic() < deadline, "the telemetry did not become visible"
-        time.sleep(0.05)
+    eventually(lambda: {"front", "orders"} <= _services(client), "both services are visible")
+    eventually(lambda: client.get(f"/api/v1/traces/{SLOW}").status_code == 200, "the slow trace is visible")
 
 
 def _services(client: httpx2.Client) -> set[str]:

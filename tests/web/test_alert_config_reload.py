@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 from served import served
+
+from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("alert_pages")
 GOOD = "route: {receiver: %s}\nreceivers: [{name: %s, log_configs: [{}]}]\n"
@@ -31,10 +32,11 @@ def test_reload_of_a_running_server(tmp_path: Path) -> None:
         assert site.tom.post("/alertmanager/-/reload").status_code == 403
 
         file.write_text(GOOD % ("night", "night"))
-        deadline = time.monotonic() + 30  # nobody asks for it: it is noticed
-        while client.get("/alertmanager/api/v2/receivers").json()[0] != {"name": "night"}:
-            assert time.monotonic() < deadline, "the file was not read again"
-            time.sleep(0.2)
+        eventually(  # nobody asks for it: it is noticed
+            lambda: client.get("/alertmanager/api/v2/receivers").json()[0],
+            "the file is read again",
+            is_it=lambda first: first == {"name": "night"},
+        )
         assert "is in force" not in client.get("/alerts").text
         receivers = {one["receiver"] for one in client.get("/api/v1/notify/channels").json()["channels"]}
         assert "night" in receivers

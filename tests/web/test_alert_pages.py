@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import httpx2
 import pytest
 from served import Served, served
+
+from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("alert_pages")
 
@@ -46,10 +47,7 @@ def key_of(site: Served, name: str, tenant: str = "") -> str:
 
 
 def until(site: Served, path: str, words: str) -> None:
-    deadline = time.monotonic() + 20
-    while words not in (text := site.administrator.get(path).text):
-        assert time.monotonic() < deadline, text
-        time.sleep(0.1)
+    eventually(lambda: site.administrator.get(path).text, f"{path} says {words}", is_it=lambda text: words in text)
 
 
 def test_list_opens_with_the_worst_and_groups_what_belongs_together(site: Served) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
@@ -16,6 +15,8 @@ import httpx2
 import pytest
 from served import ADMIN_TOKEN, Served, served
 from tests.alerts.beside import PROGRAM, free_port
+
+from waiting import await_exit, eventually
 
 pytestmark = pytest.mark.xdist_group("alert_pages")
 CONFIG = """
@@ -85,18 +86,17 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx2.Cli
                 yield theirs, ours, site
         finally:
             process.terminate()
-            process.wait(20)
+            await_exit(process)
 
 
 def _until_ready(client: httpx2.Client) -> None:
-    deadline = time.monotonic() + 30
-    while True:
+    def is_ready() -> bool:
         try:
-            client.get("/status").raise_for_status()
-            return
+            return client.get("/status").is_success
         except httpx2.HTTPError:
-            assert time.monotonic() < deadline, "Alertmanager did not become ready"
-            time.sleep(0.1)
+            return False
+
+    eventually(is_ready, "Alertmanager is ready", pause_seconds=0.1)
 
 
 def _fill(client: httpx2.Client) -> None:
@@ -110,10 +110,7 @@ def _fill(client: httpx2.Client) -> None:
     now = datetime.now(UTC)
     silence = {"startsAt": now.isoformat(), "endsAt": (now + timedelta(hours=1)).isoformat(), "createdBy": "ada"}
     client.post("/silences", json={**silence, "comment": "known", "matchers": [matcher]}).raise_for_status()
-    deadline = time.monotonic() + 10
-    while len(client.get("/alerts/groups").json()) < len(ALERTS):
-        assert time.monotonic() < deadline, "the alerts are not grouped"
-        time.sleep(0.1)
+    eventually(lambda: len(client.get("/alerts/groups").json()) >= len(ALERTS), "the alerts are grouped")
 
 
 def said(alert: dict[str, Any]) -> dict[str, Any]:

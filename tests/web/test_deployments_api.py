@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
 import pytest
-from served import ADMIN_TOKEN, START_SECONDS, Served, served
+from served import ADMIN_TOKEN, Served, served
 from typer.testing import CliRunner
 
 from tocsin.cli.commands import app
+from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("pages")
 
@@ -26,13 +26,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def until_there(client: httpx2.Client, release: str) -> dict[str, Any]:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        for one in client.get("/api/v1/deployments").json()["deployments"]:
-            if one["release"] == release:
-                return dict(one)
-        time.sleep(0.05)
-    raise AssertionError(f"{release} did not become visible")
+    def found() -> list[dict[str, Any]]:
+        listed = client.get("/api/v1/deployments").json()["deployments"]
+        return [one for one in listed if one["release"] == release]
+
+    return eventually(found, f"release {release} is visible")[0]
 
 
 def test_marked_deploy_is_on_every_chart_and_in_the_list(site: Served) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from served import ADMIN_TOKEN, EXPORT, START_SECONDS, Served, served
+from served import ADMIN_TOKEN, EXPORT, Served, served
 from telemetry_rows import NOW_NS, SAY
 
 from otlp import SECOND_NS, counter, exception, metric_request, number, span, trace_request
@@ -19,6 +19,7 @@ from tocsin.model.errors import ErrorDecision, ErrorState
 from tocsin.query.error_history import ErrorHistory, SeenIn
 from tocsin.web import error_headline
 from tocsin.web.error_list import ErrorRow
+from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("errors")
 
@@ -43,8 +44,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             for of, field, tenant in ((7, "body.rate", "acme"), (2, "body.currency", "globex"))
         ]  # fmt: skip
         send(running, "metrics", metric_request([counter("http_validation_errors_total", points, temporality=1)], SHOP))
-        until(lambda: len(running.administrator.get("/api/v1/errors/fields").json()["fields"]) == 2)
-        until(lambda: len(running.administrator.get("/api/v1/errors/clients").json()["endpoints"]) == 2)
+        ask = running.administrator.get
+        eventually(lambda: len(ask("/api/v1/errors/fields").json()["fields"]) == 2, "the fields are there")
+        eventually(lambda: len(ask("/api/v1/errors/clients").json()["endpoints"]) == 2, "the endpoints are there")
         yield running
 
 
@@ -54,13 +56,6 @@ def send(site: Served, signal: str, request: Any) -> None:
     assert answer.status_code == 200, answer.text
 
 
-def until(is_so: Any) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, "the telemetry did not become visible"
-        time.sleep(0.05)
-
-
 def raised(release: str, fingerprint: str, tenant: str = "acme") -> Any:
     now = time.time_ns()
     event = exception("app.RateError", "no rate", STACK, now, **{"tocsin.error.fingerprint": fingerprint})
@@ -68,6 +63,11 @@ def raised(release: str, fingerprint: str, tenant: str = "acme") -> Any:
         start_ns=now - SECOND_NS, seconds=1, tenant=tenant, method="POST", route=EXPORT, status=2, events=[event]
     )
     return trace_request([made], SHOP | {"service.version": release})
+
+
+def await_error(site: Served, fingerprint: str) -> None:
+    path = f"/api/v1/errors/{fingerprint}"
+    eventually(lambda: site.administrator.get(path).status_code == 200, f"{fingerprint} is visible")
 
 
 def error(site: Served, fingerprint: str = FAULT) -> Any:
@@ -141,7 +141,7 @@ def test_detail_has_stack_course_releases_and_traces(site: Served) -> None:
 
 def test_a_tenant_sees_its_own_errors_and_decides_nothing(site: Served) -> None:
     send(site, "traces", raised("1", "globexfault", "globex"))
-    until(lambda: site.administrator.get("/api/v1/errors/globexfault").status_code == 200)
+    await_error(site, "globexfault")
     assert site.tom.get("/api/v1/errors/globexfault").status_code == 404
     assert site.tom.get("/errors/globexfault").status_code == 404
     html = site.tom.get(f"/errors/{FAULT}").text
@@ -153,14 +153,14 @@ def test_a_tenant_sees_its_own_errors_and_decides_nothing(site: Served) -> None:
 
 def test_resolved_comes_back_when_it_is_seen_again_and_the_audit_tells(site: Served) -> None:
     send(site, "traces", raised("1", "back"))
-    until(lambda: site.administrator.get("/api/v1/errors/back").status_code == 200)
+    await_error(site, "back")
     assert decide(site, "back", "resolve", note="fixed in 4711").json()["note"] == "fixed in 4711"
     assert error(site, "back")["state"] == "resolved"
     listed = site.administrator.get("/api/v1/errors?state=resolved").json()["errors"]
     assert [each["fingerprint"] for each in listed] == ["back"]
     assert "back" not in site.administrator.get("/errors?tab=open").text.split("<tbody>")[1].split("</tbody>")[0]
     send(site, "traces", raised("1", "back"))
-    until(lambda: error(site, "back")["state"] == "regressed")
+    eventually(lambda: error(site, "back")["state"] == "regressed", "it is a regression")
     assert "came back" in headline(site.administrator.get("/errors").text)
     assert decide(site, "back", "reopen").status_code == 204
     assert error(site, "back")["state"] == "open"
@@ -173,22 +173,22 @@ def test_resolved_comes_back_when_it_is_seen_again_and_the_audit_tells(site: Ser
 
 def test_resolved_in_the_next_release_is_not_regressed_by_the_running_one(site: Served) -> None:
     send(site, "traces", raised("5.0", "next"))
-    until(lambda: site.administrator.get("/api/v1/errors/next").status_code == 200)
+    await_error(site, "next")
     assert "5.0" in decide(site, "next", "resolve", in_next_release=True).json()["releases"]
     send(site, "traces", raised("5.0", "next"))
-    until(lambda: error(site, "next")["total"] == 2)
+    eventually(lambda: error(site, "next")["total"] == 2, "both are counted")
     assert error(site, "next")["state"] == "resolved"
     send(site, "traces", raised("5.1", "next"))
-    until(lambda: error(site, "next")["state"] == "regressed")
+    eventually(lambda: error(site, "next")["state"] == "regressed", "it is a regression")
 
 
 def test_ignored_until_it_occurs_more_often(site: Served) -> None:
     send(site, "traces", raised("1", "often"))
-    until(lambda: site.administrator.get("/api/v1/errors/often").status_code == 200)
+    await_error(site, "often")
     assert decide(site, "often", "ignore", occurrences=1).status_code == 200
     assert error(site, "often")["state"] == "ignored"
     send(site, "traces", raised("1", "often"))
-    until(lambda: error(site, "often")["state"] == "open")
+    eventually(lambda: error(site, "often")["state"] == "open", "it is open again")
     past = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     assert decide(site, "often", "ignore", until=past).status_code == 422
 

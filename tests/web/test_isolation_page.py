@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import httpx2
 import pytest
-from served import START_SECONDS, Served, served
+from served import Served, served
 from telemetry_rows import NOW_NS, SAY, TRACE_ID
 
 from mixed_tenants import STATEMENT, TRACE, all_of_it, crossing, events, named
@@ -16,6 +17,7 @@ from otlp import SECOND_NS
 from tocsin.query.isolation import Coverage, Crossing
 from tocsin.web.isolation_headline import isolation
 from tocsin.web.words import Headline
+from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("isolation")
 
@@ -105,14 +107,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
                 timeout=30,
             )
             assert answer.status_code == 200, answer.text
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            seen = client.get("/api/v1/isolation").json()
-            if len(seen["crossings"]) == 2 and len(seen["coverage"]) == 3 and seen["coverage"][0]["jobs"]:
-                break
-            assert time.monotonic() < deadline, seen
-            time.sleep(0.1)
+        eventually(lambda: client.get("/api/v1/isolation").json(), "all of it is visible", is_it=is_complete)
         yield running
+
+
+def is_complete(seen: Any) -> bool:
+    return len(seen["crossings"]) == 2 and len(seen["coverage"]) == 3 and bool(seen["coverage"][0]["jobs"])
 
 
 def test_the_page_shows_crossing_statement_line_and_coverage(site: Served) -> None:
@@ -176,8 +176,10 @@ def test_the_routes_are_documented(site: Served) -> None:
 
 def test_a_store_without_anything_says_how_to_begin(tmp_path_factory: pytest.TempPathFactory) -> None:
     with served(tmp_path_factory.mktemp("unwatched")) as running:
-        deadline = time.monotonic() + START_SECONDS
-        while "tocsin.isolation(tenant_columns=" not in (answer := running.administrator.get("/isolation")).text:
-            assert time.monotonic() < deadline, (answer.status_code, answer.text)
-            time.sleep(0.1)
+        how = "tocsin.isolation(tenant_columns="
+        answer = eventually(
+            lambda: running.administrator.get("/isolation"),
+            "the page says how to begin",
+            is_it=lambda answer: how in answer.text,
+        )
     assert answer.status_code == 200

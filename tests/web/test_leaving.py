@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,8 +16,7 @@ from tocsin.query.promql.engine import instant
 from tocsin.query.promql.errors import QueryCanceledError
 from tocsin.query.promql.source import MemorySource
 from tocsin.web.metrics import while_waited_for
-
-DEADLINE_SECONDS = 10
+from waiting import PATIENCE_SECONDS, eventually, is_listening
 
 
 class Endless:
@@ -29,11 +27,8 @@ class Endless:
 
     def __call__(self, is_gone: Callable[[], bool]) -> str:
         self.started.set()
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while not is_gone() and time.monotonic() < deadline:
-            time.sleep(0.005)
-        if is_gone():
-            self.ended.set()
+        eventually(is_gone, "the client leaves", pause_seconds=0.02)
+        self.ended.set()
         return "done"
 
 
@@ -53,26 +48,20 @@ def endless() -> Iterator[tuple[Endless, int]]:
     thread.start()
     yield work, listener.getsockname()[1]
     server.should_exit = True
-    thread.join(DEADLINE_SECONDS)
+    thread.join(PATIENCE_SECONDS)
 
 
 def test_query_is_told_that_its_client_left(endless: tuple[Endless, int]) -> None:
     work, port = endless
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while True:
-        try:
-            client = socket.create_connection(("127.0.0.1", port))
-            break
-        except OSError:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+    eventually(lambda: is_listening(port), "the server listens")
+    client = socket.create_connection(("127.0.0.1", port))
     kind = "Content-Type: application/x-www-form-urlencoded"
     head = f"POST /query HTTP/1.1\r\nHost: x\r\n{kind}\r\nContent-Length: 7\r\n\r\n"
     client.sendall(head.encode() + b"query=1")
-    assert work.started.wait(DEADLINE_SECONDS)
+    assert work.started.wait(PATIENCE_SECONDS)
     assert not work.ended.is_set()
     client.close()
-    assert work.ended.wait(DEADLINE_SECONDS)
+    assert work.ended.wait(PATIENCE_SECONDS)
 
 
 def test_engine_stops_when_it_is_told() -> None:

@@ -21,6 +21,7 @@ from tocsin.cli.commands import app
 from tocsin.cli.log_tail import followed
 from tocsin.model.log_views import BUILT_IN
 from tocsin.web.log_stream import MOST_STREAMS
+from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("logging")
 
@@ -65,10 +66,7 @@ def bodies(html: str) -> list[str]:
 
 
 def eventually_found(site: Served, q: str) -> None:
-    deadline = time.monotonic() + 30
-    while not site.administrator.get(API, params={"q": q}).json()["lines"]:
-        assert time.monotonic() < deadline, f"{q} did not become visible"
-        time.sleep(0.05)
+    eventually(lambda: site.administrator.get(API, params={"q": q}).json()["lines"], f"{q} is visible")
 
 
 def line_id(site: Served, q: str) -> str:
@@ -252,12 +250,12 @@ def test_lines_are_followed_as_they_arrive(site: Served) -> None:
 def test_who_asks_for_no_stream_gets_what_arrived_since(site: Served) -> None:
     now = time.time_ns()
     send(site, "logs", log_request([log_record("once more", time_ns=now)]))
-    deadline = time.monotonic() + 30
-    while True:
-        answer = site.administrator.get(f"{API}/tail", params={"since": str(now), "q": "once"}).json()
-        if answer["lines"] or time.monotonic() > deadline:
-            break
-        time.sleep(0.05)
+    asked = {"since": str(now), "q": "once"}
+    answer = eventually(
+        lambda: site.administrator.get(f"{API}/tail", params=asked).json(),
+        "the line is in the tail",
+        is_it=lambda answer: answer["lines"],
+    )
     assert [line["body"] for line in answer["lines"]] == ["once more"]
     again = site.administrator.get(f"{API}/tail", params={"since": answer["since"], "q": "once"}).json()
     assert again["lines"] == []

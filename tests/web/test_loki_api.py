@@ -14,6 +14,7 @@ import pytest
 from served import Served, served
 
 from otlp import log_record, log_request
+from waiting import eventually
 
 API = "/loki/api/v1"
 NOW_NS = time.time_ns()
@@ -40,10 +41,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         body = log_request(records, resource).SerializeToString()
         answer = httpx2.post(f"{running.url}/v1/logs", content=body, headers={"Content-Type": "application/x-protobuf"})
         assert answer.status_code == 200, answer.text
-        deadline = time.monotonic() + 30
-        while not asked(running.administrator, "query_range", query='{service_name="shop"}')["result"]:
-            assert time.monotonic() < deadline, "the lines did not become visible"
-            time.sleep(0.05)
+        eventually(
+            lambda: asked(running.administrator, "query_range", query='{service_name="shop"}')["result"],
+            "the lines are visible",
+        )
         yield running
 
 

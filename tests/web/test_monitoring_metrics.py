@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from served import Served
 
 from tocsin.collect.exposition import read_exposition
+from waiting import eventually
 
 ROOT = "/api/v1/monitoring/metrics"
 
@@ -27,12 +26,12 @@ def test_application_figures_are_what_their_queries_give(metered: Served) -> Non
 
 
 def test_system_figures_tell_of_the_machine(metered: Served) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        figures = metered.administrator.get(f"{ROOT}/system", params={"range": "2m"}).json()["figures"]
-        if figures["memory_used_ratio"]["values"] or time.monotonic() > deadline:
-            break
-        time.sleep(0.5)
+    figures = eventually(
+        lambda: metered.administrator.get(f"{ROOT}/system", params={"range": "2m"}).json()["figures"],
+        "the memory is told",
+        pause_seconds=0.5,
+        is_it=lambda figures: figures["memory_used_ratio"]["values"],
+    )
     assert 0 < figures["memory_used_ratio"]["values"][0]["value"] < 1
     assert figures["memory_limit"]["values"][0]["value"] > 1e8
     assert figures["cpu_cores"]["values"][0]["value"] > 0

@@ -9,12 +9,13 @@ from typing import Any
 
 import httpx2
 import pytest
-from served import START_SECONDS, Served, served
+from served import Served, served
 
 from otlp import MINUTE_NS, SECOND_NS, log_record, log_request
 from tocsin.query.log_patterns import LogPattern, PatternChange
 from tocsin.web import pattern_headline
 from tocsin.web.words import Speech
+from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("patterns")
 CARD = "cannot charge card <*>"
@@ -43,14 +44,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             headers = {"Content-Type": "application/x-protobuf"}
             answer = httpx2.post(f"{running.url}/v1/logs", content=request.SerializeToString(), headers=headers)
             assert answer.status_code == 200, answer.text
-        deadline = time.monotonic() + START_SECONDS
-        while sorted(row["template"] for row in patterns(running)) != [
-            CARD,
-            "globex-secret-thing failed",
-            "order <*> placed",
-        ]:
-            assert time.monotonic() < deadline, "the lines did not become patterns"
-            time.sleep(0.05)
+        expected = [CARD, "globex-secret-thing failed", "order <*> placed"]
+        eventually(
+            lambda: sorted(row["template"] for row in patterns(running)),
+            "the lines become patterns",
+            is_it=lambda templates: templates == expected,
+        )
         yield running
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from shop import SLOW
 from tocsin.model.access import Principal, Role
 from tocsin.storage.control import ControlStore
 from tocsin.web.read_audit import ACTION, ALL, MOST_TENANTS, ReadAudit
+from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("shop")
 
@@ -104,11 +104,8 @@ def reads(site: Served) -> set[tuple[str, str | None]]:
     return {(entry["actor"], entry["tenant"]) for entry in entries}
 
 
-def eventually(site: Served, wanted: set[tuple[str, str | None]]) -> None:
-    deadline = time.monotonic() + 10
-    while not wanted <= reads(site):
-        assert time.monotonic() < deadline, reads(site)
-        time.sleep(0.05)
+def await_reads(site: Served, wanted: set[tuple[str, str | None]]) -> None:
+    eventually(lambda: reads(site), f"{wanted} are noted", is_it=wanted.issubset)
 
 
 def test_pages_and_rest_are_noted_with_the_tenant_that_was_read(shop: Served) -> None:
@@ -117,19 +114,19 @@ def test_pages_and_rest_are_noted_with_the_tenant_that_was_read(shop: Served) ->
     assert shop.tom.get("/").status_code == 200
     assert shop.tom.get("/api/v1/series?tenant=globex").status_code == 200  # with nothing in it
     automation = "TOCSIN_ADMIN_TOKEN"
-    eventually(shop, {(automation, "globex"), (automation, None), ("token tom", "acme")})
+    await_reads(shop, {(automation, "globex"), (automation, None), ("token tom", "acme")})
     assert ("token tom", None) not in reads(shop)
     assert ("token tom", "globex") not in reads(shop)
 
 
 def test_trace_is_noted_with_its_tenant(shop: Served) -> None:
     assert shop.administrator.get(f"/api/v1/traces/{SLOW}").status_code == 200
-    eventually(shop, {("TOCSIN_ADMIN_TOKEN", "acme")})
+    await_reads(shop, {("TOCSIN_ADMIN_TOKEN", "acme")})
 
 
 def test_audit_page_is_for_administrators(shop: Served) -> None:
     shop.administrator.get("/services")
-    eventually(shop, {("TOCSIN_ADMIN_TOKEN", None)})
+    await_reads(shop, {("TOCSIN_ADMIN_TOKEN", None)})
     html = shop.administrator.get("/settings/audit").text
     assert "read telemetry in the last day" in html
     assert "token.create" in html

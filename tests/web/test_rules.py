@@ -12,6 +12,7 @@ import pytest
 from served import Served
 
 from otlp import SECOND_NS, log_record, log_request, span, trace_request
+from waiting import eventually
 
 PROMETHEUS = "/prometheus/api/v1"
 API = "/api/v1/rules"
@@ -37,10 +38,8 @@ MINE = """groups:
 def ruled(metered: Served) -> Iterator[Served]:
     answer = metered.administrator.put(f"{API}/files/mine", content=MINE)
     assert answer.status_code == 200, answer.text
-    deadline = time.monotonic() + 30
-    while mine(metered.administrator)["Broken"]["health"] == "unknown" or not alerts(metered.administrator):
-        assert time.monotonic() < deadline, "the rules were not evaluated"
-        time.sleep(0.1)
+    eventually(lambda: mine(metered.administrator)["Broken"]["health"] != "unknown", "the rules are evaluated")
+    eventually(lambda: alerts(metered.administrator), "an alert fires")
     yield metered
     metered.administrator.delete(f"{API}/files/mine")
 
@@ -119,10 +118,9 @@ def test_rules_of_a_tenant_read_its_series_alone_and_are_seen_by_it(ruled: Serve
     text = "tocsin: {tenant: acme}\ngroups: [{name: own, interval: 1s, rules: [{alert: Own, expr: queue_depth > 0}]}]"
     assert ruled.administrator.put(f"{API}/files/own", content=text).status_code == 200
     try:
-        deadline = time.monotonic() + 30
-        while not (found := [one for one in alerts(ruled.tom) if one["labels"]["alertname"] == "Own"]):
-            assert time.monotonic() < deadline, "the rule did not fire"
-            time.sleep(0.1)
+        found = eventually(
+            lambda: [one for one in alerts(ruled.tom) if one["labels"]["alertname"] == "Own"], "the rule fires"
+        )
         assert {one["labels"]["tenant"] for one in found} == {"acme"}
         assert [group["name"] for group in groups(ruled.tom)] == ["own"]
     finally:
@@ -170,10 +168,7 @@ def test_backtest_is_judged_by_incidents_and_by_what_was_called_false(ruled: Ser
     body = log_request([incident]).SerializeToString()
     headers = {"Content-Type": "application/x-protobuf"}
     assert httpx2.post(f"{ruled.url}/v1/logs", content=body, headers=headers).status_code == 200
-    deadline = time.monotonic() + 30
-    while busy()["real"] != 1:
-        assert time.monotonic() < deadline, busy()
-        time.sleep(0.2)
+    eventually(busy, "the incident makes it a real one", pause_seconds=0.2, is_it=lambda rule: rule["real"] == 1)
     assert (busy()["precision"], busy()["missed"]) == (1.0, 0)
 
     (known, *_) = ruled.administrator.get("/api/v1/alerts", params={"name": "Busy"}).json()["alerts"]
@@ -270,10 +265,11 @@ def seen(metered: Served) -> Iterator[Served]:
             answer = httpx2.post(f"{metered.url}/v1/{path}", content=message.SerializeToString(), headers=headers)
             assert answer.status_code == 200, answer.text
     assert metered.administrator.put(f"{API}/files/seen", content=SEEN).status_code == 200
-    deadline = time.monotonic() + 30
-    while len([one for one in alerts(metered.administrator) if one["labels"]["alertname"] in SEEN]) < 3:
-        assert time.monotonic() < deadline, groups(metered.administrator, **{"rule_group[]": "seen"})
-        time.sleep(0.1)
+    eventually(
+        lambda: [one["labels"] for one in alerts(metered.administrator)],
+        "all three rules fire",
+        is_it=lambda firing: sum(labels["alertname"] in SEEN for labels in firing) >= 3,
+    )
     yield metered
     metered.administrator.delete(f"{API}/files/seen")
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import httpx2
 import pytest
-from served import START_SECONDS, Served, served
+from served import Served, served
 from telemetry_rows import NOW_NS, SAY
 
 from otlp import SECOND_NS, counter, gauge, log_record, log_request, metric_request, number
 from tocsin.query.events import EventRecord
 from tocsin.query.runtime import BlockingLine, Process
 from tocsin.web import format, runtime_headline
+from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("runtime")
 
@@ -95,10 +96,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         send(running, "metrics", figures(4711, now, 38.0 * MB), figures(4712, now, 0.0))
         send(running, "metrics", figures(9, now, 0.0, environment="staging"))
         send(running, "logs", told(4711, now))
-        deadline = time.monotonic() + START_SECONDS
-        while len(read(running)["processes"]) < 3 or not read(running)["blocking"] or not read(running)["restarts"]:
-            assert time.monotonic() < deadline, "the telemetry did not become visible"
-            time.sleep(0.1)
+        eventually(lambda: len(read(running)["processes"]) >= 3, "three processes are visible")
+        eventually(lambda: read(running)["blocking"] and read(running)["restarts"], "what they told is visible")
         yield running
 
 

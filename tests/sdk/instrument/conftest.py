@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tocsin.sdk.measures import measures
+from waiting import eventually, is_listening
 
 
 @pytest.fixture(autouse=True)
@@ -32,15 +32,11 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         port: int = probe.getsockname()[1]
     command = [program, "--port", str(port), "--save", "", "--dir", str(tmp_path_factory.mktemp("redis"))]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", port), 0.2).close()
-                break
-            except OSError:
-                time.sleep(0.02)
-        yield port
-        server.terminate()
+        try:
+            eventually(lambda: is_listening(port), "Redis listens")
+            yield port
+        finally:
+            server.terminate()
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 import tocsin
-from sdk.receiver import eventually
 from tocsin.sdk.agent import agent_for
 from tocsin.sdk.schedules import schedules
 from tocsin.sdk.settings import Settings
 from tocsin.testing import capture_spans
+from waiting import PATIENCE_SECONDS, eventually
 
 pytest.importorskip("apscheduler")
 
@@ -75,7 +75,7 @@ def test_numbers_are_those_of_its_events() -> None:
     scheduler.add_job(lambda: None, "date", run_date=late, id="late", misfire_grace_time=1)
     with capture_spans() as captured:
         scheduler.start()
-        eventually(lambda: told.outcomes["refused", "failure"] > 2 and told.outcomes["late", "missed"])
+        eventually(lambda: told.outcomes["refused", "failure"] > 2 and told.outcomes["late", "missed"], "both are told")
         scheduler.shutdown()
         failed = [span for span in captured.spans if span.name == "refused"]
     assert counted(agent) == told.outcomes
@@ -123,9 +123,9 @@ def test_a_job_added_by_a_request_continues_its_trace() -> None:
 
     with capture_spans() as captured:
         TestClient(app).post("/later", headers=ACME)
-        assert done.wait(10)
+        assert done.wait(PATIENCE_SECONDS)
         # The scheduler forgets the job after it has run it, and breaks when shut down in between.
-        eventually(lambda: not scheduler.get_jobs(), 10)
+        eventually(lambda: not scheduler.get_jobs(), "no job is left")
         scheduler.shutdown()
         request, run = captured.find("POST /later"), captured.find("remind")
     assert (run.trace_id, run.tenant) == (request.trace_id, "acme")
@@ -140,7 +140,7 @@ def test_jobs_in_other_processes_are_counted_when_they_come_back() -> None:
     scheduler.add_job(time.time, id="clock", misfire_grace_time=60)
     with capture_spans() as captured:
         scheduler.start()
-        eventually(lambda: sum(told.outcomes.values()) == 2, 30)
+        eventually(lambda: sum(told.outcomes.values()) == 2, "both are told")
         scheduler.shutdown()
         assert {span.name for span in captured.spans} == {"refused", "clock"}
     assert counted(agent) == told.outcomes == {("refused", "failure"): 1, ("clock", "success"): 1}
@@ -170,7 +170,7 @@ def test_a_job_that_is_still_running_has_missed_its_time() -> None:
     skipped: list[Any] = []
     scheduler.add_listener(skipped.append, events.EVENT_JOB_MAX_INSTANCES)
     scheduler.start()
-    eventually(lambda: len(skipped) >= 2)
+    eventually(lambda: len(skipped) >= 2, "two are skipped")
     go_on.set()
     scheduler.shutdown()
     assert counted(agent)["slow", "missed"] == len(skipped)

@@ -14,8 +14,9 @@ from fastapi.testclient import TestClient
 
 import tocsin
 from sdk.instrument.workers import facts, jobs, run_to_end, worker
-from sdk.receiver import Receiver, eventually
+from sdk.receiver import Receiver
 from tocsin.testing import capture_spans
+from waiting import eventually
 
 arq = pytest.importorskip("arq")
 redis = pytest.importorskip("redis")
@@ -147,7 +148,7 @@ def test_numbers_are_those_of_arq_itself(server: Any, redis_port: int, tmp_path:
 
 def test_cron_jobs_have_a_heartbeat(server: Any, redis_port: int, tmp_path: Path, receiver: Receiver) -> None:
     with worker(["tocsin.watch", "arq", "tasks.Clock"], tmp_path, receiver, REDIS_PORT=str(redis_port)):
-        ran = eventually(lambda: receiver.points("job_last_run_timestamp_seconds"), 20)
+        ran = eventually(lambda: receiver.points("job_last_run_timestamp_seconds"), "a heartbeat arrives")
     assert facts(ran[-1])["job_name"] == "cron:sweep"
     assert abs(ran[-1].as_double - time.time()) < 20
     intervals = [point.as_double for point in receiver.points("job_expected_interval_seconds")]
@@ -159,9 +160,11 @@ def test_a_waiting_queue_has_depth_and_age(server: Any, redis_port: int, tmp_pat
     for _ in range(60):
         client.post("/queue/slow", headers=ACME)
     with worker(["tocsin.watch", "arq", "tasks.Narrow"], tmp_path, receiver, REDIS_PORT=str(redis_port)):
-        depths = eventually(lambda: [point for point in receiver.points("job_queue_depth") if point.as_int], 20)
+        depths = eventually(
+            lambda: [point for point in receiver.points("job_queue_depth") if point.as_int], "the depth is told"
+        )
         assert facts(depths[0]) == {"queue": "arq:queue", "system": "arq"}
-        eventually(lambda: [p for p in receiver.points("job_oldest_age_seconds") if p.as_double > 0], 20)
+        eventually(lambda: [p for p in receiver.points("job_oldest_age_seconds") if p.as_double > 0], "the age is told")
 
 
 def test_a_worker_that_is_not_watched_runs_watched_jobs(

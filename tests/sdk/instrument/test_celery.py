@@ -16,8 +16,9 @@ from fastapi.testclient import TestClient
 
 import tocsin
 from sdk.instrument.workers import facts, jobs, worker
-from sdk.receiver import Receiver, eventually
+from sdk.receiver import Receiver
 from tocsin.testing import capture_spans
+from waiting import eventually
 
 celery = pytest.importorskip("celery")
 redis = pytest.importorskip("redis")
@@ -46,7 +47,9 @@ def broken():
 @app.task(name="shop.flaky", bind=True, max_retries=5)
 def flaky(self):
     if self.request.retries < 2:
-        raise self.retry(exc=OSError("away"), countdown=0)
+        # Celery queues the next attempt before it stores "RETRY" for this one: without a countdown the other process may
+        # be through with it meanwhile, and its "SUCCESS" is overwritten for good.
+        raise self.retry(exc=OSError("away"), countdown=1)
     tocsin.set_tenant("globex")
 
 @app.task(name="shop.killed")
@@ -98,8 +101,9 @@ class Shop:
 
     def states(self) -> Counter[str]:
         """When all have ended."""
-        eventually(lambda: all(result.ready() for result in self.results), 40)
-        return Counter(result.state for result in self.results)
+        ended = celery.states.READY_STATES
+        states = eventually(lambda: [one.state for one in self.results], "all have ended", is_it=ended.issuperset)
+        return Counter(states)
 
 
 def test_a_task_continues_the_trace_and_the_tenant_of_the_request_that_queued_it(
@@ -133,11 +137,12 @@ def test_numbers_are_those_of_the_results(tasks: Any, tmp_path: Path, receiver: 
     shop.queue("flaky", ACME)
     with worker(WORKER, tmp_path, receiver):
         # What a process has counted in its last second dies with it when it is killed.
-        eventually(lambda: sum(receiver.tally("job_runs_total").values()) == 11, 40)
+        eventually(lambda: sum(receiver.tally("job_runs_total").values()) == 11, "eleven runs are counted")
         shop.queue("killed", GLOBEX)
         states = shop.states()
         totals = eventually(
-            lambda: next(iter((tasks.app.control.inspect(timeout=5).stats() or {}).values()), None), 30
+            lambda: next(iter((tasks.app.control.inspect(timeout=5).stats() or {}).values()), None),
+            "the worker tells its totals",
         )["total"]
     assert states == {"SUCCESS": 7, "FAILURE": 3}
     runs = receiver.tally("job_runs_total", "outcome")
@@ -155,11 +160,11 @@ def test_numbers_are_those_of_the_results(tasks: Any, tmp_path: Path, receiver: 
 def test_a_revoked_task_is_counted_as_such(tasks: Any, tmp_path: Path, receiver: Receiver) -> None:
     shop = Shop(tasks)
     with worker(WORKER, tmp_path, receiver):
-        eventually(lambda: tasks.app.control.ping(timeout=1), 30)
+        eventually(lambda: tasks.app.control.ping(timeout=1), "the worker runs")
         result = tasks.invoice.apply_async((1,), countdown=1.5)
         result.revoke()
-        eventually(lambda: result.state == "REVOKED", 20)
-        eventually(lambda: receiver.tally("job_runs_total", "outcome"), 10)
+        eventually(lambda: result.state == "REVOKED", "the task is revoked")
+        eventually(lambda: receiver.tally("job_runs_total", "outcome"), "it is counted")
     assert shop.results == []
     assert receiver.tally("job_runs_total", "job_name", "outcome") == {("shop.invoice", "revoked"): 1}
 
@@ -167,7 +172,7 @@ def test_a_revoked_task_is_counted_as_such(tasks: Any, tmp_path: Path, receiver:
 def test_beats_entries_have_a_heartbeat(tasks: Any, tmp_path: Path, receiver: Receiver) -> None:
     folder = ["-B", "-s", str(tmp_path / "beat")]
     with worker([*WORKER, *folder], tmp_path, receiver):
-        eventually(lambda: receiver.points("job_last_run_timestamp_seconds"), 30)
+        eventually(lambda: receiver.points("job_last_run_timestamp_seconds"), "a heartbeat arrives")
     ran = receiver.points("job_last_run_timestamp_seconds")[-1]
     assert facts(ran) == {"job_name": "shop.sweep", "schedule": "sweep-often", "system": "celery"}
     assert abs(ran.as_double - time.time()) < 30
@@ -179,9 +184,11 @@ def test_a_waiting_queue_has_depth_and_age(tasks: Any, tmp_path: Path, receiver:
     for _ in range(30):
         shop.queue("nap", ACME)
     with worker([*WORKER, "--prefetch-multiplier", "1"], tmp_path, receiver):
-        deep = eventually(lambda: [p for p in receiver.points("job_queue_depth") if p.as_int > 10], 30)
+        deep = eventually(lambda: [p for p in receiver.points("job_queue_depth") if p.as_int > 10], "the depth is told")
         assert facts(deep[0]) == {"queue": "celery", "system": "celery"}
-        eventually(lambda: [p for p in receiver.points("job_oldest_age_seconds") if p.as_double > 0.5], 20)
+        eventually(
+            lambda: [p for p in receiver.points("job_oldest_age_seconds") if p.as_double > 0.5], "the age is told"
+        )
         tasks.app.control.purge()
 
 

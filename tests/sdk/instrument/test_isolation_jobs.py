@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC
@@ -18,6 +17,7 @@ from sdk.instrument.tenanted import ACME, GLOBEX, counted, crossings, serve
 from tocsin.sdk.isolation import declared
 from tocsin.sdk.isolation_findings import findings
 from tocsin.testing import Capture, capture_spans
+from waiting import eventually
 
 JOBS = "tenant_isolation_jobs_total"
 DONE: list[Any] = []
@@ -155,7 +155,7 @@ def test_apscheduler() -> None:
 
     def handler() -> None:
         scheduler.add_job(invoice, "date", args=[7], kwargs={"org_id": "globex"}, id="late-invoice")
-        _wait(lambda: DONE)
+        eventually(lambda: DONE, "the job has run")
 
     found, *_ = visit(handler)
     scheduler.shutdown()
@@ -232,9 +232,3 @@ def test_celery() -> None:
     found, *_ = visit(handler)
     assert DONE == ["globex"]
     assert found == [("queued", "shop.invoice", "acme", "globex"), ("run", "shop.invoice", "acme", "globex")]
-
-
-def _wait(is_done: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 10
-    while not is_done() and time.monotonic() < deadline:
-        time.sleep(0.01)

@@ -13,8 +13,9 @@ from fastapi.testclient import TestClient
 
 import tocsin
 from sdk.instrument.workers import facts, jobs, run_to_end, worker
-from sdk.receiver import Receiver, eventually
+from sdk.receiver import Receiver
 from tocsin.testing import capture_spans
+from waiting import eventually
 
 rq = pytest.importorskip("rq")
 redis = pytest.importorskip("redis")
@@ -136,21 +137,26 @@ def test_a_stopped_job_is_revoked(queue: Any, redis_port: int, tmp_path: Path, r
 
     job = queue.enqueue("tasks.slow")
     with worker(burst(redis_port), tmp_path, receiver):
-        eventually(lambda: job.get_status() == "started", 20)
+        eventually(lambda: job.get_status() == "started", "the job runs")
         send_stop_job_command(queue.connection, job.id)
-        eventually(lambda: receiver.tally("job_runs_total", "outcome"), 20)
+        eventually(lambda: receiver.tally("job_runs_total", "outcome"), "its end is counted")
     assert receiver.tally("job_runs_total", "outcome") == {("revoked",): 1}
 
 
 def test_a_waiting_queue_has_depth_and_age(queue: Any, redis_port: int, tmp_path: Path, receiver: Receiver) -> None:
-    queue.enqueue("tasks.slow")
+    from rq.command import send_stop_job_command
+
+    slow = queue.enqueue("tasks.slow")
     for _ in range(3):
         queue.enqueue("tasks.invoice", 1)
     with worker(burst(redis_port), tmp_path, receiver):
-        depths = eventually(lambda: [point for point in receiver.points("job_queue_depth") if point.as_int == 3], 20)
+        depths = eventually(
+            lambda: [point for point in receiver.points("job_queue_depth") if point.as_int == 3], "the depth is told"
+        )
         assert facts(depths[0]) == {"queue": "mail", "system": "rq"}
-        eventually(lambda: [p for p in receiver.points("job_oldest_age_seconds") if p.as_double > 0], 20)
-        queue.connection.flushall()
+        eventually(lambda: [p for p in receiver.points("job_oldest_age_seconds") if p.as_double > 0], "the age is told")
+        queue.empty()
+        send_stop_job_command(queue.connection, slow.id)  # the worker would wait for its end
 
 
 def test_a_worker_that_is_not_watched_runs_watched_jobs(

@@ -14,9 +14,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 import tocsin
-from sdk.receiver import eventually
 from tocsin.sdk.agent import current_agent
 from tocsin.testing import capture_spans
+from waiting import eventually
 
 ACME = {"X-Tenant-ID": "acme"}
 
@@ -64,9 +64,10 @@ def test_a_call_that_blocks_the_loop_is_named_on_its_request() -> None:
             return client.get("/metrics").text
 
         assert f"test_runtime.py:{number} in block" in eventually(
-            lambda: next((row for row in shown().splitlines() if row.startswith("python_event_loop_blocked")), "")
+            lambda: next((row for row in shown().splitlines() if row.startswith("python_event_loop_blocked")), ""),
+            "the blocking line is shown",
         )
-        late = eventually(lambda: value_of(shown(), "python_event_loop_lag_seconds_sum") > 0.15)
+        late = eventually(lambda: value_of(shown(), "python_event_loop_lag_seconds_sum") > 0.15, "the lag is counted")
         assert late
 
 
@@ -101,8 +102,10 @@ def test_threads_tasks_and_memory_are_told() -> None:
         assert value_of(shown, "python_threads ") >= before + 4
         stop.set()
         assert value_of(shown, "process_resident_memory_bytes ") > 1e7
-        assert eventually(lambda: "python_asyncio_tasks " in client.get("/metrics").text)
-        assert eventually(lambda: 'python_threadpool_threads{state="limit"} 40' in client.get("/metrics").text)
+        assert eventually(lambda: "python_asyncio_tasks " in client.get("/metrics").text, "tasks are counted")
+        assert eventually(
+            lambda: 'python_threadpool_threads{state="limit"} 40' in client.get("/metrics").text, "the limit is told"
+        )
 
 
 def test_the_same_goes_out_over_otlp() -> None:
@@ -130,7 +133,11 @@ def test_nothing_is_left_behind() -> None:
         assert len(gc.callbacks) == callbacks + 1
         instrument.switch_all_off()
         assert len(gc.callbacks) == callbacks
-        eventually(lambda: "tocsin-loop-watch" not in {thread.name for thread in threading.enumerate()})
+        eventually(
+            lambda: {thread.name for thread in threading.enumerate()},
+            "the watch ends",
+            is_it=lambda names: "tocsin-loop-watch" not in names,
+        )
 
 
 @pytest.mark.parametrize("limit", [0.0])

@@ -18,7 +18,6 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 import tocsin
-from sdk.receiver import eventually
 from tocsin.sdk.agent import current_agent
 from tocsin.sdk.instrument import _census, _leaks
 from tocsin.sdk.instrument._cgroup import Container
@@ -26,6 +25,7 @@ from tocsin.sdk.instrument._leaks import LeakWatch, ResidentMemory
 from tocsin.sdk.instrument._restarts import LastWords, Life, reason_of
 from tocsin.sdk.records import WARN
 from tocsin.testing import capture_spans
+from waiting import await_exit, eventually
 
 MB = 1_000_000
 
@@ -140,7 +140,7 @@ def test_a_blocking_call_is_an_event_with_line_source_stack_and_endpoint() -> No
             agent.figures.all()
             return [record for record in captured.records if record.event == "tocsin.runtime.blocked"]
 
-        [first] = eventually(told)
+        [first] = eventually(told, "the blocked loop is told")
         assert first.attributes["tocsin.blocked.source"].startswith("time.sleep(0.4)")
         assert "test_runtime_watch.py" in first.attributes["tocsin.blocked.line"]
         assert " in block" in first.attributes["code.stacktrace"].splitlines()[0]
@@ -207,7 +207,7 @@ def test_real_processes_tell_what_became_of_the_one_before(tmp_path: Path) -> No
     first = live(folder, "1", "stay")
     assert said(first) == ["first", "0"]
     first.send_signal(signal.SIGKILL)
-    first.wait(10)
+    await_exit(first)
     for how, release, expected in (
         ("exit", "1", ["killed", str(first.pid)]),
         ("crash", "1", ["clean"]),
@@ -216,7 +216,7 @@ def test_real_processes_tell_what_became_of_the_one_before(tmp_path: Path) -> No
     ):
         process = live(folder, release, how)
         assert said(process)[: len(expected)] == expected
-        process.wait(10)
+        await_exit(process)
     assert len(list(folder.glob("*.life"))) == 1
 
 
@@ -225,12 +225,12 @@ def test_several_that_start_at_once_take_over_from_one_each_and_none_from_the_li
     assert [said(process)[0] for process in gone] == ["first", "first"]
     for process in gone:
         process.kill()
-        process.wait(10)
+        await_exit(process)
     now = [live(tmp_path, "1", "stay") for _ in range(3)]
     told = sorted(said(process)[0] for process in now)
     for process in now:
         process.kill()
-        process.wait(10)
+        await_exit(process)
     assert told == ["first", "killed", "killed"]
 
 
@@ -270,7 +270,7 @@ def test_the_start_is_an_event_of_the_process() -> None:
             agent.figures.all()
             return [record for record in captured.records if record.event == "tocsin.runtime.restart"]
 
-        [start] = eventually(told)
+        [start] = eventually(told, "the start is told")
         assert start.attributes["process.pid"] == os.getpid()
         assert start.attributes["tocsin.restart.reason"] in ("first", "clean", "killed", "crash", "deploy")
 

@@ -25,11 +25,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import tocsin
-from sdk.receiver import eventually
 from tocsin.sdk import instrument
 from tocsin.sdk.agent import current_agent
 from tocsin.sdk.instrument import _explain
 from tocsin.testing import Capture, CapturedSpan, capture_spans
+from waiting import eventually
 
 ACME, GLOBEX = {"X-Tenant-ID": "acme"}, {"X-Tenant-ID": "globex"}
 
@@ -292,7 +292,7 @@ def test_a_slow_statement_brings_its_line_and_its_plan(engine: Engine, monkeypat
             client.get("/work", headers=ACME)
             return queries(captured)[0].attributes.get("tocsin.db.query.plan")
 
-        assert eventually(plan) == "SCAN customers"
+        assert eventually(plan, "the plan is told") == "SCAN customers"
         [query] = queries(captured)
         request = captured.find("GET /work")
     line = line_of(slow_handler, "pause(:seconds)")
@@ -343,7 +343,7 @@ def test_a_plan_of_postgresql_tells_no_value(postgres: Engine, monkeypatch: pyte
             client.get("/work")
             return queries(captured)[0].attributes.get("tocsin.db.query.plan")
 
-        found = eventually(plan)
+        found = eventually(plan, "the plan is told")
     assert "customers" in found
     assert "cost=" in found
     assert "customer 3" not in found

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sdk.receiver import Receiver, attributes_of
+from waiting import await_exit
 
 
 def environ(folder: Path, receiver: Receiver, **more: str) -> dict[str, str]:
@@ -37,16 +38,12 @@ def worker(command: list[str], folder: Path, receiver: Receiver, **more: str) ->
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait(5)
+            await_exit(process)
 
 
 def run_to_end(command: list[str], folder: Path, receiver: Receiver, **more: str) -> None:
     with worker(command, folder, receiver, **more) as process:
-        process.wait(60)
+        await_exit(process)
     assert process.returncode == 0, (folder / "worker.log").read_text()
 
 

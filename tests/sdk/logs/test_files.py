@@ -15,6 +15,7 @@ import pytest
 import tocsin
 from tocsin.sdk.logs import files, output
 from tocsin.sdk.logs.files import DatedFileHandler
+from waiting import await_exit
 
 WRITER = """
 import logging, sys, tocsin
@@ -72,7 +73,7 @@ def test_a_file_that_was_taken_away_is_made_anew(tmp_path: Path, monkeypatch: py
 def test_several_processes_write_whole_lines_and_lose_none(tmp_path: Path, max_bytes: int) -> None:
     command = [sys.executable, "-c", WRITER, str(tmp_path / "app.jsonl")]
     running = [subprocess.Popen([*command, str(number), str(max_bytes)]) for number in range(4)]
-    assert [process.wait(60) for process in running] == [0] * 4
+    assert [await_exit(process) for process in running] == [0] * 4
     lines = [json.loads(line) for path in tmp_path.iterdir() for line in path.read_text().splitlines()]
     assert len(lines) == 2000
     assert {line["process_number"] for line in lines} == {0, 1, 2, 3}

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 import tocsin
-from sdk.receiver import Receiver, attributes_of, eventually
+from sdk.receiver import Receiver, attributes_of
 from tocsin.sdk.agent import current_agent
 from tocsin.sdk.jobs import JobName, JobRun, queued
 from tocsin.sdk.logs import recorder
@@ -23,6 +23,7 @@ from tocsin.sdk.logs.recorder import severity_of
 from tocsin.sdk.settings import SettingsError
 from tocsin.sdk.transport import Response
 from tocsin.testing import Capture, CapturedLog, capture_spans
+from waiting import eventually
 
 log = logging.getLogger("shop.orders")
 
@@ -347,7 +348,7 @@ def test_lines_arrive_under_their_logger(receiver: Receiver) -> None:
     tocsin.instrument(app, endpoint=receiver.endpoint, service="shop")
     log.warning("one")
     logging.getLogger("other").error("two")
-    bodies = eventually(lambda: receiver.bodies("/v1/logs"))
+    bodies = eventually(lambda: receiver.bodies("/v1/logs"), "the logs arrive")
     said = {}
     for body in bodies:
         for resource in ExportLogsServiceRequest.FromString(body).resource_logs:

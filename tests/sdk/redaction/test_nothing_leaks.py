@@ -14,8 +14,9 @@ from loguru import logger as loguru_logger
 from sqlalchemy import create_engine, text
 
 import tocsin
-from sdk.receiver import Receiver, eventually
+from sdk.receiver import Receiver
 from tocsin.sdk.agent import current_agent
+from waiting import eventually
 
 PASSWORD = "hunter2-planted"
 KEY = "AKIA" + "QWERTYUIOPASDFGH"
@@ -118,7 +119,7 @@ def test_what_is_planted_does_not_leave(place: Callable[..., None], receiver: Re
         agent = current_agent()
         assert agent is not None
         agent.exporter.flush(5)
-        eventually(lambda: receiver.bodies("/v1/traces"))
+        eventually(lambda: receiver.bodies("/v1/traces"), "the spans arrive")
     finally:
         tocsin.logs.off(output)
         logging.getLogger().setLevel(level)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from tocsin.storage.telemetry.chdb import ChdbEngine, ChdbSettings
 from tocsin.storage.telemetry.migrate import migrate
 from tocsin.storage.telemetry.retention import RetentionSettings, apply_retention
 from tocsin.storage.telemetry.store import TENANT_TABLES, TENANT_VIEWS, TelemetryStore
+from waiting import eventually
 
 FILES = sorted(path.name for path in (Path(tocsin.__file__).parent / "storage/telemetry/schema").glob("*.sql"))
 HOURS = re.compile(r"toIntervalHour\((\d+)\)")
@@ -171,9 +171,7 @@ def test_longer_retention_also_holds_for_what_is_there(store: TelemetryStore, en
     put(trace_request([span("old", start_ns=NOW_NS - 240 * HOUR_NS)]))
     apply_retention(engine, RetentionSettings(traces_hours=2400))
     pending = "SELECT count() FROM system.mutations WHERE NOT is_done"
-    deadline = time.monotonic() + 20
-    while engine.query(pending, {}, {}, 5).rows != [[0]]:
-        assert time.monotonic() < deadline
+    eventually(lambda: engine.query(pending, {}, {}, 60).rows == [[0]], "no mutation is left")
     engine.execute("SYSTEM START TTL MERGES spans")
     engine.execute("OPTIMIZE TABLE spans FINAL")
     assert store.read(PLATFORM, "SELECT name FROM spans").rows == [["old"]]

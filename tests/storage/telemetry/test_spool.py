@@ -16,6 +16,7 @@ import pytest
 
 from tocsin.storage.telemetry.decode import Signal
 from tocsin.storage.telemetry.spool import Spool, SpoolFullError, SpoolSettings, read_messages, write_messages
+from waiting import PATIENCE_SECONDS, eventually
 
 TRACES = Signal.TRACES
 ROOMY = SpoolSettings(min_free_bytes=0)
@@ -52,13 +53,6 @@ def size_on_disk(spool: Spool) -> int:
     return sum(path.stat().st_size for signal in Signal for path in (spool.folder / signal).iterdir())
 
 
-def eventually(is_so: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
-
-
 @contextmanager
 def failing_disk(spool: Spool, written_bytes: int = 3) -> Iterator[None]:
     """The open traces segment meets a full disk: some bytes go through, then the write fails."""
@@ -80,7 +74,7 @@ def failing_disk(spool: Spool, written_bytes: int = 3) -> Iterator[None]:
 
 def test_acknowledged_message_is_on_disk(open_spool: Open, folder: Path) -> None:
     spool = open_spool()
-    assert spool.append(TRACES, b"hello").result(5) is True
+    assert spool.append(TRACES, b"hello").result(PATIENCE_SECONDS) is True
     (path,) = (folder / "traces").glob("*.open")
     assert list(read_messages(path)) == [b"hello"]
 
@@ -89,14 +83,14 @@ def test_messages_keep_their_order_and_length(open_spool: Open) -> None:
     spool = open_spool()
     messages = [bytes([index % 256]) * size for index, size in enumerate([1, 127, 128, 129, 16_383, 16_384, 300_000])]
     for message in messages:
-        spool.append(TRACES, message).result(5)
+        spool.append(TRACES, message).result(PATIENCE_SECONDS)
     assert stored(spool) == messages
 
 
 def test_signals_have_segments_of_their_own(open_spool: Open) -> None:
     spool = open_spool()
-    spool.append(TRACES, b"same").result(5)
-    assert spool.append(Signal.LOGS, b"same").result(5) is True
+    spool.append(TRACES, b"same").result(PATIENCE_SECONDS)
+    assert spool.append(Signal.LOGS, b"same").result(PATIENCE_SECONDS) is True
     assert stored(spool) == stored(spool, Signal.LOGS) == [b"same"]
 
 
@@ -109,7 +103,7 @@ def test_many_threads_share_syncs_and_lose_nothing(open_spool: Open, monkeypatch
 
     def send(own: list[bytes]) -> None:
         for message in own:
-            assert spool.append(TRACES, message).result(10) is True
+            assert spool.append(TRACES, message).result(PATIENCE_SECONDS) is True
 
     threads = [threading.Thread(target=send, args=(own,)) for own in messages]
     for thread in threads:
@@ -124,49 +118,49 @@ def test_message_in_flight_is_followed_not_doubled(open_spool: Open, monkeypatch
     spool = open_spool()
     may_sync = threading.Event()
     real = os.fdatasync
-    monkeypatch.setattr(os, "fdatasync", lambda descriptor: (may_sync.wait(10), real(descriptor)))
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: (may_sync.wait(PATIENCE_SECONDS), real(descriptor)))
     first = spool.append(TRACES, b"twice")
     second = spool.append(TRACES, b"twice")
     assert not first.done()
     assert not second.done()
     may_sync.set()
-    assert (first.result(5), second.result(5)) == (True, False)
+    assert (first.result(PATIENCE_SECONDS), second.result(PATIENCE_SECONDS)) == (True, False)
     assert stored(spool) == [b"twice"]
 
 
 def test_repeated_message_is_known_after_commit_and_after_retirement(open_spool: Open) -> None:
     spool = open_spool()
-    spool.append(TRACES, b"again").result(5)
-    assert spool.append(TRACES, b"again").result(5) is False
+    spool.append(TRACES, b"again").result(PATIENCE_SECONDS)
+    assert spool.append(TRACES, b"again").result(PATIENCE_SECONDS) is False
     spool.roll(TRACES)
-    assert spool.append(TRACES, b"again").result(5) is False
+    assert spool.append(TRACES, b"again").result(PATIENCE_SECONDS) is False
     (segment,) = spool.finished(TRACES)
     spool.retire(segment)
-    assert spool.append(TRACES, b"again").result(5) is False
+    assert spool.append(TRACES, b"again").result(PATIENCE_SECONDS) is False
     assert stored(spool) == []
 
 
 @pytest.mark.parametrize("stage", ["open", "finished", "retired"])
 def test_repeated_message_is_known_after_a_restart(open_spool: Open, folder: Path, stage: str) -> None:
     spool = open_spool()
-    spool.append(TRACES, b"again").result(5)
+    spool.append(TRACES, b"again").result(PATIENCE_SECONDS)
     if stage != "open":
         spool.roll(TRACES)
     if stage == "retired":
         spool.retire(spool.finished(TRACES)[0])
     again = open_spool()
-    assert again.append(TRACES, b"again").result(5) is False
+    assert again.append(TRACES, b"again").result(PATIENCE_SECONDS) is False
     assert stored(again) == ([] if stage == "retired" else [b"again"])
 
 
 def test_digest_is_forgotten_after_its_time(open_spool: Open, folder: Path) -> None:
     spool = open_spool()
-    spool.append(TRACES, b"old").result(5)
+    spool.append(TRACES, b"old").result(PATIENCE_SECONDS)
     spool.roll(TRACES)
     spool.retire(spool.finished(TRACES)[0])
     (digests,) = (folder / "recent").glob("*.digests")
     os.utime(digests, (0, 0))
-    assert open_spool().append(TRACES, b"old").result(5) is True
+    assert open_spool().append(TRACES, b"old").result(PATIENCE_SECONDS) is True
     assert not digests.exists()
 
 
@@ -174,7 +168,7 @@ def test_killed_process_leaves_what_it_acknowledged(folder: Path, open_spool: Op
     script = (
         "import os, sys; from pathlib import Path; from tocsin.storage.telemetry.spool import Spool;"
         "from tocsin.storage.telemetry.decode import Signal;"
-        "s = Spool(Path(sys.argv[1])); [s.append(Signal.TRACES, b'm%d' % i).result(5) for i in range(20)]; os._exit(9)"
+        "s = Spool(Path(sys.argv[1])); [s.append(Signal.TRACES, b'm%d' % i).result(60) for i in range(20)]; os._exit(9)"
     )
     subprocess.run([sys.executable, "-c", script, str(folder)], check=False)
     spool = open_spool()
@@ -204,12 +198,12 @@ def test_segment_with_nothing_but_a_torn_message_goes_away(open_spool: Open, fol
 
 def test_full_spool_refuses_and_takes_again_once_emptied(open_spool: Open) -> None:
     spool = open_spool(SpoolSettings(max_bytes=100, min_free_bytes=0))
-    spool.append(TRACES, b"x" * 90).result(5)
+    spool.append(TRACES, b"x" * 90).result(PATIENCE_SECONDS)
     with pytest.raises(SpoolFullError, match="91 bytes, its limit is 100"):
         spool.append(TRACES, b"y" * 20)
     spool.roll(TRACES)
     spool.retire(spool.finished(TRACES)[0])
-    assert spool.append(TRACES, b"y" * 20).result(5) is True
+    assert spool.append(TRACES, b"y" * 20).result(PATIENCE_SECONDS) is True
 
 
 def test_nearly_full_disk_refuses(open_spool: Open) -> None:
@@ -220,14 +214,14 @@ def test_nearly_full_disk_refuses(open_spool: Open) -> None:
 
 def test_failed_write_fails_its_message_alone_and_leaves_the_segment_sound(open_spool: Open) -> None:
     spool = open_spool()
-    spool.append(TRACES, b"before").result(5)
+    spool.append(TRACES, b"before").result(PATIENCE_SECONDS)
     with failing_disk(spool):
         lost = spool.append(TRACES, b"lost")
         with pytest.raises(OSError, match="No space left"):
-            lost.result(5)
+            lost.result(PATIENCE_SECONDS)
     spool.has_room = True
-    assert spool.append(TRACES, b"after").result(5) is True
-    assert spool.append(TRACES, b"lost").result(5) is True  # a retry is no repetition
+    assert spool.append(TRACES, b"after").result(PATIENCE_SECONDS) is True
+    assert spool.append(TRACES, b"lost").result(PATIENCE_SECONDS) is True  # a retry is no repetition
     assert spool.waiting_bytes == size_on_disk(spool)
     assert stored(spool) == [b"before", b"after", b"lost"]
 
@@ -236,7 +230,7 @@ def test_failed_write_that_cannot_be_cut_off_again_ends_its_segment(
     open_spool: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spool = open_spool()
-    spool.append(TRACES, b"before").result(5)
+    spool.append(TRACES, b"before").result(PATIENCE_SECONDS)
     broken = spool._open[TRACES]._file
 
     class Dead:
@@ -252,9 +246,9 @@ def test_failed_write_that_cannot_be_cut_off_again_ends_its_segment(
 
     spool._open[TRACES]._file = Dead()  # type: ignore[assignment]
     with pytest.raises(OSError, match="Input/output"):
-        spool.append(TRACES, b"lost").result(5)
+        spool.append(TRACES, b"lost").result(PATIENCE_SECONDS)
     spool.has_room = True
-    assert spool.append(TRACES, b"after").result(5) is True
+    assert spool.append(TRACES, b"after").result(PATIENCE_SECONDS) is True
     assert stored(spool) == [b"before", b"after"]
     assert stored(open_spool()) == [b"before", b"after"]
 
@@ -268,9 +262,9 @@ def test_full_disk_fails_the_future_with_the_cause(folder: Path) -> None:
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
         "s = Spool(Path(sys.argv[1]), SpoolSettings(min_free_bytes=0));"
-        "s.append(Signal.TRACES, b'a' * 600).result(5);"
+        "s.append(Signal.TRACES, b'a' * 600).result(60);"
         "e = s.append(Signal.TRACES, b'b' * 600).exception(5); print(type(e).__name__);"
-        "s.has_room = True; s.append(Signal.TRACES, b'c' * 300).result(5);"
+        "s.has_room = True; s.append(Signal.TRACES, b'c' * 300).result(60);"
         "s.roll(Signal.TRACES);"
         "print([(m[:1], len(m)) for g in s.finished(Signal.TRACES) for m in read_messages(g.path)])"
     )
@@ -281,7 +275,7 @@ def test_full_disk_fails_the_future_with_the_cause(folder: Path) -> None:
 def test_waiting_bytes_are_those_on_disk(open_spool: Open) -> None:
     spool = open_spool(SpoolSettings(segment_bytes=50, min_free_bytes=0))
     for index in range(30):
-        spool.append(TRACES, b"%d" % index * 7).result(5)
+        spool.append(TRACES, b"%d" % index * 7).result(PATIENCE_SECONDS)
         assert spool.waiting_bytes == size_on_disk(spool)
     for segment in spool.finished(TRACES)[::2]:
         spool.retire(segment)
@@ -291,13 +285,13 @@ def test_waiting_bytes_are_those_on_disk(open_spool: Open) -> None:
 
 def test_segment_is_finished_at_its_size(open_spool: Open) -> None:
     spool = open_spool(SpoolSettings(segment_bytes=10, min_free_bytes=0))
-    spool.append(TRACES, b"0123456789").result(5)
+    spool.append(TRACES, b"0123456789").result(PATIENCE_SECONDS)
     assert len(spool.finished(TRACES)) == 1
 
 
 def test_segment_is_due_by_age_and_size(open_spool: Open) -> None:
     spool = open_spool()
-    spool.append(TRACES, b"x" * 100).result(5)
+    spool.append(TRACES, b"x" * 100).result(PATIENCE_SECONDS)
     spool.roll_due(TRACES, busy_seconds=0, idle_seconds=3600, busy_bytes=1000)
     assert spool.finished(TRACES) == []
     spool.roll_due(TRACES, busy_seconds=0, idle_seconds=3600, busy_bytes=100)
@@ -307,7 +301,7 @@ def test_segment_is_due_by_age_and_size(open_spool: Open) -> None:
 def test_finished_segments_come_oldest_first(open_spool: Open) -> None:
     spool = open_spool()
     for index in range(5):
-        spool.append(TRACES, b"%d" % index).result(5)
+        spool.append(TRACES, b"%d" % index).result(PATIENCE_SECONDS)
         spool.roll(TRACES)
     assert [next(read_messages(segment.path)) for segment in spool.finished(TRACES)] == [b"0", b"1", b"2", b"3", b"4"]
 
@@ -315,7 +309,7 @@ def test_finished_segments_come_oldest_first(open_spool: Open) -> None:
 def test_age_is_that_of_the_oldest_waiting_message(open_spool: Open) -> None:
     spool = open_spool()
     assert spool.age_seconds() == 0
-    spool.append(TRACES, b"x").result(5)
+    spool.append(TRACES, b"x").result(PATIENCE_SECONDS)
     assert 59 < spool.age_seconds(time.time() + 60) < 70
     spool.roll(TRACES)
     spool.retire(spool.finished(TRACES)[0])
@@ -339,13 +333,13 @@ def test_sender_that_gives_up_waiting_harms_nobody(open_spool: Open) -> None:
     for index in range(50):
         future: Future[bool] = spool.append(TRACES, b"%d" % index)
         future.cancel()  # as asyncio does to it when the request behind it is cancelled
-    assert spool.append(TRACES, b"last").result(5) is True
-    eventually(lambda: len(stored(spool)) == 51)
+    assert spool.append(TRACES, b"last").result(PATIENCE_SECONDS) is True
+    eventually(lambda: len(stored(spool)) == 51, "all 51 are stored", pause_seconds=0.02)
 
 
 def test_closed_spool_refuses_instead_of_never_answering(open_spool: Open) -> None:
     spool = open_spool()
-    spool.append(TRACES, b"in time").result(5)
+    spool.append(TRACES, b"in time").result(PATIENCE_SECONDS)
     spool.close()
     with pytest.raises(SpoolFullError, match="closing"):
         spool.append(TRACES, b"too late")

@@ -19,6 +19,7 @@ from tocsin.storage.telemetry.engine import EngineError, Rows
 from tocsin.storage.telemetry.spool import Spool, SpoolSettings, read_messages
 from tocsin.storage.telemetry.store import TelemetryStore
 from tocsin.storage.telemetry.writer import Writer, WriterSettings
+from waiting import PATIENCE_SECONDS, eventually
 
 QUICK = WriterSettings(busy_seconds=0.0, idle_seconds=0.0, max_backoff_seconds=0.02)
 GARBAGE = b"\x0a\x05\xff\xff\xff\xff\xff"
@@ -81,7 +82,7 @@ def names(store: TelemetryStore) -> list[str]:
 
 def put_in(spool: Spool, *span_names: str) -> None:
     for name in span_names:
-        spool.append(TRACES, trace_request([span(name)]).SerializeToString()).result(5)
+        spool.append(TRACES, trace_request([span(name)]).SerializeToString()).result(PATIENCE_SECONDS)
 
 
 def raise_error(error: Exception) -> Callable[[str], None]:
@@ -91,18 +92,11 @@ def raise_error(error: Exception) -> Callable[[str], None]:
     return fault
 
 
-def eventually(is_so: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
-
-
 def test_spooled_messages_reach_the_tables_and_leave_the_spool(
     spool: Spool, writer: Writer, store: TelemetryStore
 ) -> None:
     put_in(spool, "one", "two")
-    spool.append(Signal.LOGS, log_request([log_record()]).SerializeToString()).result(5)
+    spool.append(Signal.LOGS, log_request([log_record()]).SerializeToString()).result(PATIENCE_SECONDS)
     writer.drain()
     assert names(store) == ["one", "two"]
     assert store.read(PLATFORM, "SELECT count() FROM logs").rows == [[1]]
@@ -118,7 +112,7 @@ def test_running_writer_tells_of_each_commit(
     writer = Writer(spool, faulty, rejected, QUICK, on_commit=lambda signal: (committed.append(signal), seen.set())[0])
     writer.start()
     put_in(spool, "one")
-    assert seen.wait(20)
+    assert seen.wait(PATIENCE_SECONDS)
     writer.close()
     assert committed == [TRACES]
     assert names(store) == ["one"]
@@ -130,11 +124,11 @@ def test_engine_that_is_down_is_tried_again_until_it_is_up(
     faulty.fault = raise_error(EngineError("no memory", code=241, retryable=True))
     put_in(spool, "patient")
     writer.start()
-    eventually(lambda: len(faulty.inserts) >= 3)
+    eventually(lambda: len(faulty.inserts) >= 3, "it tries three times")
     assert writer.last_error == "no memory"
     faulty.fault = lambda token: None
-    eventually(lambda: spool.waiting_bytes == 0)
-    eventually(lambda: writer.last_error == "")
+    eventually(lambda: spool.waiting_bytes == 0, "the spool is empty")
+    eventually(lambda: writer.last_error == "", "the error is over")
     writer.close()
     assert names(store) == ["patient"]
     assert len(set(faulty.inserts)) == 1  # always under the same token
@@ -156,7 +150,7 @@ def test_bad_message_is_set_aside_with_its_reason_and_the_others_stored(
     spool: Spool, writer: Writer, store: TelemetryStore, rejected: Path
 ) -> None:
     put_in(spool, "a", "b", "c")
-    spool.append(TRACES, GARBAGE).result(5)
+    spool.append(TRACES, GARBAGE).result(PATIENCE_SECONDS)
     put_in(spool, "d", "e")
     writer.drain()
     assert names(store) == ["a", "b", "c", "d", "e"]
@@ -171,7 +165,7 @@ def test_bad_message_is_set_aside_with_its_reason_and_the_others_stored(
 
 def test_segment_of_bad_messages_only_is_set_aside_whole(spool: Spool, writer: Writer, rejected: Path) -> None:
     for index in range(5):
-        spool.append(TRACES, GARBAGE + bytes([index])).result(5)
+        spool.append(TRACES, GARBAGE + bytes([index])).result(PATIENCE_SECONDS)
     writer.drain()
     assert len(list((rejected / "traces").glob("*.bin"))) == 5
     assert spool.finished(TRACES) == []
@@ -181,7 +175,7 @@ def test_crash_while_bisecting_neither_loses_nor_doubles(
     spool: Spool, faulty: FaultyEngine, writer: Writer, store: TelemetryStore, rejected: Path
 ) -> None:
     put_in(spool, "a", "b")
-    spool.append(TRACES, GARBAGE).result(5)
+    spool.append(TRACES, GARBAGE).result(PATIENCE_SECONDS)
     put_in(spool, "c")
 
     def crash_after_first_half(token: str) -> None:
@@ -223,7 +217,7 @@ def test_equal_segments_under_different_tokens_are_both_counted(
     spool: Spool, engine: ChdbEngine, store: TelemetryStore
 ) -> None:
     request = trace_request([span(trace_id=b"t" * 16, span_id=b"s" * 8)]).SerializeToString()
-    spool.append(TRACES, request).result(5)
+    spool.append(TRACES, request).result(PATIENCE_SECONDS)
     spool.roll(TRACES)
     (segment,) = spool.finished(TRACES)
     for token in ("first", "first", "second"):
@@ -238,7 +232,7 @@ def test_one_token_stands_for_a_segment_over_several_days(
 ) -> None:
     day = 86_400 * 10**9
     request = trace_request([span(start_ns=NOW_NS - back * day) for back in range(5)])
-    spool.append(TRACES, request.SerializeToString()).result(5)
+    spool.append(TRACES, request.SerializeToString()).result(PATIENCE_SECONDS)
     spool.roll(TRACES)
     (segment,) = spool.finished(TRACES)
     for _ in range(3):
@@ -274,7 +268,7 @@ def test_one_signal_that_cannot_be_stored_does_not_hold_up_the_others(
     spool: Spool, faulty: FaultyEngine, writer: Writer, store: TelemetryStore
 ) -> None:
     put_in(spool, "stuck")
-    spool.append(Signal.LOGS, log_request([log_record()]).SerializeToString()).result(5)
+    spool.append(Signal.LOGS, log_request([log_record()]).SerializeToString()).result(PATIENCE_SECONDS)
     spool.roll(TRACES)
     stuck = spool.finished(TRACES)[0].id
 
@@ -284,7 +278,7 @@ def test_one_signal_that_cannot_be_stored_does_not_hold_up_the_others(
 
     faulty.fault = fault
     writer.start()
-    eventually(lambda: store.read(PLATFORM, "SELECT count() FROM logs").rows == [[1]])
+    eventually(lambda: store.read(PLATFORM, "SELECT count() FROM logs").rows == [[1]], "the line is stored")
     writer.close()
     assert writer.last_error == "not now"
     assert [list(read_messages(segment.path)) for segment in spool.finished(TRACES)]
@@ -295,7 +289,7 @@ def test_closing_stops_a_writer_that_waits_to_try_again(spool: Spool, faulty: Fa
     faulty.fault = raise_error(EngineError("down", retryable=True))
     put_in(spool, "waits")
     writer.start()
-    eventually(lambda: bool(faulty.inserts))
+    eventually(lambda: faulty.inserts, "it tries", pause_seconds=0.02)
     started = time.monotonic()
     writer.close()
     assert time.monotonic() - started < 5
