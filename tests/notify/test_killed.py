@@ -51,7 +51,7 @@ def test_each_message_is_told_after_a_kill_and_none_twice_but_the_one_on_the_wir
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
         assert process.stdout
-        assert process.stdout.readline() == b"submitted\n"
+        assert b"submitted\n" in process.stdout  # after what it may have logged meanwhile
         there.wait(3)
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -47,8 +47,8 @@ def broken():
 @app.task(name="shop.flaky", bind=True, max_retries=5)
 def flaky(self):
     if self.request.retries < 2:
-        # Celery queues the next attempt before it stores "RETRY" for this one: without a countdown the other process may
-        # be through with it meanwhile, and its "SUCCESS" is overwritten for good.
+        # Celery queues the next attempt before it stores "RETRY" for this one: without a countdown the other process
+        # may be through with it meanwhile, and its "SUCCESS" is overwritten for good.
         raise self.retry(exc=OSError("away"), countdown=1)
     tocsin.set_tenant("globex")
 
