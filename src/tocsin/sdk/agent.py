@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import itertools
 import logging
 import os
 import threading
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 from opentelemetry import trace
 
 from tocsin.sdk import coexist, guard, instrument
+from tocsin.sdk.allocations import next_kind_of
 from tocsin.sdk.call_digest import CallCollection, CallDigest
 from tocsin.sdk.catalogue import Catalogue
 from tocsin.sdk.critical_routes import CriticalRoutes
@@ -24,7 +24,7 @@ from tocsin.sdk.digest import Digest
 from tocsin.sdk.encode import resource
 from tocsin.sdk.encode_metrics import MetricEncoder
 from tocsin.sdk.encode_spans import Queued, SpanEncoder
-from tocsin.sdk.exchange import Exchange, MeteredExchange
+from tocsin.sdk.exchange import Exchange
 from tocsin.sdk.export import Exporter
 from tocsin.sdk.exposition import Family
 from tocsin.sdk.increases import Increase, Increases
@@ -108,8 +108,10 @@ class Agent:
         self.figures = ProcessFigures(self)
         self._is_announced = False
         self._digest_lock = threading.Lock()
+        # Requests begun so far; counted only where their memory is measured.
+        self.begun = 0
         # One request in some is measured by a kind of exchange that takes more clocks.
-        self.next_kind = itertools.cycle([Exchange] * (MEASURE_EVERY - 1) + [MeteredExchange]).__next__
+        self.next_kind = next_kind_of(self, self.settings.allocation_ratio)
         self.sheds_children = False
         self.sheds_traces = False
         self.instance_id, self.pid = str(uuid.uuid4()), os.getpid()
