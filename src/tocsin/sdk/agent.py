@@ -27,6 +27,7 @@ from tocsin.sdk.encode_spans import Queued, SpanEncoder
 from tocsin.sdk.exchange import Exchange
 from tocsin.sdk.export import Exporter
 from tocsin.sdk.exposition import Family
+from tocsin.sdk.flag_requests import FlagRequests
 from tocsin.sdk.increases import Increase, Increases
 from tocsin.sdk.isolation_findings import findings
 from tocsin.sdk.jobs import JobSpan
@@ -99,6 +100,7 @@ class Agent:
         self.live: set[Exchange] = set()
         self.live_jobs: set[JobSpan] = set()
         self.increases = Increases()
+        self.flag_requests = FlagRequests(self.increases)
         self._pending: deque[Exchange] = deque()
         self.__dict__["put"] = self._put_first
         self._digest = Digest(self)
@@ -247,6 +249,7 @@ class Agent:
 
     def collect_increase(self) -> Increase:
         """What was counted as increases since the last collection."""
+        self.flag_requests.count_ended()
         increase = self.increases.collect()
         with self._digest_lock:
             self.catalogue.add_increase(increase.sums)

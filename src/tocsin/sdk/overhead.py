@@ -107,14 +107,14 @@ def _noted(*_: Any) -> None:
 class _Library:
     """What is called, as simple as it can be."""
 
-    def run(self, cursor: Any, statement: Any, parameters: Any = None, context: Any = None) -> None:
+    def run(self, cursor: Any, statement: Any, parameters: Any = None, context: Any = None) -> Any:
         pass
 
 
 class _Hooked(_Library):
     """With a hook as of a library whose methods have known arguments, such as SQLAlchemy's dialects."""
 
-    def run(self, cursor: Any, statement: Any, parameters: Any = None, context: Any = None) -> None:
+    def run(self, cursor: Any, statement: Any, parameters: Any = None, context: Any = None) -> Any:
         began_ns = perf_counter_ns()
         try:
             given = _Library.run(self, cursor, statement, parameters, context)
@@ -128,7 +128,7 @@ class _Hooked(_Library):
 class _HookedDriver(_Library):
     """With a hook as of drivers and clients: whatever arguments, and a look at who calls."""
 
-    def run(self, *args: Any, **options: Any) -> None:
+    def run(self, *args: Any, **options: Any) -> Any:
         if str(sys._getframe(1).f_globals.get("__name__", "")) in _NOBODY:
             return _Library.run(self, *args, **options)
         began_ns = perf_counter_ns()
@@ -174,5 +174,5 @@ def way_after_wait_seconds() -> float:
             began_ns = perf_counter_ns()
             library.run(None, None, None, context=None)
             times.append(perf_counter_ns() - began_ns)
-    bare, hooked = map(median, took)
-    return max(way_seconds(), (hooked - bare) * 1e-9)
+    bare, hooked = took
+    return max(way_seconds(), (median(hooked) - median(bare)) * 1e-9)
