@@ -86,11 +86,10 @@ def compare_variants(
     store: TelemetryStore, scope: Scope, filter: Filter, flag: str, before: str, after: str
 ) -> Comparison:
     """Requests that got `after` against those that got `before`, by endpoint, and by endpoint and tenant."""
-    lots = [_lots(store, scope, filter, flag, variant) for variant in (before, after)]
-    together = [_together(one) for one in lots]
+    mine, theirs = (_lots(store, scope, filter, flag, variant) for variant in (before, after))
     side = Side(None, filter.window)
-    endpoints = sorted(changes(*together), key=worst_first)
-    tenants = sorted(_of_tenants_with_both(*lots), key=worst_first)
+    endpoints = sorted(changes(_together(mine), _together(theirs)), key=worst_first)
+    tenants = sorted(_of_tenants_with_both(mine, theirs), key=worst_first)
     return Comparison(side, side, endpoints, tenants)
 
 

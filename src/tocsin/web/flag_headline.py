@@ -10,7 +10,7 @@ from tocsin.query.release_compare import Change, Comparison
 from tocsin.query.releases import FlagChange
 from tocsin.query.significance import Verdict
 from tocsin.web import format
-from tocsin.web.release_headline import durations, flag_words, p_words, worse_words
+from tocsin.web.release_headline import durations, flag_words, p_words, slower_percent, worse_words
 from tocsin.web.words import Headline, Part, Speech, endpoint_link, endpoint_name
 
 Compared = tuple[Flag, Comparison | None]
@@ -75,8 +75,7 @@ def _harm(say: Speech, flag: Flag, pair: tuple[str, str], change: Change) -> tup
     )
     if change.errors is Verdict.WORSE:
         return Part(f"{pair[1]}: "), endpoint, Part(f" {worse_words(change, who)}, against {pair[0]}.")
-    share = round((change.shift.largest_ratio - 1) * 100)
-    text = f" {share} % slower{who} than {pair[0]}: {durations(change)} ({p_words(change.latency_q)})."
+    text = f" {slower_percent(change)} % slower{who} than {pair[0]}: {durations(change)} ({p_words(change.latency_q)})."
     if not change.tenant:
         text += " The tenants with one may be others than those with the other."
     return Part(f"{pair[1]} makes "), endpoint, Part(text)

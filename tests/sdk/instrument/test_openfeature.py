@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 
 import tocsin
 from tocsin.sdk.agent import agent_for, current_agent
-from tocsin.sdk.flag_requests import FlagRequests
+from tocsin.sdk.flag_requests import DURATION, FlagRequests
 from tocsin.sdk.increases import Increases
 from tocsin.sdk.instrument._flips import FIRST_NEEDED, Flips
 from tocsin.testing import capture_spans
@@ -175,16 +175,16 @@ def test_evaluation_is_what_it_was_without_us(flags: Switched) -> None:
     assert asyncio.run(api.get_client().get_boolean_details_async("fast-lists", False)) == plain
 
 
-def durations() -> dict[tuple[str, ...], int]:
+def durations() -> dict[tuple[str, str], float]:
     """How many requests were counted by (variant, tenant)."""
     agent = current_agent()
     assert agent is not None
     agent.digest()
     timings = agent.collect_increase().sums.timings.items()
     return {
-        (dict(key.labels)["variant"], key.tenant): sum(timing.buckets.values())
+        (dict(key.labels)["variant"], key.tenant): float(sum(timing.buckets.values()))
         for key, timing in timings
-        if key.name == "feature_flag_request_duration_seconds"
+        if key.name == DURATION
     }
 
 
