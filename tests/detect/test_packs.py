@@ -257,7 +257,18 @@ def test_every_shipped_alert_has_a_test_that_fires_and_one_that_does_not() -> No
                 stays |= {(pack, one["alertname"] + severity) for severity in known - severities}
     wanted = {
         (name, rule.alert + rule.labels["severity"])
-        for name in ("application", "hosts", "security", "product", "tiers", "runbook", "platform", "slo", "events")
+        for name in (
+            "application",
+            "hosts",
+            "security",
+            "product",
+            "tiers",
+            "runbook",
+            "platform",
+            "slo",
+            "events",
+            "neighbours",
+        )
         for rule in _rules(name)
         if rule.is_alerting
     }

@@ -8,6 +8,8 @@ from fastapi.testclient import TestClient
 
 import tocsin
 from tocsin.sdk import agent as agents
+from tocsin.sdk import overhead
+from tocsin.sdk.exchange import MeteredExchange
 from tocsin.sdk.overhead import LEVELS, OverheadMeter
 from tocsin.testing import capture_spans
 
@@ -94,3 +96,31 @@ def test_shedding_leaves_the_numbers_exact() -> None:
         assert captured.requests[0].count == 20
         assert not captured.spans
     assert agent.exporter.dropped["traces", "shed"] == 20
+
+
+def test_the_way_into_a_hook_counts_and_more_so_after_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overhead, "way_seconds", lambda: 1e-6)
+    monkeypatch.setattr(overhead, "way_after_wait_seconds", lambda: 3e-6)
+    meter = OverheadMeter(100)
+    for _ in range(16):
+        meter.add("db", 10e-6, hooks=5, waits=2)
+        meter.add("request", 10e-6)
+    assert meter.costs() == pytest.approx({"db": 19e-6, "request": 10e-6})
+
+
+def test_a_call_that_waited_is_told_from_one_that_did_not() -> None:
+    app = FastAPI()
+    tocsin.instrument(app)
+    with capture_spans():
+        TestClient(app).get("/")
+        [agent] = agents.all_agents()
+        exchange = MeteredExchange(agent, {}, None, None)  # type: ignore[arg-type]  # asked for nothing
+        exchange.note_hook("db", 1_000, 15_000)
+        exchange.note_hook("db", 2_000, 40_000)
+        exchange.note_hook("isolation", 500)
+        assert exchange.__dict__["hooks"] == {"db": (3_000, 2, 1), "isolation": (500, 1, 0)}
+
+
+def test_the_ways_are_measured_in_less_than_a_tenth_of_a_millisecond_a_call() -> None:
+    assert 0 < overhead.way_seconds() < 1e-4
+    assert overhead.way_seconds() <= overhead.way_after_wait_seconds() < 1e-4

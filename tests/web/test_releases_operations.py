@@ -16,7 +16,15 @@ from tocsin.cli.commands import app
 
 pytestmark = pytest.mark.xdist_group("releasing")
 
-PAGES = ["/releases", "/releases/shop/2.0", "/releases/shop/1.9", "/operations", "/operations/login"]
+PAGES = [
+    "/releases",
+    "/releases/shop/2.0",
+    "/releases/shop/1.9",
+    "/operations",
+    "/operations/login",
+    "/flags",
+    "/flags/shop/compact",
+]
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +101,41 @@ def test_comparison_over_rest(site: Served) -> None:
     mine = site.tom.get("/api/v1/releases/compare?service=shop&to=2.0").json()
     assert {one["tenant"] for one in mine["tenants"]} == {"acme"}
     assert all(one["before"]["requests"] <= 120 for one in mine["endpoints"])
+
+
+def test_flag_says_which_variant_made_what_slower_for_whom(site: Served) -> None:
+    said = headline(site.administrator.get("/flags/shop/compact").text).replace("\u202f", " ")
+    found = re.fullmatch(
+        r"compact on makes GET /items (\d+) % slower for acme than off: p95 \d+ ms → \d+ ms \(p < 0\.001\)\.", said
+    )
+    assert found, said
+    assert 30 < int(found[1]) < 60
+    listed = site.administrator.get("/flags").text
+    assert headline(listed).replace("\u202f", " ") == said
+    assert "steady" in listed
+    turned = headline(site.administrator.get("/flags/shop/compact?of=on&to=off").text)
+    assert "makes nothing worse than on" in turned
+    steady = headline(site.administrator.get("/flags/shop/steady").text)
+    assert steady == "steady gave everybody on: there is nothing to compare."
+    assert site.administrator.get("/flags/shop/none").status_code == 404
+
+
+def test_variants_over_rest_within_the_scope(site: Served) -> None:
+    listed = site.administrator.get("/api/v1/flags").json()["flags"]
+    assert [(one["flag"], len(one["variants"])) for one in listed] == [("compact", 2), ("steady", 1)]
+    found = site.administrator.get("/api/v1/flags/compare?service=shop&flag=compact").json()
+    assert (found["from"], found["to"]) == ("off", "on")
+    [mine] = found["tenants"]
+    assert (mine["tenant"], mine["verdict"], mine["before"]["requests"]) == ("acme", "worse", 400)
+    [everybody] = found["endpoints"]
+    assert everybody["before"]["requests"] == 800
+    [seen] = site.tom.get("/api/v1/flags").json()["flags"]
+    assert {one["variant"]: one["tenants"] for one in seen["variants"]} == {"on": 1, "off": 1}
+    [of_tom] = site.tom.get("/api/v1/flags/compare?service=shop&flag=compact").json()["endpoints"]
+    assert of_tom["before"]["requests"] == 400
+    missing = site.tom.get("/api/v1/flags/compare?service=shop&flag=steady")
+    assert missing.status_code == 404
+    assert "not asked" in missing.json()["detail"]
 
 
 def test_operations_say_who_is_hurt(site: Served) -> None:

@@ -155,7 +155,7 @@ def compare(
     found = []
     for by_tenant in (False, True):
         mine, theirs = (_lots(store, narrowed, filter, side, by_tenant=by_tenant) for side in (before, after))
-        found.append(sorted(changes(mine, theirs, alpha), key=_worst_first))
+        found.append(sorted(changes(mine, theirs, alpha), key=worst_first))
     return Comparison(before, after, *found)
 
 
@@ -183,7 +183,8 @@ def changes(before: Lots, after: Lots, alpha: float = ALPHA) -> list[Change]:
     return made
 
 
-def _worst_first(change: Change) -> tuple[int, float]:
+def worst_first(change: Change) -> tuple[int, float]:
+    """The order of a table: what got worse, by the harm it does, then what got better."""
     order = (Verdict.WORSE, Verdict.BETTER, Verdict.SAME, Verdict.UNKNOWN)
     return order.index(change.verdict), -change.harm if change.verdict is Verdict.WORSE else -change.after.requests
 

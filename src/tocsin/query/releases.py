@@ -82,11 +82,18 @@ def report(
     return ReleaseReport(one, before, comparison, faults, flags)
 
 
-def flag_changes(store: TelemetryStore, scope: Scope, asked: Filter, now_ns: int) -> list[FlagChange]:
-    """The flags that changed in the filter's window, newest first, each with what came of it."""
+def flag_changes(
+    store: TelemetryStore, scope: Scope, asked: Filter, now_ns: int, flag: str | None = None
+) -> list[FlagChange]:
+    """The flags (or the one of that name) that changed in the filter's window, newest first, with what came of it."""
     deploys = [one.at_ns for one in deployments(store, replace(asked, tenant=None))]
-    flips = [event for event in told(store, scope, asked, [FLIP], 50) if event.attributes.get("feature_flag.key")]
+    flips = [event for event in told(store, scope, asked, [FLIP], 200) if _is_about(event, flag)]
     return [_flag_change(store, scope, asked, event, now_ns, deploys) for event in flips[:MOST_FLIPS]]
+
+
+def _is_about(event: EventRecord, flag: str | None) -> bool:
+    key = event.attributes.get("feature_flag.key")
+    return bool(key) and (flag is None or key == flag)
 
 
 def _flag_change(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import itertools
 import logging
 import os
 import threading
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 from opentelemetry import trace
 
 from tocsin.sdk import coexist, guard, instrument
+from tocsin.sdk.allocations import next_kind_of
 from tocsin.sdk.call_digest import CallCollection, CallDigest
 from tocsin.sdk.catalogue import Catalogue
 from tocsin.sdk.critical_routes import CriticalRoutes
@@ -24,9 +24,10 @@ from tocsin.sdk.digest import Digest
 from tocsin.sdk.encode import resource
 from tocsin.sdk.encode_metrics import MetricEncoder
 from tocsin.sdk.encode_spans import Queued, SpanEncoder
-from tocsin.sdk.exchange import Exchange, MeteredExchange
+from tocsin.sdk.exchange import Exchange
 from tocsin.sdk.export import Exporter
 from tocsin.sdk.exposition import Family
+from tocsin.sdk.flag_requests import FlagRequests
 from tocsin.sdk.increases import Increase, Increases
 from tocsin.sdk.isolation_findings import findings
 from tocsin.sdk.jobs import JobSpan
@@ -99,6 +100,7 @@ class Agent:
         self.live: set[Exchange] = set()
         self.live_jobs: set[JobSpan] = set()
         self.increases = Increases()
+        self.flag_requests = FlagRequests(self.increases)
         self._pending: deque[Exchange] = deque()
         self.__dict__["put"] = self._put_first
         self._digest = Digest(self)
@@ -108,8 +110,10 @@ class Agent:
         self.figures = ProcessFigures(self)
         self._is_announced = False
         self._digest_lock = threading.Lock()
+        # Requests begun so far; counted only where their memory is measured.
+        self.begun = 0
         # One request in some is measured by a kind of exchange that takes more clocks.
-        self.next_kind = itertools.cycle([Exchange] * (MEASURE_EVERY - 1) + [MeteredExchange]).__next__
+        self.next_kind = next_kind_of(self, self.settings.allocation_ratio)
         self.sheds_children = False
         self.sheds_traces = False
         self.instance_id, self.pid = str(uuid.uuid4()), os.getpid()
@@ -245,6 +249,7 @@ class Agent:
 
     def collect_increase(self) -> Increase:
         """What was counted as increases since the last collection."""
+        self.flag_requests.count_ended()
         increase = self.increases.collect()
         with self._digest_lock:
             self.catalogue.add_increase(increase.sums)

@@ -157,7 +157,8 @@ def note(
         group = None
     if root.is_metered:
         # Since the call ended nothing has happened but its hook.
-        root.note_hook(operation.kind.group, perf_counter_ns() - ended_ns)  # type: ignore[attr-defined]  # they have it
+        spent_ns = perf_counter_ns() - ended_ns
+        root.note_hook(operation.kind.group, spent_ns, ended_ns - began_ns)  # type: ignore[attr-defined]  # they have it
     return group
 
 

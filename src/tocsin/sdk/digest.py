@@ -22,7 +22,7 @@ WEBSOCKET = "WS"
 # Less than this after the last byte is the framework returning, not background work.
 BACKGROUND_NS = 5_000_000
 
-_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
 
 
 class Digest:
@@ -53,7 +53,7 @@ class Digest:
             if not tenant and resolve is not None and not exchange.has_tenant:
                 tenant = exchange.tenant = resolve(NO_SCOPE, headers) or ""
             method = exchange.facts[1]
-            if method not in _METHODS:
+            if method not in METHODS:
                 method = WEBSOCKET if exchange.facts[0] == "websocket" else "_OTHER"
             error_type = exchange.error_type() if exchange.status else ""
             exchange.key = key = (method, exchange.route, exchange.http_status, tenant, error_type)

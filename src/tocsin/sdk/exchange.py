@@ -35,6 +35,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 CLIENT_CLOSED = 499
 # Cut to 256 when it is encoded, without what is secret.
 _STATUS_CHARACTERS = 768
+# From here on a call has waited for somebody else, over a socket say.
+_WAITED_NS = 20_000
 _NO_KEY = ("", "", 0, "", "")
 
 # What the encoder needs of a scope, copied out at once: the scope itself must not outlive the request.
@@ -352,11 +354,11 @@ class MeteredExchange(Exchange):
     is_metered = True
     cost_ns = 0
 
-    def note_hook(self, instrument: str, nanoseconds: int) -> None:
-        """Adds what a call into a watched library cost in its hook."""
+    def note_hook(self, instrument: str, nanoseconds: int, call_ns: int = 0) -> None:
+        """Adds what a call into a watched library cost in its hook; call_ns: how long the library took."""
         hooks = self.__dict__.setdefault("hooks", {})
-        spent, number = hooks.get(instrument, (0, 0))
-        hooks[instrument] = spent + nanoseconds, number + 1
+        spent, number, waits = hooks.get(instrument, (0, 0, 0))
+        hooks[instrument] = spent + nanoseconds, number + 1, waits + (call_ns >= _WAITED_NS)
 
     def send(self, message: Message) -> Awaitable[None]:
         began_ns = perf_counter_ns()
@@ -369,6 +371,6 @@ class MeteredExchange(Exchange):
         began_ns = perf_counter_ns()
         super().finish()
         self.agent.meter.add("request", (self.cost_ns + perf_counter_ns() - began_ns) / 1e9)
-        for instrument, (nanoseconds, number) in self.__dict__.get("hooks", {}).items():
-            self.agent.meter.add(instrument, nanoseconds / 1e9, number)
+        for instrument, (nanoseconds, number, waits) in self.__dict__.get("hooks", {}).items():
+            self.agent.meter.add(instrument, nanoseconds / 1e9, number, waits)
         self.agent.relieve()

@@ -85,6 +85,9 @@ class Settings:
     compression: str = "auto"
     # Added µs per request (median) past which the SDK sheds its dearest parts; 0 never sheds.
     overhead_budget_us: float = 200.0
+    # 0-1, the share of requests whose need of memory is measured, where they have the process to themselves; about
+    # 0.1 ms each, so raise it when memory is the question.
+    allocation_ratio: float = 0.0
     # Routes that are critical operations, counted apart: `login=POST /auth/login, user_delete=DELETE /users/{id}`, or
     # the same as a mapping; set it for what must not fail.
     critical: str = ""
@@ -267,6 +270,7 @@ _ENVIRONMENT: tuple[tuple[str, tuple[str, ...], Callable[[str, str], Any]], ...]
     ("sample_ratio", ("TOCSIN_SAMPLE_RATIO", "METRICS_SAMPLING_RATE"), _number),
     ("slow_seconds", ("TOCSIN_SLOW_SECONDS",), _number),
     ("overhead_budget_us", ("TOCSIN_OVERHEAD_BUDGET_US",), _number),
+    ("allocation_ratio", ("TOCSIN_ALLOCATION_RATIO",), _number),
     ("metrics_tenants", ("TOCSIN_METRICS_TENANTS",), _count),
     ("queue_spans", ("TOCSIN_QUEUE_SPANS",), _whole_number),
     ("queue_bytes", ("TOCSIN_QUEUE_BYTES",), _whole_number),
@@ -315,6 +319,11 @@ def _nearest(name: str, known: set[str]) -> str:
 def _check_ratio(settings: Settings) -> None:
     if not 0.0 <= settings.sample_ratio <= 1.0:
         raise SettingsError(f"cannot sample at {settings.sample_ratio!r}: not within 0–1; write 0.1 for one in ten")
+    if not 0.0 <= settings.allocation_ratio <= 1.0:
+        raise SettingsError(
+            f"cannot measure the memory of {settings.allocation_ratio!r} of the requests: not within 0–1; "
+            f"write 0.01 for one in a hundred"
+        )
     if not 0.0 <= settings.isolation_ratio <= 1.0:
         raise SettingsError(
             f"cannot check {settings.isolation_ratio!r} of the statements: not within 0–1; write 0.1 for one in ten"

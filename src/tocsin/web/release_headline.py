@@ -104,6 +104,15 @@ def durations(change: Change) -> str:
     return f"{name} {format.duration(before)} → {format.duration(after)}"
 
 
+def slower_percent(change: Change) -> int:
+    """By how much the figure that `durations` shows rose."""
+    shift = change.shift
+    before, after = shift.p95_before, shift.p95_after
+    if _moved(before, after) < LEAST_SHIFT <= _moved(shift.p50_before, shift.p50_after):
+        before, after = shift.p50_before, shift.p50_after
+    return round((after / before - 1) * 100) if before and after else 0
+
+
 def p_words(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
@@ -120,7 +129,7 @@ def flag_words(change: FlagChange) -> str:
     first = worse[0]
     if first.errors is Verdict.WORSE:
         return f"{head}: {endpoint_name(first.method, first.route)} {worse_words(first)}"
-    share = round((first.shift.largest_ratio - 1) * 100)
+    share = slower_percent(first)
     return f"{head} made {endpoint_name(first.method, first.route)} {share:+} % slower, {durations(first)}"
 
 

@@ -21,7 +21,7 @@ from tocsin.sdk.settings import Settings
 EVERY = {
     "logging", "loguru", "structlog",
     "aiohttp", "alembic", "apscheduler", "arq", "asyncpg", "background", "celery", "httpx", "httpx2", "isolation",
-    "openfeature", "psycopg", "redis", "rq", "runtime", "sqlalchemy", "urllib3", "validation",
+    "openfeature", "psycopg", "psycopg_pool", "redis", "rq", "runtime", "sqlalchemy", "urllib3", "validation",
 }  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def test_instrumenting_imports_no_library_and_hooks_on_import() -> None:
         print(instrument.states()["httpx"])
         httpx.Client()
         import celery.app.base, rq, apscheduler.schedulers.base, starlette.background
-        missing = {"httpx2", "psycopg", "asyncpg", "arq", "structlog", "loguru"}
+        missing = {"httpx2", "psycopg", "psycopg_pool", "asyncpg", "arq", "structlog", "loguru"}
         print(all(state == "on" for name, state in instrument.states().items() if name not in missing))
     """)
     assert told.splitlines() == ["[]", "off: the app has not imported sqlalchemy", "on", "True", HTTPX, "True"]

@@ -18,6 +18,8 @@ from starlette.testclient import TestClient
 
 import tocsin
 from tocsin.sdk.agent import agent_for, current_agent
+from tocsin.sdk.flag_requests import DURATION, FlagRequests
+from tocsin.sdk.increases import Increases
 from tocsin.sdk.instrument._flips import FIRST_NEEDED, Flips
 from tocsin.testing import capture_spans
 
@@ -41,6 +43,15 @@ class Switched:
 def flags() -> Iterator[Switched]:
     yield Switched()
     api.clear_providers()
+
+
+class Asking:
+    """A request as far as counting flags goes."""
+
+    started_ns, ended_ns = 10**9, 15 * 10**8
+
+    def __init__(self, flags: dict[str, str], key: tuple[Any, ...] = ("", "", 0, "", "")) -> None:
+        self.flags, self.key = flags, key
 
 
 def lists(**settings: Any) -> TestClient:
@@ -162,3 +173,47 @@ def test_evaluation_is_what_it_was_without_us(flags: Switched) -> None:
     agent_for(tocsin.Settings.load())
     assert api.get_client().get_boolean_details("fast-lists", False) == plain
     assert asyncio.run(api.get_client().get_boolean_details_async("fast-lists", False)) == plain
+
+
+def durations() -> dict[tuple[str, str], float]:
+    """How many requests were counted by (variant, tenant)."""
+    agent = current_agent()
+    assert agent is not None
+    agent.digest()
+    timings = agent.collect_increase().sums.timings.items()
+    return {
+        (dict(key.labels)["variant"], key.tenant): float(sum(timing.buckets.values()))
+        for key, timing in timings
+        if key.name == DURATION
+    }
+
+
+def test_requests_are_counted_by_variant_once_there_are_two(flags: Switched) -> None:
+    client = lists()
+    with capture_spans():
+        for _ in range(3):
+            client.get("/lists", headers={"X-Tenant-ID": "globex"})
+        assert durations() == {}
+        flags.on = {"acme"}
+        for tenant in ("acme", "acme", "globex"):
+            client.get("/lists", headers={"X-Tenant-ID": tenant})
+        assert durations() == {("on", "acme"): 2, ("off", "globex"): 1}
+        assert durations() == {}
+
+
+def test_a_request_that_goes_on_is_counted_when_it_has_ended() -> None:
+    increases = Increases()
+    requests = FlagRequests(increases)
+    request = Asking(flags={"fast-lists": "on"})
+    requests.add(Asking(flags={"fast-lists": "off"}, key=("GET", "/lists", 500, "acme", "Broken")))  # type: ignore[arg-type]
+    requests.add(request)  # type: ignore[arg-type]
+    requests.count_ended()
+    assert not increases.waiting().timings
+    request.key = ("GET", "/lists", 500, "acme", "Broken")
+    requests.count_ended()
+    sums = increases.waiting()
+    [(key, timing)] = sums.timings.items()
+    assert (dict(key.labels), key.tenant, timing.seconds) == (
+        {"flag": "fast-lists", "variant": "on", "method": "GET", "route": "/lists"}, "acme", 0.5,
+    )  # fmt: skip
+    assert [key.name for key in sums.numbers] == ["feature_flag_request_errors_total"]

@@ -54,6 +54,23 @@ class Holder(NamedTuple):
         return " ".join(part for part in parts if part)
 
 
+def size_gauges(name: str, active: int, idle: int, overflow: int) -> Iterator[Gauge]:
+    words = "Connections of the pool: in use, idle, and in use beyond its size."
+    for state, value in (("active", active), ("idle", idle), ("overflow", overflow)):
+        yield Gauge("database_connection_pool_size", words, "{connection}", value, {"pool": name, "state": state})
+
+
+def limit_gauge(name: str, most: int) -> Gauge:
+    words = "Connections that the pool may have at once."
+    return Gauge("database_connection_pool_limit", words, "{connection}", most, {"pool": name})
+
+
+def wait_operation(name: str) -> Operation:
+    """Waiting for a connection of the pool of this name."""
+    attributes = {"db.client.connection.pool.name": name}
+    return Operation(_WAIT, "connection wait", attributes, attributes, {"pool": name})
+
+
 class PoolWatch:
     """Follows connections from the moment they are taken until they are given back."""
 
@@ -95,15 +112,11 @@ class PoolWatch:
         """Only pools that keep connections can tell."""
         if not hasattr(pool, "checkedin") or not hasattr(pool, "overflow"):
             return
-        name, words = self._name(pool), "Connections of the pool: in use, idle, and in use beyond its size."
-        overflow = max(0, pool.overflow())
-        for state, value in (("active", pool.checkedout()), ("idle", pool.checkedin()), ("overflow", overflow)):
-            labels = {"pool": name, "state": state}
-            yield Gauge("database_connection_pool_size", words, "{connection}", value, labels)
+        name = self._name(pool)
+        yield from size_gauges(name, pool.checkedout(), pool.checkedin(), max(0, pool.overflow()))
         most = pool.size() + pool._max_overflow if pool._max_overflow >= 0 else 0
         if most:
-            words = "Connections that the pool may have at once."
-            yield Gauge("database_connection_pool_limit", words, "{connection}", most, {"pool": name})
+            yield limit_gauge(name, most)
 
     def _name(self, pool: Any) -> str:
         return self._name_of(pool._dialect) or pool.logging_name or "default"
@@ -169,7 +182,5 @@ class PoolWatch:
     def _operation(self, name: str) -> Operation:
         operation = self._operations.get(name)
         if operation is None:
-            attributes = {"db.client.connection.pool.name": name}
-            operation = Operation(_WAIT, "connection wait", attributes, attributes, {"pool": name})
-            self._operations[name] = operation
+            operation = self._operations[name] = wait_operation(name)
         return operation

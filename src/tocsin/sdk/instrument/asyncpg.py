@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import perf_counter_ns
 from typing import Any
 
 from tocsin.sdk.guard import guarded, guarded_hook
 from tocsin.sdk.instrument import _contract
+from tocsin.sdk.instrument._driver_pools import DriverPools, Sizes
 from tocsin.sdk.instrument._statements import Statements, is_no_call_of_the_app, statement_noter
 from tocsin.sdk.settings import Settings
 
@@ -25,6 +26,7 @@ class Instrument(_contract.Instrument):
 
     def switch_on(self, settings: Settings) -> None:
         from asyncpg.connection import Connection
+        from asyncpg.pool import Pool
         from asyncpg.prepared_stmt import PreparedStatement
 
         noted = statement_noter(settings)
@@ -43,12 +45,25 @@ class Instrument(_contract.Instrument):
             if source is not None:
                 noted(source, query, began_ns, _rows(answer), error)
 
+        self._pools = DriverPools(_sizes, lambda connection: str(connection._params.database))
+        if all(hasattr(Pool, name) for name in ("get_size", "get_idle_size", "get_max_size")):
+            self.patches.wrap(Pool, "_acquire", self._pools.watch_async)
         for name in _OF_CONNECTIONS:
             if hasattr(Connection, name):
                 self.patches.wrap(Connection, name, lambda original: _watch_connection(original, note))
         for name in _OF_STATEMENTS:
             if hasattr(PreparedStatement, name):
                 self.patches.wrap(PreparedStatement, name, lambda original: _watch_prepared(original, note))
+
+    def gauges(self) -> Iterable[_contract.Gauge]:
+        return self._pools.gauges()
+
+
+def _sizes(pool: Any) -> Sizes | None:
+    if pool._closed:
+        return None
+    size, idle = pool.get_size(), pool.get_idle_size()
+    return Sizes(max(0, size - idle), idle, pool.get_max_size())
 
 
 def _watch_connection(original: Callable[..., Any], note: Callable[..., None]) -> Callable[..., Any]:

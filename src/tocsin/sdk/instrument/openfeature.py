@@ -131,7 +131,11 @@ def _put_on_span(flag: str, variant: str, facts: dict[str, str]) -> None:
     root = getattr(span, "root", None)
     if root is None:
         return
-    seen: dict[str, str] = root.__dict__.setdefault("flags", {})
+    seen: dict[str, str] | None = root.__dict__.get("flags")
+    if seen is None:
+        seen = root.__dict__["flags"] = {}
+        if getattr(root, "is_request", False):
+            root.agent.flag_requests.add(root)
     if seen.get(flag) == variant:
         return
     seen[flag] = variant

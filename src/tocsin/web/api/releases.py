@@ -153,8 +153,8 @@ def _comparison(service: str, found: Comparison, commits: str) -> ComparisonAnsw
         commits=commits,
         before=_side(found.before),
         after=_side(found.after),
-        endpoints=[_change(one) for one in found.endpoints],
-        tenants=[_change(one) for one in found.tenants],
+        endpoints=[change_answer(one) for one in found.endpoints],
+        tenants=[change_answer(one) for one in found.tenants],
     )
 
 
@@ -162,7 +162,7 @@ def _side(side: Side) -> SideAnswer:
     return SideAnswer(release=side.release, start=_moment(side.window.start_ns), end=_moment(side.window.end_ns))
 
 
-def _change(one: Change) -> ChangeAnswer:
+def change_answer(one: Change) -> ChangeAnswer:
     shift = one.shift
     before = LotAnswer(
         requests=one.before.requests, errors=one.before.errors, error_ratio=one.before.error_ratio,
