@@ -63,7 +63,9 @@ class RetentionSettings:
         for name in ("traces_hours", "logs_hours", "events_hours", "metrics_hours", "rates_hours"):
             _check(name, getattr(self, name))
         if self.export_s3_endpoint and not re.fullmatch(r"https?://[^/\s]+/?", self.export_s3_endpoint):
-            raise ValueError(f"export_s3_endpoint is '{self.export_s3_endpoint}', which is no URL; write http://host:port")
+            raise ValueError(
+                f"export_s3_endpoint is '{self.export_s3_endpoint}', which is no URL; write http://host:port"
+            )
         for name in ("logs_days_by_level", "days_by_tenant"):
             for one, days in getattr(self, name):
                 _check(f"{name}.{one}", days * 24)
