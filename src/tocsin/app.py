@@ -84,6 +84,7 @@ from tocsin.sdk.transport import Response
 from tocsin.storage.control import AuthSettings, ControlSettings, ControlStore
 from tocsin.storage.control.keyring import KeyRing
 from tocsin.storage.keeping import Keeping
+from tocsin.storage.telemetry.arrivals import Arrivals
 from tocsin.storage.telemetry.chdb import ChdbEngine, ChdbSettings
 from tocsin.storage.telemetry.decode import Signal
 from tocsin.storage.telemetry.downsample import Downsampler
@@ -262,7 +263,15 @@ class Server:
         self.store = TelemetryStore(self.engine, config[QuerySettings])
         self.spool = Spool(self.data / "spool", config[SpoolSettings])
         self.downsampler = Downsampler(self.engine, lambda: self.gate.known_series.take_late_hours())
-        self.writer = Writer(self.spool, self.engine, self.data / "rejected", config[WriterSettings], self._on_commit)
+        self.log_arrivals = Arrivals()
+        self.writer = Writer(
+            self.spool,
+            self.engine,
+            self.data / "rejected",
+            config[WriterSettings],
+            self._on_commit,
+            lambda signal: signal is Signal.LOGS and self.log_arrivals.is_followed,
+        )
         self.vitals = Vitals(self.spool, self.writer, self.config.spool_stuck_seconds)
         self.keyring = KeyRing(self.control.keys)
         ingest = config[IngestSettings]
@@ -395,6 +404,7 @@ class Server:
 
     def _on_commit(self, signal: Signal) -> None:
         if signal is Signal.LOGS:  # events are log records with a name
+            self.log_arrivals.came()
             self.rules.events_came()
             self.patterns.lines_came()
 

@@ -72,6 +72,25 @@ def test_lines_nobody_has_looked_at_yet_are_shown_by_their_example(store: Teleme
     assert orders.text.startswith("order ")
 
 
+def test_no_row_is_blank_when_patterns_are_found_while_they_are_asked_for(
+    store: TelemetryStore, put: Any, watch: PatternWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(lines(*(f"{name} opened the door" for name in ("berta", "carla", "doris", "erika"))))
+    read, asked = store.read, []
+
+    def and_then_look(*given: Any, **named: Any) -> Any:
+        rows = read(*given, **named)
+        asked.append(given)
+        if len(asked) == 1:
+            watch.look()
+        return rows
+
+    monkeypatch.setattr(store, "read", and_then_look)
+    found = log_patterns(store, PLATFORM, HOUR)
+    assert sum(one.lines for one in found) == 4
+    assert all(one.text for one in found)
+
+
 def test_patterns_that_became_one_are_counted_as_one(store: TelemetryStore, put: Any, watch: PatternWatch) -> None:
     for name in ("berta", "carla", "doris", "erika"):
         put(lines(f"{name} opened the door"))

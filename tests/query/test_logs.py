@@ -255,8 +255,18 @@ def test_a_tail_gives_what_arrives_once_late_lines_too(store: TelemetryStore, pu
     )
     assert arrived(NOW_NS + 2 * SECOND_NS) == ["late", "ahead"]
     assert arrived(NOW_NS + 3 * SECOND_NS) == []
+    assert arrived(NOW_NS + 40 * SECOND_NS) == []
     put(log_request([log_record("too late", time_ns=NOW_NS)]))
     assert arrived(NOW_NS + MINUTE_NS) == []
+
+
+def test_a_tail_makes_up_for_a_reader_who_was_slow(store: TelemetryStore, put: Any) -> None:
+    tail = Tail(ANY, NOW_NS)
+    put(log_request([log_record("first", time_ns=NOW_NS)]))
+    assert [line.body for line in tail.arrived(store, PLATFORM, NOW_NS + SECOND_NS)] == ["first"]
+    put(log_request([log_record("in between", time_ns=NOW_NS + 2 * SECOND_NS)]))
+    assert [line.body for line in tail.arrived(store, PLATFORM, NOW_NS + 2 * MINUTE_NS)] == ["in between"]
+    assert tail.arrived(store, PLATFORM, NOW_NS + 3 * MINUTE_NS) == []
 
 
 def test_a_tail_shows_no_more_than_can_be_read_and_says_so(store: TelemetryStore, put: Any) -> None:

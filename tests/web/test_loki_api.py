@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,9 +198,7 @@ def test_tail_tells_what_comes_and_only_to_whom_it_belongs(site: Served) -> None
         now_ns = time.time_ns()
         for tenant, text in (("globex", "not for tom"), ("acme", "for tom"), ("acme", "ignored"), ("acme", "for tom")):
             record = log_record(text, time_ns=now_ns, attrs={"tocsin.tenant": tenant})
-            body = log_request([record], {"service.name": "tailed"}).SerializeToString()
-            headers = {"Content-Type": "application/x-protobuf"}
-            assert httpx2.post(f"{site.url}/v1/logs", content=body, headers=headers).status_code == 200
+            send_logs(site, [record], {"service.name": "tailed"})
         lines: list[str] = []
         while len(lines) < 1:
             said = json.loads(socket.receive_text(timeout=30))
@@ -207,6 +206,36 @@ def test_tail_tells_what_comes_and_only_to_whom_it_belongs(site: Served) -> None
             lines += [line for stream in said["streams"] for _, line in stream["values"]]
             assert {stream["stream"]["tenant"] for stream in said["streams"]} == {"acme"}
         assert set(lines) == {"for tom"}
+
+
+def test_tail_names_what_a_slow_reader_misses(site: Served) -> None:
+    resource = {"service.name": "flood"}
+    with tailed(site, site.administrator.headers["authorization"], query='{app="flood"}', limit="3") as socket:
+        now_ns = time.time_ns()
+        records = [log_record(f"flood {number}", time_ns=now_ns + number) for number in range(10)]
+        send_logs(site, records, resource)
+        said = json.loads(socket.receive_text(timeout=30))
+    assert [line for stream in said["streams"] for _, line in stream["values"]] == ["flood 7", "flood 8", "flood 9"]
+    assert [entry["timestamp"] for entry in said["dropped_entries"]] == [str(now_ns + number) for number in range(7)]
+    assert {entry["labels"]["service_name"] for entry in said["dropped_entries"]} == {"flood"}
+
+
+def test_lines_are_heard_within_a_second_of_their_acknowledgement(site: Served) -> None:
+    waited = []
+    with tailed(site, site.administrator.headers["authorization"], query='{app="prompt"}', start=str(NOW_NS)) as socket:
+        for number in range(7):
+            time.sleep(0.17)  # out of step with every timer of the server
+            send_logs(site, [log_record(f"prompt {number}", time_ns=time.time_ns())], {"service.name": "prompt"})
+            acknowledged = time.monotonic()
+            socket.receive_text(timeout=30)
+            waited.append(time.monotonic() - acknowledged)
+    assert statistics.median(waited) < 1.0, waited
+
+
+def send_logs(site: Served, records: list[Any], resource: dict[str, str]) -> None:
+    body = log_request(records, resource).SerializeToString()
+    headers = {"Content-Type": "application/x-protobuf"}
+    assert httpx2.post(f"{site.url}/v1/logs", content=body, headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize(

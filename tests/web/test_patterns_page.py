@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC
 from typing import Any
 
 import httpx2
@@ -19,6 +20,7 @@ from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("patterns")
 CARD = "cannot charge card <*>"
+SAY = Speech(lambda path, **_: path, lambda **_: "", 10**18, UTC)
 
 
 def lines(bodies: list[str], *, minutes: int, tenant: str, release: str, severity: int = 9) -> Any:
@@ -107,10 +109,7 @@ def test_what_cannot_be_shown_is_refused(site: Served, path: str) -> None:
 
 
 def said(*found: LogPattern, changes: tuple[PatternChange, ...] = ()) -> str:
-    from datetime import UTC
-
-    say = Speech(lambda path, **_: path, lambda **_: "", 10**18, UTC)
-    return pattern_headline.patterns(say, found, changes).text
+    return pattern_headline.patterns(SAY, found, changes).text
 
 
 def one(text: str, level: str = "info", *, is_new: bool = False, lines: int = 10) -> LogPattern:
@@ -130,6 +129,12 @@ def one(text: str, level: str = "info", *, is_new: bool = False, lines: int = 10
         [1],
         is_new,
     )
+
+
+def test_comparison_with_nothing_says_so() -> None:
+    fresh = PatternChange(one("order <*>"), 0, 0.0, "same")
+    text = pattern_headline.comparison(SAY, [fresh], "The last hour", "the hour before").text
+    assert text == "There is nothing to compare with: no line on the side of the hour before."
 
 
 def test_headline_tells_the_worst() -> None:

@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tocsin.ingest.body import BodyError
+from tocsin.ingest.log_bodies import write_out
 from tocsin.storage.telemetry.decode import Signal
 
 REQUESTS: dict[Signal, Any] = {
@@ -58,7 +59,8 @@ def parse(signal: Signal, body: bytes) -> Any:
 
 
 def check(signal: Signal, body: bytes | None, request: Any, bounds: Bounds) -> Checked:
-    """Take unusable items out of `request`. `body` is its encoding if there is one, to be passed on untouched."""
+    """Take unusable items out of `request`. `body` is its encoding if there is one, to be passed on untouched unless
+    something is taken out or a log record's body written out."""
     problems: Counter[str] = Counter()
     notes: Counter[str] = Counter()
     if signal is Signal.TRACES:
@@ -68,7 +70,8 @@ def check(signal: Signal, body: bytes | None, request: Any, bounds: Bounds) -> C
     else:
         items = _check_metrics(request, bounds, problems)
     rejected = problems.total()
-    message = request.SerializeToString() if rejected or body is None else body
+    is_changed = signal is Signal.LOGS and write_out(request, body)
+    message = request.SerializeToString() if rejected or is_changed or body is None else body
     return Checked(message, items - rejected, rejected, _explain(signal, problems, notes))
 
 

@@ -11,6 +11,7 @@ from tocsin.model.log_views import LogView
 from tocsin.model.tenant import Scope
 from tocsin.model.window import Window
 from tocsin.query.filters import START, seconds_text, within
+from tocsin.query.log_line_filters import longest_part
 from tocsin.query.log_view_sql import view_condition
 from tocsin.query.log_words import LEVEL_NAMES, NOTHING, FieldTest, LogQueryError, SearchText, Words
 from tocsin.storage.telemetry.engine import Value
@@ -28,9 +29,6 @@ COLUMNS = {
 _COUNTED = ("service", "tenant", "environment", "release")
 ID_NAMES = {"trace": "trace_id", "trace_id": "trace_id", "span": "span_id", "span_id": "span_id"}
 _ID_BYTES = {"trace_id": 16, "span_id": 8}
-SHORTEST_INDEXED = 4
-"""Words shorter than this are not looked up in the index."""
-_WORD = re.compile(r"[0-9A-Za-z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +120,13 @@ def _of_endpoint() -> str:
 
 
 def _words_condition(words: Words, name: str, values: dict[str, Value]) -> str:
-    """The index over the message's words answers ILIKE for one word of letters and digits, so a phrase with others in
-    it also asks for the longest of its words."""
+    """The index over the message's words answers ILIKE for one word of letters and digits without a k, so what has
+    others in it also asks for the longest part of one."""
     values[name] = words.text
     values[f"{name}l"] = f"%{_like(words.text)}%"
     found = f"body ILIKE {{{name}l:String}}"
-    longest = max(_WORD.findall(words.text), key=len, default="")
-    if longest != words.text and len(longest) >= SHORTEST_INDEXED:
+    longest = longest_part(words.text)
+    if longest and longest != words.text:
         values[f"{name}i"] = f"%{longest}%"
         found = f"(body ILIKE {{{name}i:String}} AND {found})"
     found = f"({found} OR has(mapValues(attributes), {{{name}:String}}))"

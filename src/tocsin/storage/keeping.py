@@ -158,7 +158,7 @@ class Keeping:
 
     def _place(self, target: str) -> Place:
         with _refusing():
-            return place_of(self._exports, target)
+            return place_of(self._exports, target, self._settings.export_s3_endpoint)
 
     def _exported_days(self, asked: Cleanup, signals: Sequence[str], before: date) -> dict[str, list[date]]:
         """By table the days whose export is what is stored now and can be read back."""

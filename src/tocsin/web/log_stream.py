@@ -1,4 +1,4 @@
-"""Server-sent events of what arrives: asked for twice a second, for a bounded number of readers at once."""
+"""Server-sent events of what arrives, told when it has been stored, for a bounded number of readers at once."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from tocsin.query.logs import LogLine
+from tocsin.storage.telemetry.arrivals import Arrivals, Follower
 from tocsin.storage.telemetry.engine import EngineError
 
 MOST_STREAMS = 24
-PAUSE_SECONDS = 0.4
+PAUSE_SECONDS = 0.2
+"""So often at most a reader asks the store, however fast lines come."""
+AGAIN_SECONDS = 5.0
+"""So often a reader asks at least."""
 QUIET_SECONDS = 15.0
 """Without a line for so long a comment is sent, so that proxies and browsers keep the connection."""
 LONGEST_SECONDS = 600.0
@@ -30,13 +34,19 @@ def wants_stream(request: Request) -> bool:
     return "text/event-stream" in request.headers.get("accept", "")
 
 
+def log_arrivals(app: Starlette) -> Arrivals:
+    arrivals: Arrivals = app.state.tocsin.log_arrivals
+    return arrivals
+
+
 def event_stream(app: Starlette, ask: Callable[[], list[LogLine]], events: Events) -> Response | None:
     """The response that goes on; None when there are too many already."""
     open_streams = _streams(app)
     if len(open_streams) >= MOST_STREAMS:
         return None
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_written(open_streams, ask, events), media_type="text/event-stream", headers=headers)
+    written = _written(open_streams, log_arrivals(app), ask, events)
+    return StreamingResponse(written, media_type="text/event-stream", headers=headers)
 
 
 def _streams(app: Starlette) -> set[object]:
@@ -46,24 +56,33 @@ def _streams(app: Starlette) -> set[object]:
     return found
 
 
-async def _written(open_streams: set[object], ask: Callable[[], list[LogLine]], events: Events) -> AsyncIterator[str]:
+async def _written(
+    open_streams: set[object], arrivals: Arrivals, ask: Callable[[], list[LogLine]], events: Events
+) -> AsyncIterator[str]:
     mine = object()
     open_streams.add(mine)
-    until = time.monotonic() + LONGEST_SECONDS
-    said_at = time.monotonic()
     try:
-        yield "retry: 1000\n\n"
-        while time.monotonic() < until:
-            try:
-                lines = await run_in_threadpool(ask)
-            except EngineError:
-                return  # the reader connects again and hears then what is wrong
-            for id, text in events(lines):
-                said_at = time.monotonic()
-                yield f"id: {id}\n" + "".join(f"data: {part}\n" for part in text.split("\n")) + "\n"
-            if time.monotonic() - said_at > QUIET_SECONDS:
-                said_at = time.monotonic()
-                yield ": nothing new\n\n"
-            await asyncio.sleep(PAUSE_SECONDS)
+        with arrivals.following() as follower:
+            yield "retry: 1000\n\n"
+            async for text in _told(follower, ask, events):
+                yield text
     finally:
         open_streams.discard(mine)
+
+
+async def _told(follower: Follower, ask: Callable[[], list[LogLine]], events: Events) -> AsyncIterator[str]:
+    until = time.monotonic() + LONGEST_SECONDS
+    said_at = time.monotonic()
+    while time.monotonic() < until:
+        try:
+            lines = await run_in_threadpool(ask)
+        except EngineError:
+            return  # the reader connects again and hears then what is wrong
+        for id, text in events(lines):
+            said_at = time.monotonic()
+            yield f"id: {id}\n" + "".join(f"data: {part}\n" for part in text.split("\n")) + "\n"
+        if time.monotonic() - said_at > QUIET_SECONDS:
+            said_at = time.monotonic()
+            yield ": nothing new\n\n"
+        await asyncio.sleep(PAUSE_SECONDS)
+        await follower.wait(AGAIN_SECONDS)

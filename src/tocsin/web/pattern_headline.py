@@ -56,6 +56,8 @@ def comparison(say: Speech, changes: Sequence[PatternChange], left: str, right: 
     said = [words for words in told if words]
     if not changes:
         return Headline("quiet", (Part(f"Neither {left} nor {right} has lines to compare."),))
+    if not any(one.lines_before for one in changes):
+        return Headline("quiet", (Part(f"There is nothing to compare with: no line on the side of {right}."),))
     if not said:
         return Headline("ok", (Part(f"{left} logs what {right} logs, as often."),))
     worst = sorted((one.pattern for one in (*by["new"], *by["more"])), key=_worst_first)

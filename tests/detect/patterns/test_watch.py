@@ -10,6 +10,7 @@ from otlp import NOW_NS, SECOND_NS, SHOP, log_record, log_request
 from tocsin.detect.patterns.news import EXPLODING, NEW, News
 from tocsin.detect.patterns.settings import PatternSettings
 from tocsin.detect.patterns.watch import PatternWatch
+from tocsin.ingest.log_bodies import write_out
 from tocsin.model.tenant import PLATFORM
 from tocsin.storage.telemetry.store import TelemetryStore
 
@@ -44,7 +45,7 @@ def watch(store: TelemetryStore, clock: Clock, told: list[News]) -> PatternWatch
     return PatternWatch(store, told.append, SETTINGS, clock)
 
 
-def lines(*bodies: str, seconds: float = 0, tenant: str = "acme", release: str = "", **more: Any) -> Any:
+def lines(*bodies: Any, seconds: float = 0, tenant: str = "acme", release: str = "", **more: Any) -> Any:
     resource = SHOP | ({"service.version": release} if release else {})
     attrs = {"tocsin.tenant": tenant}
     at_ns = NOW_NS + round(seconds * SECOND_NS)
@@ -150,3 +151,15 @@ def test_a_flood_of_shapes_is_looked_through(
     while watch.look():
         pass
     assert store.read(PLATFORM, "SELECT uniqExact(shape) FROM log_shape_patterns").rows == [[35]]
+
+
+def test_structured_bodies_have_patterns_of_their_fields(watch: PatternWatch, store: TelemetryStore, put: Any) -> None:
+    bodies = [{"msg": f"order {number} paid", "ms": number / 8, "by": {"id": number}} for number in range(1, 9)]
+    request = lines(*bodies)
+    assert write_out(request, None)
+    put(request)
+    watch.look()
+    [[template, shapes]] = store.read(
+        PLATFORM, "SELECT template, (SELECT uniqExact(shape) FROM logs WHERE shape != 0) FROM log_patterns FINAL"
+    ).rows
+    assert (template, shapes) == ('{"msg": "order <*> paid", "ms": <*>, "by": {"id": <*>}}', 1)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
 from otlp import NOW_NS, exception, log_record, log_request, span, trace_request
+from s3_bucket import running_bucket
 from tocsin.storage.telemetry.chdb import ChdbEngine
 from tocsin.storage.telemetry.export import (
     EXPORTED,
@@ -90,6 +92,37 @@ def test_s3_is_asked_through_the_engine(tmp_path: Path) -> None:
     place = place_of(tmp_path, "s3://cold-box/tocsin/")
     assert place.source("logs.parquet", "`a` String").startswith("s3('s3://cold-box/tocsin/logs.parquet', 'Parquet'")
     assert place.folder == tmp_path / "s3-cold-box-tocsin"
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of an S3 with one bucket, cold-box."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with running_bucket("cold-box") as url:
+        yield url
+
+
+def test_what_is_read_back_from_s3_is_what_is_stored(filled: ChdbEngine, tmp_path: Path, s3: str) -> None:
+    place = place_of(tmp_path, "s3://cold-box/of/tocsin", s3)
+    (done,) = export_day(filled, place, "logs", DAY)
+    assert (done.rows, done.content) == day_content(filled, "logs", "logs", DAY)
+    assert place.manifest() == [done]
+    assert verify_file(filled, place, done) == ""
+    assert "differs" in verify_file(filled, place, replace(done, content="1"))
+    missing = verify_file(filled, place, replace(done, file="gone.parquet"))
+    assert missing.startswith("it cannot be read: ")
+
+
+def test_bucket_that_is_not_there_is_told_with_what_to_look_at(filled: ChdbEngine, tmp_path: Path, s3: str) -> None:
+    place = place_of(tmp_path, "s3://nobody/of/tocsin", s3)
+    with pytest.raises(ExportError) as caught:
+        export_day(filled, place, "logs", DAY)
+    said = str(caught.value)
+    assert said.startswith(f"cannot export to 's3://nobody/of/tocsin/logs-{DAY}.parquet': ")
+    assert "bucket does not exist" in said
+    assert f"the bucket is there at {s3}" in said
+    assert place.manifest() == []
 
 
 def test_days_are_counted_with_both_ends() -> None:

@@ -118,6 +118,20 @@ def test_running_writer_tells_of_each_commit(
     assert names(store) == ["one"]
 
 
+def test_what_somebody_waits_for_is_inserted_as_early_as_under_load(
+    spool: Spool, faulty: FaultyEngine, rejected: Path
+) -> None:
+    slow = WriterSettings(busy_seconds=0.0, idle_seconds=3600.0)
+    committed: list[Signal] = []
+    writer = Writer(spool, faulty, rejected, slow, committed.append, lambda signal: signal is Signal.LOGS)
+    writer.start()
+    put_in(spool, "nobody waits")
+    spool.append(Signal.LOGS, log_request([log_record()]).SerializeToString()).result(5)
+    eventually(lambda: bool(committed))
+    writer.close()
+    assert committed == [Signal.LOGS]
+
+
 def test_engine_that_is_down_is_tried_again_until_it_is_up(
     spool: Spool, faulty: FaultyEngine, writer: Writer, store: TelemetryStore
 ) -> None:

@@ -86,7 +86,10 @@ def _masked(token: str) -> str:
         if _WORD_AND_NUMBER.fullmatch(core):
             return head + core.replace(VALUE, ANY) + tail
         return head + ANY + tail
-    if _is_place(core) or (head and head[-1] in "\"'`" and tail[:1] == head[-1]):
+    is_quoted = head and head[-1] in "\"'`" and tail[:1] == head[-1]
+    if is_quoted and tail == '":':
+        return token  # the name of a field in JSON
+    if _is_place(core) or is_quoted:
         return head + ANY + tail
     return token
 

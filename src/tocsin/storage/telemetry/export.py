@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 
 from tocsin.storage.telemetry.cleanup import LONGEST_SECONDS, TABLES, day_of
-from tocsin.storage.telemetry.engine import Engine
+from tocsin.storage.telemetry.engine import Engine, EngineError
 from tocsin.storage.telemetry.retention import quoted
 
 # What was sent. What is computed from it stays where it is.
@@ -48,15 +48,18 @@ class Exported:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where files go: `folder` on this machine holds the manifest and, without `bucket`, the files as well."""
+    """Where files go: `folder` on this machine holds the manifest and, without `bucket`, the files as well. `bucket` is
+    s3://bucket/prefix; `endpoint` the URL of an S3 that is not Amazon's."""
 
     folder: Path
     bucket: str = ""
+    endpoint: str = ""
 
     def source(self, file: str, structure: str) -> str:
         """The engine's table function for a file here."""
         if self.bucket:
-            return f"s3({quoted(f'{self.bucket}/{file}')}, 'Parquet', {quoted(structure)})"
+            root = f"{self.endpoint.rstrip('/')}/{self.bucket.removeprefix('s3://')}" if self.endpoint else self.bucket
+            return f"s3({quoted(f'{root}/{file}')}, 'Parquet', {quoted(structure)})"
         return f"file({quoted(str(self.folder / file))}, 'Parquet', {quoted(structure)})"
 
     def manifest(self) -> list[Exported]:
@@ -81,7 +84,7 @@ class Place:
         fresh.replace(self.folder / "manifest.json")
 
 
-def place_of(root: Path, target: str) -> Place:
+def place_of(root: Path, target: str, endpoint: str = "") -> Place:
     """The place `target` names: a folder below `root`, or s3://bucket/prefix with its manifest below `root`.
 
     Raises ExportError for a folder elsewhere: exports must not write just anywhere on the server.
@@ -90,7 +93,7 @@ def place_of(root: Path, target: str) -> Place:
         found = _BUCKET.fullmatch(target)
         if found is None:
             raise ExportError(f"cannot export to '{target[:100]}': write s3://bucket/prefix")
-        return Place(root / f"s3-{found[1]}{found[2].replace('/', '-')}", target.rstrip("/"))
+        return Place(root / f"s3-{found[1]}{found[2].replace('/', '-')}", target.rstrip("/"), endpoint)
     folder = (root / target).resolve()
     if not folder.is_relative_to(root.resolve()):
         raise ExportError(
@@ -122,11 +125,18 @@ def _export(
         if not place.bucket:
             path.unlink()
     settings = "s3_truncate_on_insert = 1, output_format_parquet_compression_method = 'zstd'"
-    engine.execute_aside(
+    sql = (
         f"INSERT INTO FUNCTION {place.source(file, structure)} SELECT {names} FROM {_final(engine, table)} "
         f"WHERE {_of_day(signal, table, day, tenant)} SETTINGS {settings}"
     )
-    if _file_content(engine, place, table, file) != there:
+    try:
+        engine.execute_aside(sql)
+        written = _file_content(engine, place, table, file)
+    except EngineError as error:
+        if place.bucket:
+            raise ExportError(f"cannot export to '{place.bucket}/{file}': {_of_s3(place, error)}") from error
+        raise
+    if written != there:
         raise ExportError(f"cannot export {table} of {day}: rows arrived meanwhile; export that day again")
     size = 0 if place.bucket else path.stat().st_size
     rows, content = there
@@ -145,10 +155,25 @@ def verify_file(engine: Engine, place: Place, exported: Exported) -> str:
             return "the file is not there"
         if _sha256(path) != exported.sha256:
             return "its SHA-256 differs from the manifest's"
-    rows, content = _file_content(engine, place, exported.table, exported.file)
+    try:
+        rows, content = _file_content(engine, place, exported.table, exported.file)
+    except EngineError as error:
+        if place.bucket:
+            return f"it cannot be read: {_of_s3(place, error)}"
+        raise
     if rows != exported.rows:
         return f"it has {rows} rows, the manifest says {exported.rows}"
     return "" if content == exported.content else "the sum of its rows differs from the manifest's"
+
+
+def _of_s3(place: Place, error: EngineError) -> str:
+    """Why S3 refused, and what to look at."""
+    said = re.sub(r"^(Message|Code: \d+\. DB::Exception): ", "", str(error).strip())[:300].rstrip(". ")
+    where = f"at {place.endpoint}" if place.endpoint else "at Amazon (retention.export_s3_endpoint names another S3)"
+    return (
+        f"{said}; see that the bucket is there {where} and that AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the "
+        "server's environment may read and write it"
+    )
 
 
 def day_content(engine: Engine, signal: str, table: str, day: date, tenant: str = "") -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -50,6 +51,10 @@ class RetentionSettings:
     export_folder: str = setting(
         "", help="Folder below which `tocsin data export` writes on the server; exports in the data folder unless set."
     )
+    export_s3_endpoint: str = setting(
+        "",
+        help="URL of the S3 that s3://bucket/prefix means, such as http://minio:9000; Amazon's unless set.",
+    )
     loki_file: str = setting(
         "", help="A loki-config.yml whose retention holds for log records unless logs_hours is set itself."
     )
@@ -57,6 +62,10 @@ class RetentionSettings:
     def __post_init__(self) -> None:
         for name in ("traces_hours", "logs_hours", "events_hours", "metrics_hours", "rates_hours"):
             _check(name, getattr(self, name))
+        if self.export_s3_endpoint and not re.fullmatch(r"https?://[^/\s]+/?", self.export_s3_endpoint):
+            raise ValueError(
+                f"export_s3_endpoint is '{self.export_s3_endpoint}', which is no URL; write http://host:port"
+            )
         for name in ("logs_days_by_level", "days_by_tenant"):
             for one, days in getattr(self, name):
                 _check(f"{name}.{one}", days * 24)

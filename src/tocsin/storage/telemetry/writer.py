@@ -29,7 +29,10 @@ class WriterSettings:
     """When a segment is handed to the engine."""
 
     busy_seconds: float = setting(
-        0.25, unit="seconds", help="Age at which a segment of at least busy_bytes is inserted; the delay under load."
+        0.25,
+        unit="seconds",
+        help="Age at which a segment of at least busy_bytes is inserted, and any of logs while somebody follows these; "
+        "the delay under load.",
     )
     idle_seconds: float = setting(
         1.0, unit="seconds", help="Age at which any segment is inserted; lower it to see a quiet product sooner."
@@ -41,7 +44,8 @@ class WriterSettings:
 
 
 class Writer:
-    """One thread that inserts segments in order. `on_commit(signal)` is called after each insert."""
+    """One thread that inserts segments in order. `on_commit(signal)` is called after each insert; what `is_awaited` is
+    inserted first, and as early as under load."""
 
     def __init__(
         self,
@@ -50,6 +54,7 @@ class Writer:
         rejected: Path,
         settings: WriterSettings | None = None,
         on_commit: Callable[[Signal], None] = lambda signal: None,
+        is_awaited: Callable[[Signal], bool] = lambda signal: False,
     ) -> None:
         self.settings = settings or WriterSettings()
         self.last_error = ""
@@ -57,6 +62,7 @@ class Writer:
         self._engine = engine
         self._rejected = rejected
         self._on_commit = on_commit
+        self._is_awaited = is_awaited
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tocsin-writer", daemon=True)
 
@@ -89,7 +95,7 @@ class Writer:
 
     def _step(self) -> None:
         failure: EngineError | OSError | None = None
-        for signal in Signal:
+        for signal in sorted(Signal, key=lambda signal: not self._is_awaited(signal)):
             try:
                 self._step_through(signal)
             except (EngineError, OSError) as error:
@@ -101,6 +107,8 @@ class Writer:
         busy, idle = self.settings.busy_seconds, self.settings.idle_seconds
         if signal is Signal.CALLS:
             idle = max(idle, CALLS_SECONDS)
+        if self._is_awaited(signal):
+            idle = min(idle, busy)
         self._spool.roll_due(signal, busy, idle, self.settings.busy_bytes)
         for segment in self._spool.finished(signal):
             if self._stop.is_set():

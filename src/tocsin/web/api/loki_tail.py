@@ -20,6 +20,7 @@ from tocsin.query.logql.line import Line
 from tocsin.query.logql.parser import parse_log_query
 from tocsin.query.logql.settings import LogQuerySettings
 from tocsin.query.promql.errors import PromQLError
+from tocsin.storage.telemetry.arrivals import Follower
 from tocsin.storage.telemetry.engine import EngineError
 from tocsin.web.api.loki import PREFIX
 from tocsin.web.api.loki_answer import CATEGORIZED, refusal, streams
@@ -27,12 +28,20 @@ from tocsin.web.api.loki_asked import FLAGS_HEADER, read_time_ns, source_for
 from tocsin.web.api.prometheus_asked import TENANT_HEADER, scope_of
 from tocsin.web.auth import principal_of
 from tocsin.web.csrf import bearer_of
+from tocsin.web.log_stream import log_arrivals
 from tocsin.web.paths import is_of_this_site
 from tocsin.web.read_audit import note_read
 from tocsin.web.state import state_of
 
 router = APIRouter(prefix=PREFIX)
-POLL_SECONDS = 1.0
+PAUSE_SECONDS = 0.2
+"""So often at most a tail asks the store, however fast lines come."""
+AGAIN_SECONDS = 5.0
+"""So often a tail asks at least."""
+EARLY_NS = 240 * 10**9
+"""Clocks of senders may run ahead by so much."""
+MOST_DROPPED = 1000
+"""So many lines that a reader was too slow for are named, as in Loki."""
 OVERLAP_NS = 30 * 10**9
 """Senders differ in how long they hold lines back: what is so late is still told."""
 POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
@@ -47,10 +56,10 @@ class Following:
     limit: int
     told: Counter[tuple[int, str, tuple[tuple[str, str], ...]]] = field(default_factory=Counter)
 
-    def new(self, source: LogSource, now_ns: int, settings: LogQuerySettings) -> tuple[list[Line], int]:
-        """Lines not told yet, oldest first, and how many more there were than the limit."""
-        limit = min(settings.max_lines, self.limit + self.told.total())
-        found = select_lines(source, self.query, Asked(self.since_ns, now_ns, limit), settings)
+    def new(self, source: LogSource, now_ns: int, settings: LogQuerySettings) -> tuple[list[Line], list[Line]]:
+        """Lines not told yet, oldest first: the newest up to the limit, and those before them that are left out."""
+        limit = min(settings.max_lines, self.limit + MOST_DROPPED + self.told.total())
+        found = select_lines(source, self.query, Asked(self.since_ns, now_ns + EARLY_NS, limit), settings)
         seen: Counter[tuple[int, str, tuple[tuple[str, str], ...]]] = Counter()
         fresh: list[Line] = []
         for line in reversed(found.lines):
@@ -60,8 +69,8 @@ class Following:
                 fresh.append(line)
         self.since_ns = max(self.since_ns, now_ns - OVERLAP_NS)
         self.told = Counter({key: count for key, count in (self.told | seen).items() if key[0] >= self.since_ns})
-        dropped = max(0, len(fresh) - self.limit)
-        return fresh[dropped:], dropped
+        kept = max(0, len(fresh) - self.limit)
+        return fresh[kept:], fresh[max(0, kept - MOST_DROPPED) : kept]
 
 
 @router.websocket("/tail")
@@ -83,7 +92,8 @@ async def tail(websocket: WebSocket) -> None:
             return
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_until_closed, websocket, tasks.cancel_scope)
-            await _told(websocket, following, source, settings)
+            with log_arrivals(websocket.app).following() as follower:
+                await _told(websocket, follower, following, source, settings)
     except WebSocketDisconnect:
         pass
     finally:
@@ -110,7 +120,10 @@ async def _begun(websocket: WebSocket) -> tuple[Following, LogSource]:
     return following, source_for(websocket, scope)
 
 
-async def _told(websocket: WebSocket, following: Following, source: LogSource, settings: LogQuerySettings) -> None:
+async def _told(
+    websocket: WebSocket, follower: Follower, following: Following, source: LogSource, settings: LogQuerySettings
+) -> None:
+    """A reader who is slow holds this up; what came in the meantime beyond the limit is then told as dropped."""
     is_categorized = CATEGORIZED in websocket.headers.get(FLAGS_HEADER, "")
     while True:
         try:
@@ -119,11 +132,11 @@ async def _told(websocket: WebSocket, following: Following, source: LogSource, s
             await websocket.close(TRY_AGAIN_LATER, refusal(error)[0][:120])
             return
         if lines:
-            document = {"streams": streams(lines, is_categorized), "dropped_entries": None}
-            if dropped:
-                document["dropped_entries"] = [{"labels": {}, "timestamp": str(lines[0].time_ns)}] * 1
+            left_out = [{"labels": dict(line.stream), "timestamp": str(line.time_ns)} for line in dropped]
+            document = {"streams": streams(lines, is_categorized), "dropped_entries": left_out or None}
             await websocket.send_text(orjson.dumps(document).decode())
-        await anyio.sleep(POLL_SECONDS)
+        await anyio.sleep(PAUSE_SECONDS)
+        await follower.wait(AGAIN_SECONDS)
 
 
 async def _until_closed(websocket: WebSocket, scope: anyio.CancelScope) -> None:
