@@ -1,6 +1,6 @@
 """As much of S3 as the engine speaks to write a small file and read it back; asks for a signature, does not check it.
 
-For tests where no S3 can run. The answers are those of S3's REST API, and of moto's server to the same requests.
+For tests where no S3 can run. The answers follow the documentation of S3's REST API.
 """
 
 from __future__ import annotations
