@@ -91,7 +91,7 @@ OF_PROTOCOL = {
     }
 }
 EVERYWHERE = ("tenant", "env", "range", "q", "start")
-"""Parameters that pages may read without declaring them."""
+"""Parameters that pages and protocols may read without declaring them."""
 
 
 def globex(trace_id: bytes) -> Span:
@@ -236,7 +236,8 @@ BEYOND_TENANTS = ("/settings", *(f"/api/v1/{noun}" for noun in ("users", "keys",
 def requests_to(place: Place) -> Iterator[tuple[str, dict[str, str]]]:
     """Paths and queries: every crafted text in every place it fits, one at a time and all towards globex."""
     choices = [[*CRAFTED.get(name, []), SQL] for name in place.in_path]
-    optional = sorted({*place.parameters, *EVERYWHERE} - {*place.in_path})
+    undeclared = () if place.path.startswith("/api/v1/") else EVERYWHERE
+    optional = sorted({*place.parameters, *undeclared} - {*place.in_path})
     first = True
     for values in itertools.product(*choices):
         path = place.path
