@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import httpx2
@@ -18,49 +19,63 @@ from waiting import eventually
 DAY_NS = 86_400 * 10**9
 
 
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class OldLines:
+    """Lines of two tenants that no other test has: of each 3 from 10 days ago and 2 from now."""
+
+    site: Served
+    initech: str
+    hooli: str
+
+    def left(self, tenant: str) -> int:
+        asked = {"range": "30d", "tenant": tenant, "limit": 100}
+        return len(self.site.administrator.get("/api/v1/logs", params=asked).json()["lines"])
+
+
 @pytest.fixture
-def old_lines(metrics_server: Served) -> Callable[[str], int]:
-    """old_lines(tenant): how many lines it has left, of 3 from 10 days ago and 2 from now; sends them at first."""
-    now = time.time_ns()
-    for tenant in ("initech", "hooli"):
+def old(metrics_server: Served) -> OldLines:
+    number, now = next(_numbers), time.time_ns()
+    made = OldLines(metrics_server, f"initech-{number}", f"hooli-{number}")
+    for tenant in (made.initech, made.hooli):
         times = [now - 10 * DAY_NS] * 3 + [now] * 2
         records = [log_record("old", time_ns=at, attrs={"tocsin.tenant": tenant}) for at in times]
         answer = httpx2.post(
             f"{metrics_server.url}/v1/logs",
             content=log_request(records).SerializeToString(),
             headers={"content-type": "application/x-protobuf"},
+            timeout=30,
         )
         assert answer.status_code == 200, answer.text
-
-    def left(tenant: str) -> int:
-        asked = {"range": "30d", "tenant": tenant, "limit": 100}
-        return len(metrics_server.administrator.get("/api/v1/logs", params=asked).json()["lines"])
-
-    eventually(lambda: left("initech") == left("hooli") == 5, "all lines are visible", pause_seconds=0.1)
-    return left
+    eventually(
+        lambda: made.left(made.initech) == made.left(made.hooli) == 5, "all lines are visible", pause_seconds=0.1
+    )
+    return made
 
 
 def test_cleanup_tells_first_and_deletes_only_what_is_not_on_hold(
-    run: Run, old_lines: Callable[[str], int], metrics_server: Served
+    run: Run, old: OldLines, metrics_server: Served
 ) -> None:
-    assert run("data", "hold", "hooli", "--reason", "case 7").exit_code == 0
-    assert "hooli: since" in run("data", "holds").stdout
+    assert run("data", "hold", old.hooli, "--reason", "case 7").exit_code == 0
+    assert f"{old.hooli}: since" in run("data", "holds").stdout
     told = run("data", "cleanup", "--older-than=5days", "--signal", "logs", "--dry-run")
     assert told.exit_code == 0, told.output
     assert "would delete" in told.stdout
-    assert "on hold, kept: hooli" in told.stdout
-    assert (old_lines("initech"), old_lines("hooli")) == (5, 5)
+    assert f"on hold, kept: {old.hooli}" in told.stdout
+    assert (old.left(old.initech), old.left(old.hooli)) == (5, 5)
 
     done = json.loads(run("data", "cleanup", "--older-than=5d", "--signal", "logs", "--json").stdout)
     assert [one["rows"] for one in done["deleted"] if one["table"] == "logs"] == [3]
-    assert (old_lines("initech"), old_lines("hooli")) == (2, 5)
+    assert (old.left(old.initech), old.left(old.hooli)) == (2, 5)
 
-    refused = run("data", "cleanup", "--older-than=5d", "--tenant", "hooli")
+    refused = run("data", "cleanup", "--older-than=5d", "--tenant", old.hooli)
     assert refused.exit_code != 0
     assert "on legal hold" in refused.output
-    assert run("data", "release", "hooli", "--reason", "closed").exit_code == 0
-    assert run("data", "cleanup", "--older-than=5 days", "--signal", "logs", "--tenant", "hooli").exit_code == 0
-    assert old_lines("hooli") == 2
+    assert run("data", "release", old.hooli, "--reason", "closed").exit_code == 0
+    assert run("data", "cleanup", "--older-than=5 days", "--signal", "logs", "--tenant", old.hooli).exit_code == 0
+    assert old.left(old.hooli) == 2
     entries = metrics_server.administrator.get("/api/v1/audit").json()["entries"]
     assert {"hold.place", "hold.lift", "data.cleanup"} <= {one["action"] for one in entries}
 
@@ -83,10 +98,8 @@ def test_only_administrators_delete_and_hold(metrics_server: Served) -> None:
     assert metrics_server.tom.get("/api/v1/data/holds").status_code == 403
 
 
-def test_only_days_whose_export_is_complete_go(
-    run: Run, old_lines: Callable[[str], int], metrics_server: Served
-) -> None:
-    before = old_lines("initech")
+def test_only_days_whose_export_is_complete_go(run: Run, old: OldLines, metrics_server: Served) -> None:
+    before = old.left(old.initech)
     day = datetime.fromtimestamp(time.time() - 10 * 86_400, UTC).date().isoformat()
     clean = ("data", "cleanup", "--older-than=5d", "--signal", "logs", "--json")
     assert json.loads(run(*clean, "--exported-only", "cold").stdout)["rows"] == 0
@@ -98,7 +111,7 @@ def test_only_days_whose_export_is_complete_go(
     assert file["rows"] >= 6
     gone = json.loads(run(*clean, "--exported-only", "cold").stdout)
     assert [(one["table"], one["day"], one["rows"]) for one in gone["deleted"]] == [("logs", day, file["rows"])]
-    assert old_lines("initech") == before - 3
+    assert old.left(old.initech) == before - 3
     again = run("data", "export", "cold", "--verify")
     assert again.exit_code == 0
     assert "verified 1 files" in again.stdout

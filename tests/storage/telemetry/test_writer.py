@@ -126,8 +126,8 @@ def test_what_somebody_waits_for_is_inserted_as_early_as_under_load(
     writer = Writer(spool, faulty, rejected, slow, committed.append, lambda signal: signal is Signal.LOGS)
     writer.start()
     put_in(spool, "nobody waits")
-    spool.append(Signal.LOGS, log_request([log_record()]).SerializeToString()).result(5)
-    eventually(lambda: bool(committed))
+    spool.append(Signal.LOGS, log_request([log_record()]).SerializeToString()).result(60)
+    eventually(lambda: committed, "what somebody waits for is inserted")
     writer.close()
     assert committed == [Signal.LOGS]
 
