@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     server.set_defaults(command=_server)
 
     product = commands.add_parser("product", help="only the product")
-    product.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 is any free port")
+    product.add_argument("--port", type=_port, default=DEFAULT_PORT, help="0 is any free port")
     product.add_argument("--data", type=Path, default=Path("demo-data"), help="folder of its database")
     product.add_argument("--renderer", default="http://127.0.0.1:8001", help="URL of the invoice renderer")
     product.add_argument("--latency", type=float, default=1.0, help="factor on simulated work; 0 answers at once")
@@ -135,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     product.set_defaults(command=_product)
 
     renderer = commands.add_parser("renderer", help="only the invoice rendering service")
-    renderer.add_argument("--port", type=int, default=8001, help="0 is any free port")
+    renderer.add_argument("--port", type=_port, default=8001, help="0 is any free port")
     renderer.add_argument("--log", type=Path, help="file for tracebacks; default: the terminal")
     renderer.set_defaults(command=_renderer)
 
@@ -153,17 +153,23 @@ def _parser() -> argparse.ArgumentParser:
     fault.set_defaults(command=_fault)
 
     otel_only = commands.add_parser("otel-only", help="a tiny app with the official OpenTelemetry SDK alone")
-    otel_only.add_argument("--port", type=int, default=0, help="0 is any free port")
+    otel_only.add_argument("--port", type=_port, default=0, help="0 is any free port")
     otel_only.add_argument("--exporter", choices=("http-protobuf", "http-json", "grpc"), default="http-protobuf")
     otel_only.set_defaults(command=_otel_only)
     return parser
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"cannot listen on port {text}: it is a number from 0, any free one, to 65535")
+    return int(text)
+
+
 def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     up = commands.add_parser("up", help="a Tocsin server, and everything of `run` reporting to it")
-    up.add_argument("--port", type=int, default=DEFAULT_SERVER_PORT, help="of the server; 0 is any free port")
-    up.add_argument("--grpc-port", type=int, default=DEFAULT_GRPC_PORT, help="of its OTLP/gRPC; 0 is any free port")
-    up.add_argument("--product-port", type=int, default=DEFAULT_PORT, help="of the product; 0 is any free port")
+    up.add_argument("--port", type=_port, default=DEFAULT_SERVER_PORT, help="of the server; 0 is any free port")
+    up.add_argument("--grpc-port", type=_port, default=DEFAULT_GRPC_PORT, help="of its OTLP/gRPC; 0 is any free port")
+    up.add_argument("--product-port", type=_port, default=DEFAULT_PORT, help="of the product; 0 is any free port")
     up.add_argument("--rate", type=float, default=25.0, help="requests a second, average over a day")
     up.add_argument("--data", type=Path, default=Path("tocsin-data-demo"), help="folder to keep everything in")
     _add_releases(up)
@@ -180,7 +186,7 @@ def _add_releases(parser: argparse.ArgumentParser) -> None:
 
 def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     run = commands.add_parser("run", help="renderer, product and traffic together")
-    run.add_argument("--port", type=int, default=DEFAULT_PORT, help="of the product; 0 is any free port")
+    run.add_argument("--port", type=_port, default=DEFAULT_PORT, help="of the product; 0 is any free port")
     run.add_argument("--rate", type=float, default=25.0, help="requests a second, average over a day")
     run.add_argument("--endpoint", help="Tocsin server, such as http://127.0.0.1:4318; default: TOCSIN_ENDPOINT")
     run.add_argument("--key", help="ingest key; default: TOCSIN_INGEST_KEY")
