@@ -7,13 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Query
 from starlette.responses import Response
 
+from tocsin.model.window import Window
 from tocsin.query import logs, traces
 from tocsin.query.traces import SpanRecord, Trace, TraceQueryError
 from tocsin.web import trace_headline, waterfall
 from tocsin.web.flame import flame
 from tocsin.web.log_asked import spans_window
 from tocsin.web.page import Page
-from tocsin.web.read_audit import note_trace
+from tocsin.web.read_audit import note_read, note_trace
+from tocsin.web.render import render
 from tocsin.web.view import View, view_of
 
 page = Page(
@@ -22,6 +24,7 @@ page = Page(
 router = APIRouter()
 
 MOST_LINES = 300
+_UNKNOWN = "There is no such trace, or it is older than traces are kept, or not yours to see."
 
 
 @router.get(page.path)
@@ -32,7 +35,9 @@ def trace(
     shape: Annotated[str, Query(alias="as")] = "waterfall",
 ) -> Response:
     """The whole page, or, asked for as a fragment, the panel of one span."""
-    found = get_trace(view, trace_id)
+    found = _find(view, trace_id)
+    if found is None:
+        return _lines_alone(view, trace_id)
     cause = trace_headline.cause(found)
     chosen = _chosen(found, span, cause)
     lines = logs.of_trace(
@@ -67,14 +72,40 @@ def trace(
 
 def get_trace(view: View, trace_id: str) -> Trace:
     """The trace, or 404 when it is unknown, too old or out of the reader's sight."""
+    found = _find(view, trace_id)
+    if found is None:
+        raise HTTPException(404, _UNKNOWN)
+    return found
+
+
+def _find(view: View, trace_id: str) -> Trace | None:
     try:
         found = traces.get(view.store, view.scope, trace_id.lower())
     except TraceQueryError as error:
         raise HTTPException(404, str(error)) from error
     if found is None or not found.spans:
-        raise HTTPException(404, "There is no such trace, or it is older than traces are kept, or not yours to see.")
+        return None
     note_trace(view.request, view.principal, found)
     return found
+
+
+def _lines_alone(view: View, trace_id: str) -> Response:
+    """What was logged in a trace of which no span was kept."""
+    lines = logs.of_trace(view.store, view.scope, trace_id.lower(), Window(0, view.now_ns), MOST_LINES)
+    if not lines:
+        raise HTTPException(404, _UNKNOWN)
+    for tenant in sorted({line.tenant for line in lines if line.tenant}):
+        note_read(view.request, view.principal, tenant, page.id)
+    return render(
+        view.request,
+        "trace_lines.html",
+        view=view,
+        page=page,
+        principal=view.principal,
+        trace_id=trace_id.lower(),
+        lines=lines,
+        is_cut=len(lines) == MOST_LINES,
+    )
 
 
 def _chosen(found: Trace, span_id: str, cause: trace_headline.Cause | None) -> SpanRecord:
