@@ -100,12 +100,13 @@ def test_the_slow_query_is_named_with_its_line(captured: Capture, sign_in: Calla
     captured.clear()
     user.get(path)
     request = captured.find("GET /api/v1/projects/{project_id}/reports/{report_id}")
-    slow = next(span for span in captured.spans if "trim(" in span.attributes.get("db.query.text", ""))
+    own = [span for span in captured.spans if span.trace_id == request.trace_id]  # the schedule asks the database, too
+    slow = next(span for span in own if "trim(" in span.attributes.get("db.query.text", ""))
     assert slow.attributes["tocsin.slow"] is True
     expected = line(ledger._unindexed_account_ranks, "session.execute(statement)")
     assert f"ledger.py:{slow.attributes['code.line.number']} in {slow.attributes['code.function.name']}" == expected
     # In so small a ledger another statement may take longer by chance: the request names whichever did.
-    statements = [span for span in captured.spans if span.attributes.get("tocsin.slow")]
+    statements = [span for span in own if span.attributes.get("tocsin.slow")]
     slowest = max(statements, key=lambda span: span.duration_seconds)
     assert request.attributes["tocsin.slow_query.query"] == slowest.attributes["db.query.text"]
     assert f":{slowest.attributes['code.line.number']} in " in request.attributes["tocsin.slow_query.line"]
