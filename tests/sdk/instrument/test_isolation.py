@@ -52,7 +52,8 @@ from tocsin.testing import Capture, capture_spans
 
 
 @pytest.fixture(autouse=True)
-def _fresh_declaration() -> Iterator[None]:
+def _fresh_declaration(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TOCSIN_EXPLAIN", "false")  # a statement more, wherever one was slow
     findings.forget()
     declared.forget()
     tocsin.isolation(tenant_columns=["org_id"])
@@ -183,7 +184,8 @@ def test_a_tenants_own_rows_raise_no_alarm_and_no_warning(engine: Engine, way: s
             OWN[way](session)
 
     captured, client = visit(handler)
-    assert [record.body for record in captured.records] == []
+    # Others tell of a start, and on a busy machine of a slow statement.
+    assert [record.body for record in captured.records if "isolation" in record.event] == []
     results = counted(client)
     assert not [labels for labels in results if "unscoped" in labels or "not_checked" in labels], results
     if "delete" not in way:
