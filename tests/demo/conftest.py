@@ -16,10 +16,10 @@ from fastapi.testclient import TestClient
 from tallyroom_user import SignIn, User
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
-    # Only while the product is made: the tests that come after, of the SDK say, share this process. For them it is also
-    # stopped with the tests of this folder: its schedule would go on asking its database.
+    # Only while the product is made: the tests that come after, of the SDK say, share this process. For them it also
+    # stops with its module: its schedule would go on asking its database.
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TOCSIN_ENABLED", "false")
         settings = ProductSettings(
@@ -29,7 +29,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
         return create_app(settings, httpx2.AsyncClient(mounts={"http://renderer": renderer}, trust_env=False))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def running(product: FastAPI) -> Iterator[TestClient]:
     with TestClient(product, raise_server_exceptions=False) as client:
         yield client
