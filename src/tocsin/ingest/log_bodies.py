@@ -1,6 +1,6 @@
 """Bodies of log records that are maps or lists are written out as JSON, which reads, filters and groups like any line.
 
-What Loki does with them, too. Events keep theirs as they were sent.
+Events keep theirs as they were sent.
 """
 
 from __future__ import annotations
