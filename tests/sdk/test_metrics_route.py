@@ -155,15 +155,25 @@ def pid(): return os.getpid()
 """
 
 
+def requests_in(families: list[Family]) -> float:
+    """The requests for a process number among what workers share."""
+    (found,) = [family for family in families if family.name == "http_requests_total"]
+    return sum(value for (_, labels), value in found.samples.items() if ("route", "/pid") in labels)
+
+
 def ask(port: int, path: str) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_SECONDS) as answer:
         return str(answer.read().decode())
 
 
-def test_any_worker_answers_for_all_also_after_one_was_killed(tmp_path: Path, free_tcp_port: int) -> None:
+def test_any_worker_answers_for_all_also_after_one_was_killed(
+    tmp_path: Path, free_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     (tmp_path / "shop.py").write_text(textwrap.dedent(APP))
     command = [sys.executable, "-m", "uvicorn", "shop:app", "--workers", "2", "--port", str(free_tcp_port)]
-    with subprocess.Popen(command, cwd=tmp_path, env={"PATH": "/usr/bin", "TMPDIR": str(tmp_path)}) as server:
+    environ = {"PATH": "/usr/bin", "TMPDIR": str(tmp_path), "TOCSIN_WORKER_GROUP": "both"}
+    with subprocess.Popen(command, cwd=tmp_path, env=environ) as server:
         try:
             eventually(lambda: is_listening(free_tcp_port), "the server listens")
             pids: dict[str, int] = {ask(free_tcp_port, "/pid"): 0}
@@ -185,6 +195,9 @@ def test_any_worker_answers_for_all_also_after_one_was_killed(tmp_path: Path, fr
                 )
 
             eventually(lambda: counted() == asked, "every request is counted")
+            # A worker shares its counts once a second; what it had not shared yet dies with it.
+            shared = WorkerTotals("workers", "both")
+            eventually(lambda: requests_in(shared.others("nobody")) == asked, "every request is shared")
             os.kill(int(next(iter(pids))), signal.SIGKILL)
 
             def workers() -> float:

@@ -187,22 +187,6 @@ def test_trace_shows_its_lines_at_their_spans(site: Served) -> None:
     assert bodies(page(site, f"/traces/{GLOBEX_TRACE}")) == ["globex export"]
 
 
-def test_a_trace_that_was_not_kept_shows_what_it_logged(site: Served) -> None:
-    now, trace_id = time.time_ns(), "3c" * 16
-    attrs = {"tocsin.tenant": "globex"}
-    records = [
-        log_record(text, time_ns=now + place, trace_id=bytes.fromhex(trace_id), attrs=attrs)
-        for place, text in enumerate(("alone begins", "alone ends"))
-    ]
-    send(site, "logs", log_request(records))
-    path = f"/traces/{trace_id}"
-    eventually(lambda: site.administrator.get(path).status_code == 200, "the lines are visible")
-    text = page(site, path)
-    assert "This trace was not kept" in headline(text)
-    assert bodies(text) == ["alone begins", "alone ends"]
-    assert site.tom.get(path).status_code == 404  # not acme's
-
-
 def test_endpoint_shows_the_lines_of_its_requests(site: Served) -> None:
     text = page(site, "/services/shop/endpoint", method="POST", route=ROUTE)
     assert {"export begins", "export <failed>", "globex export"} <= set(bodies(text))
@@ -296,6 +280,22 @@ def test_command_follows_lines_each_once(site: Served) -> None:
     send(site, "logs", log_request([log_record(f"followed {n}", time_ns=time.time_ns() + n) for n in (2, 3)]))
     assert [next(following)["body"] for _ in range(2)] == ["followed 2", "followed 3"]
     following.close()
+
+
+def test_a_trace_that_was_not_kept_shows_what_it_logged(site: Served) -> None:
+    now, trace_id = time.time_ns(), "3c" * 16
+    attrs = {"tocsin.tenant": "globex"}
+    records = [
+        log_record(text, time_ns=now + place, trace_id=bytes.fromhex(trace_id), attrs=attrs)
+        for place, text in enumerate(("alone begins", "alone ends"))
+    ]
+    send(site, "logs", log_request(records))
+    path = f"/traces/{trace_id}"
+    eventually(lambda: site.administrator.get(path).status_code == 200, "the lines are visible")
+    text = page(site, path)
+    assert "This trace was not kept" in headline(text)
+    assert bodies(text) == ["alone begins", "alone ends"]
+    assert site.tom.get(path).status_code == 404  # not acme's
 
 
 def test_no_more_streams_are_open_than_a_server_bears(site: Served) -> None:
