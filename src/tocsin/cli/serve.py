@@ -9,6 +9,7 @@ import logging
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, TextIO, cast
@@ -35,6 +36,8 @@ def serve(
     config: Annotated[Path | None, typer.Option("--config", help="Settings file; default ./tocsin.toml.")] = None,
 ) -> None:
     """Start the server: pages, REST, OTLP over HTTP and gRPC, and the stores, in one process."""
+    # What is built at start stays for good: the collector would walk over it again and again, a fifth of the start.
+    gc.disable()
     from tocsin.app import Server, configuration
     from tocsin.cli.fail import failing_clearly
 
@@ -47,25 +50,40 @@ def serve(
         "server.grpc_port": grpc_port,
         "ingest.require_key": require_ingest_key,
     }
-    leave_on_signals()
+    end = End()
     with failing_clearly():
         filled = configuration(overrides, config)
         listener = listen(*_address(filled))
         server = Server(filled)
         try:
-            _run(server, listener)
+            _run(server, listener, end)
         finally:
             server.close()
 
 
-def leave_on_signals() -> None:
-    """Make SIGTERM and Ctrl-C unwind the stack, so that the stores are closed; uvicorn raises them again at its end."""
+class End:
+    """Makes SIGTERM and Ctrl-C unwind the stack, so that the stores are closed, until whoever serves takes them over.
 
-    def leave(_number: int, _frame: FrameType | None) -> None:
+    It also remembers, since Python drops what is raised while it runs a weak reference's callback or a finaliser.
+    """
+
+    def __init__(self) -> None:
+        self._is_asked_for = False
+        self._send_signals_to(self._leave)
+
+    def hand_over(self, handler: Callable[[int, FrameType | None], None]) -> None:
+        """From here on signals go to handler, also one that was dropped before."""
+        self._send_signals_to(handler)
+        if self._is_asked_for:
+            handler(signal.SIGTERM, None)
+
+    def _send_signals_to(self, handler: Callable[[int, FrameType | None], None]) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, handler)
+
+    def _leave(self, _number: int, _frame: FrameType | None) -> None:
+        self._is_asked_for = True
         sys.exit(0)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, leave)
 
 
 def _address(filled: object) -> tuple[str, int]:
@@ -91,10 +109,9 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _run(server: Server, listener: socket.socket) -> None:
+def _run(server: Server, listener: socket.socket, end: End) -> None:
     import uvicorn
 
-    server.start()
     proxies = server.config.trusted_proxies
     http = uvicorn.Server(
         uvicorn.Config(
@@ -109,6 +126,8 @@ def _run(server: Server, listener: socket.socket) -> None:
             forwarded_allow_ips=list(proxies),
         )
     )
+    end.hand_over(http.handle_exit)
+    server.start()
     with asyncio.Runner(loop_factory=http.config.get_loop_factory()) as runner:
         runner.run(_listen_until_told(server, http, listener))
 
@@ -118,9 +137,9 @@ async def _listen_until_told(server: Server, http: uvicorn.Server, listener: soc
     loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, server.reload))
     async with server.grpc_listening() as grpc_port:
         _announce(server, listener, grpc_port)
-        # What was built at start stays for good: the collector need not walk over it again and again.
         gc.collect()
         gc.freeze()
+        gc.enable()
         await http.serve(sockets=[listener])
 
 
