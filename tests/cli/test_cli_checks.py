@@ -6,12 +6,15 @@ import json
 import time
 from pathlib import Path
 
+import pytest
 from running import Run
 
 from tocsin.cli.collectors import _looked_at
 from tocsin.query.verify import stored_tables, verify
 from tocsin.storage.telemetry.chdb import ChdbEngine
 from tocsin.storage.telemetry.store import TelemetryStore
+
+pytestmark = pytest.mark.xdist_group("commands")
 
 
 def test_steady_series_are_well(run: Run) -> None:

@@ -10,6 +10,8 @@ import pytest
 from running import Run
 from served import Served
 
+pytestmark = pytest.mark.xdist_group("commands")
+
 BOARD = "title: Mine\nid: mine\npanels:\n  - {title: P, id: 1, at: [0,0,12,8], type: chart, queries: [{expr: up}]}\n"
 
 

@@ -16,6 +16,8 @@ from served import Served
 from otlp import log_record, log_request
 from waiting import eventually
 
+pytestmark = pytest.mark.xdist_group("commands")
+
 DAY_NS = 86_400 * 10**9
 
 

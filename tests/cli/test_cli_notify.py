@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from tocsin.cli.commands import app
 
+pytestmark = pytest.mark.xdist_group("commands")
+
 
 def test_message_prints_its_receipt(run: Run) -> None:
     answer = run("notify", "send", "log", "--message", "CRITICAL: System down", "--urgent")

@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 from tocsin.cli.commands import app
 from tocsin.cli.query import moment, sparkline
 
+pytestmark = pytest.mark.xdist_group("commands")
+
 
 def test_query_prints_a_table_largest_first(run: Run) -> None:
     result = run("query", "sum by (tenant) (rate(http_requests_total[5m]))")

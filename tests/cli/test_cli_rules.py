@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from tocsin.cli.commands import app
 
+pytestmark = pytest.mark.xdist_group("commands")
+
 GOOD = "groups: [{name: g, rules: [{alert: Up, expr: fleet_up > 0, labels: {severity: critical}}]}]\n"
 TEST = """
 rule_files: [rules.yaml]

@@ -58,7 +58,11 @@ class ServerProcess:
     def start(self) -> None:
         """Run and wait until it is ready."""
         self.launch()
-        eventually(self._is_ready, "the server starts")
+        try:
+            eventually(self._is_ready, "the server starts")
+        except AssertionError:
+            self._running.kill()
+            raise
 
     def launch(self) -> None:
         """Run and return at once; after the first time on the same ports."""

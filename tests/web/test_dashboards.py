@@ -14,6 +14,8 @@ from tocsin.model.dashboard import GridPosition, Panel
 from tocsin.web.board_layout import sections
 from tocsin.web.panels import Shown
 
+pytestmark = pytest.mark.xdist_group("metered")
+
 API = "/api/v1/dashboards"
 OWN = """
 id: queues

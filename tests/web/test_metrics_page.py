@@ -19,6 +19,8 @@ from tocsin.web.metric_charts import legend_text, metric_chart, metric_table
 from tocsin.web.pages.metrics import starting_query
 from tocsin.web.units import guessed, written
 
+pytestmark = pytest.mark.xdist_group("metered")
+
 SETTINGS = QuerySettings()
 WINDOW = Window(0, 600 * 10**9)
 

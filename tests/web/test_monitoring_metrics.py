@@ -8,6 +8,8 @@ from served import Served
 from tocsin.collect.exposition import read_exposition
 from waiting import eventually
 
+pytestmark = pytest.mark.xdist_group("metered")
+
 ROOT = "/api/v1/monitoring/metrics"
 
 

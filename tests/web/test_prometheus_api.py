@@ -12,6 +12,8 @@ import httpx2
 import pytest
 from served import ADMIN_TOKEN, Served
 
+pytestmark = pytest.mark.xdist_group("metered")
+
 API = "/prometheus/api/v1"
 
 

@@ -14,6 +14,8 @@ from served import Served
 from otlp import SECOND_NS, log_record, log_request, span, trace_request
 from waiting import eventually
 
+pytestmark = pytest.mark.xdist_group("metered")
+
 PROMETHEUS = "/prometheus/api/v1"
 API = "/api/v1/rules"
 MINE = """groups:

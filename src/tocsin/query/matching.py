@@ -9,6 +9,12 @@ from tocsin.query.promql.source import Matcher
 from tocsin.storage.telemetry.engine import Value
 
 DAY_MS = 86_400_000
+WITHIN_DAYS = "BETWEEN toDate({first_day:Int32}) AND toDate({last_day:Int32})"
+
+
+def days(start_ms: int, end_ms: int) -> dict[str, Value]:
+    """The values WITHIN_DAYS refers to."""
+    return {"first_day": max(0, start_ms // DAY_MS), "last_day": max(0, end_ms // DAY_MS)}
 
 
 def series_condition(matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> tuple[str, dict[str, Value]]:
@@ -18,8 +24,8 @@ def series_condition(matchers: Sequence[Matcher], start_ms: int, end_ms: int) ->
     environment, such as a machine's, belong to every one. Regular expressions are the engine's RE2, anchored, with `.`
     for any character as in Prometheus.
     """
-    conditions = ["day BETWEEN toDate({first_day:Int32}) AND toDate({last_day:Int32})"]
-    parameters: dict[str, Value] = {"first_day": max(0, start_ms // DAY_MS), "last_day": max(0, end_ms // DAY_MS)}
+    conditions = [f"day {WITHIN_DAYS}"]
+    parameters = days(start_ms, end_ms)
     for index, matcher in enumerate(matchers):
         label, wanted = f"{{label{index}:String}}", f"{{wanted{index}:String}}"
         if matcher.name == ENVIRONMENT:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from otlp import span, trace_request
 from tocsin.model.tenant import PLATFORM, Scope
+from tocsin.storage.telemetry.decode import Signal
 from tocsin.storage.telemetry.engine import Rows
 from tocsin.storage.telemetry.kept_answers import KeptAnswers
 from tocsin.storage.telemetry.store import TelemetryStore
@@ -61,9 +63,19 @@ def test_an_answer_read_while_series_were_written_is_not_kept() -> None:
 
 def test_scopes_do_not_share_answers(store: TelemetryStore, put: Any) -> None:
     sql = "SELECT count() FROM series"
-    assert store.read_series(PLATFORM, sql).rows == [[0]]
+    assert store.read_kept(Signal.SERIES, PLATFORM, sql).rows == [[0]]
     store.engine.execute(
         "INSERT INTO series (day, name, tenant, id) VALUES (today(), 'up', 'acme', 1), (today(), 'up', 'globex', 2)"
     )
-    assert store.read_series(PLATFORM, sql).rows == [[2]]
-    assert store.read_series(Scope(frozenset({"acme"})), sql).rows == [[1]]
+    assert store.read_kept(Signal.SERIES, PLATFORM, sql).rows == [[2]]
+    assert store.read_kept(Signal.SERIES, Scope(frozenset({"acme"})), sql).rows == [[1]]
+
+
+def test_answers_outlive_what_other_signals_write(store: TelemetryStore, put: Any) -> None:
+    sql = "SELECT count() FROM series"
+    series, traces = (store.engine.version(signal) for signal in (Signal.SERIES, Signal.TRACES))
+    first = store.read_kept(Signal.SERIES, PLATFORM, sql)
+    put(trace_request([span("GET /")]))
+    assert store.engine.version(Signal.TRACES) != traces
+    assert store.engine.version(Signal.SERIES) == series
+    assert store.read_kept(Signal.SERIES, PLATFORM, sql) is first

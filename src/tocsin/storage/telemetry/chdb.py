@@ -7,6 +7,7 @@ import queue
 import re
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,13 +102,17 @@ class ChdbEngine:
         self._connect: Callable[[], Any] = lambda: _open(connect, address)
         self._inserter = self._connect()
         self._insert_lock = threading.Lock()
-        self.series_version = 0
+        self._inserts = Counter[Signal]()
+        self._statements = 0
         self._inserter.query(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
         self._inserter.query(f"USE {DATABASE}")
         self._is_closed = False
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
         for _ in range(self._settings.query_connections):
             self._idle.put(self._reader())
+
+    def version(self, signal: Signal) -> int:
+        return self._statements + self._inserts[signal]
 
     def query(
         self, sql: str, parameters: Mapping[str, Value], settings: Mapping[str, Value], max_seconds: float
@@ -138,7 +143,7 @@ class ChdbEngine:
                 yield read_native(block.bytes())
 
     def execute(self, sql: str) -> None:
-        self._insert(sql, may_change_series=True)
+        self._insert(sql)
 
     def execute_aside(self, sql: str) -> None:
         with self._borrowed() as connection, _translated_errors():
@@ -167,7 +172,7 @@ class ChdbEngine:
             "exclude_materialize_skip_indexes_on_insert": "body_words",
         }
         statement = f"{insert_statement(signal, source)} SETTINGS {_settings_clause(settings)}"
-        self._insert(statement, may_change_series=signal in (Signal.SERIES, Signal.NATIVE_HISTOGRAMS))
+        self._insert(statement, signal)
 
     def close(self) -> None:
         with self._insert_lock:
@@ -200,12 +205,15 @@ class ChdbEngine:
         bound = {name: _parameter(value) for name, value in parameters.items()}
         return f"{sql} SETTINGS {_settings_clause(limits)}", bound
 
-    def _insert(self, sql: str, may_change_series: bool) -> None:
+    def _insert(self, sql: str, signal: Signal | None = None) -> None:
         with self._insert_lock, _translated_errors():
             if self._is_closed:
                 raise _closed()
             self._inserter.query(sql)
-            self.series_version += may_change_series
+            if signal is None:
+                self._statements += 1
+            else:
+                self._inserts[signal] += 1
 
     @contextmanager
     def _borrowed(self) -> Iterator[Any]:

@@ -47,9 +47,8 @@ Column = npt.NDArray[Any] | list[Any]
 class Engine(Protocol):
     """What the telemetry store needs of a ClickHouse."""
 
-    @property
-    def series_version(self) -> int | None:
-        """Another number once series or native histograms were written; None where others write them, too."""
+    def version(self, signal: Signal) -> int | None:
+        """Another number once rows of the signal were written; None where others write them, too."""
 
     def query(
         self, sql: str, parameters: Mapping[str, Value], settings: Mapping[str, Value], max_seconds: float

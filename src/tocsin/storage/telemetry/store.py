@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tocsin.model.settings import setting
 from tocsin.model.tenant import Scope
 from tocsin.storage.telemetry.chdb import DATABASE
+from tocsin.storage.telemetry.decode import Signal
 from tocsin.storage.telemetry.engine import Column, Engine, Rows, Value
 from tocsin.storage.telemetry.kept_answers import KeptAnswers
 
@@ -53,7 +54,7 @@ class TelemetryStore:
     def __init__(self, engine: Engine, settings: QuerySettings | None = None) -> None:
         self.engine = engine
         self._settings = settings or QuerySettings()
-        self._kept = KeptAnswers()
+        self._kept = {signal: KeptAnswers() for signal in (Signal.SERIES, Signal.NATIVE_HISTOGRAMS)}
 
     def read(self, scope: Scope, sql: str, **parameters: Value) -> Rows:
         """Answer one SELECT with only the rows of the scope's tenants, whatever the text says.
@@ -63,10 +64,12 @@ class TelemetryStore:
         """
         return self.engine.query(sql, parameters, self._limits(scope), self._settings.max_seconds)
 
-    def read_series(self, scope: Scope, sql: str, **parameters: Value) -> Rows:
-        """The same for statements about `series` and `native_histograms` alone: kept until these are written."""
+    def read_kept(self, about: Signal, scope: Scope, sql: str, **parameters: Value) -> Rows:
+        """The same for statements about the rows of one signal alone, series or native histograms: kept until more of
+        them are written."""
         question = (scope.tenants, sql, repr(sorted(parameters.items())))
-        return self._kept.ask(question, self.engine.series_version, lambda: self.read(scope, sql, **parameters))
+        version = self.engine.version(about)
+        return self._kept[about].ask(question, version, lambda: self.read(scope, sql, **parameters))
 
     def read_arrays(self, scope: Scope, sql: str, **parameters: Value) -> dict[str, Column]:
         """The same for columns of 64-bit numbers and arrays of such, as NumPy arrays by name; {} without rows."""
