@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import os
 import random
+import re
+import struct
 from binascii import unhexlify
 
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
-_FORBIDDEN_VERSION = 0xFF
-_DASH = ord("-")
+_LATER_VERSION = re.compile(rb"(?!ff)[0-9a-f]{2}-")
+# version and dash, trace, dash, parent, dash and flags
+_fields_of = struct.Struct("3s32ss16s3s").unpack
+_IS_SAMPLED = {b"-%02x" % flags: flags & 1 == 1 for flags in range(256)}
 _TRACESTATE_CHARACTERS = 8192
 _TRACESTATE_MEMBERS = 32
 
@@ -28,16 +32,17 @@ def parse_traceparent(value: bytes, trace_state: bytes = b"") -> RemoteParent | 
     if len(value) != 55:
         value = _version_00_part(value)
     try:
-        # Four fields in one go: version, trace, parent, flags. Upper case is forbidden, so are dashes elsewhere.
-        raw = unhexlify(value.replace(b"-", b""))
-    except ValueError:
+        version, trace_digits, dash, span_digits, flags = _fields_of(value)
+        is_sampled = _IS_SAMPLED[flags]
+        trace_id, span_id = unhexlify(trace_digits), unhexlify(span_digits)
+    except (struct.error, KeyError, ValueError):
         return None
-    if len(raw) != 26 or value[2] != _DASH or value[35] != _DASH or value[52] != _DASH or value != value.lower():
+    if version != b"00-" and not _LATER_VERSION.fullmatch(version):
         return None
-    trace_id, span_id = raw[1:17], raw[17:25]
-    if trace_id == _NO_TRACE or span_id == _NO_SPAN or raw[0] == _FORBIDDEN_VERSION:
+    # Upper case is forbidden; `islower` is False of digits alone, too.
+    if dash != b"-" or trace_id == _NO_TRACE or span_id == _NO_SPAN or not (value.islower() or value == value.lower()):
         return None
-    return trace_id, span_id, raw[25] & 1 == 1, _trace_state(trace_state) if trace_state else ""
+    return trace_id, span_id, is_sampled, _trace_state(trace_state) if trace_state else ""
 
 
 def _version_00_part(value: bytes) -> bytes:
@@ -79,15 +84,18 @@ def new_span_id() -> bytes:
         return _make_span_ids()
 
 
-# Made in portions, which costs a fifth each. Popping is atomic, so threads need no lock.
+# Made in portions, which costs a tenth each. Popping is atomic, so threads need no lock.
 _PORTION = 128
+_split = struct.Struct("8s" * _PORTION).unpack
 _span_ids: list[bytes] = []
 
 
 def _make_span_ids() -> bytes:
-    raw = _new_bits(64 * _PORTION).to_bytes(8 * _PORTION, "big")
-    _span_ids.extend(raw[start : start + 8] for start in range(8, len(raw), 8) if raw[start : start + 8] != _NO_SPAN)
-    return raw[:8] if raw[:8] != _NO_SPAN else _make_span_ids()
+    first, *others = _split(_new_bits(64 * _PORTION).to_bytes(8 * _PORTION, "big"))
+    if first == _NO_SPAN or _NO_SPAN in others:
+        return _make_span_ids()
+    _span_ids.extend(others)
+    return bytes(first)
 
 
 def _reseed() -> None:
