@@ -10,7 +10,7 @@ import time
 import uuid
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from opentelemetry import trace
@@ -102,7 +102,8 @@ class Agent:
         self.increases = Increases()
         self.flag_requests = FlagRequests(self.increases)
         self._pending: deque[Exchange] = deque()
-        self.__dict__["put"] = self._put_first
+        # Takes a request whose last byte is out.
+        self.put: Callable[[Exchange], None] = self._put_first
         self._digest = Digest(self)
         self.catalogue = Catalogue(self)
         self.limiter = Limiter(self.settings.log_rate)
@@ -140,7 +141,7 @@ class Agent:
 
     # -- called on the request's path
 
-    def put(self, exchange: Exchange) -> None:
+    def _put(self, exchange: Exchange) -> None:
         """Takes a request whose last byte is out; it is counted within `batch_seconds`, and never lost."""
         self._pending.append(exchange)
         if self.exporter.is_idle:
@@ -150,9 +151,9 @@ class Agent:
 
     def _put_first(self, exchange: Exchange) -> None:
         """The first request: whatever it has sent already, so that the exporter is at work, its loop is entered."""
-        self.__dict__.pop("put", None)
+        self.put = self._put
         instrument.enter_loop()
-        self.put(exchange)
+        self._put(exchange)
 
     def relieve(self) -> None:
         """Digests a portion when the export thread does not keep up, or waits for a hanging server.
@@ -235,7 +236,7 @@ class Agent:
         with self._digest_lock:
             self._digest.review_unfinished()
             count = len(pending) if most is None else min(most, len(pending))
-            self._digest.take([pending.popleft() for _ in range(count)])
+            self._digest.take(pending, count)
         return bool(pending)
 
     def collect_red(self) -> RedCollection:

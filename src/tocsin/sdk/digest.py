@@ -7,6 +7,7 @@ in a loop.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import repeat, starmap
 from typing import TYPE_CHECKING
 
 from tocsin.sdk.encode_requests import RequestEncoder
@@ -15,7 +16,10 @@ from tocsin.sdk.guard import guarded_function
 from tocsin.sdk.tenant import NO_SCOPE
 
 if TYPE_CHECKING:
+    from collections import deque
+
     from tocsin.sdk.agent import Agent
+    from tocsin.sdk.encode_spans import Queued
 
 # The pseudo-method of WebSockets: their minutes must not be mixed into the durations of GET.
 WEBSOCKET = "WS"
@@ -30,22 +34,30 @@ class Digest:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        self._resolve, self._record, self._put = agent.resolve_headers, agent.red.record, agent.exporter.put
+        self._resolve, self._record = agent.resolve_headers, agent.red.record
+        # Kept spans of the portion at hand.
+        self._kept: list[Queued] = []
         self._encoder = RequestEncoder(agent.settings.redact, agent.routes.name_of, agent.redactor)
         # Counted, but the app has not returned yet: background tasks are running.
         self._unfinished: list[Exchange] = []
 
-    def take(self, exchanges: list[Exchange]) -> None:
-        """Counts requests whose last byte is out, and finishes those whose app has returned."""
+    def take(self, pending: deque[Exchange], count: int) -> None:
+        """Counts requests whose last byte is out, and finishes those whose app has returned: the first of `pending`."""
         self._encoder.set_clock()
-        waiting = iter(exchanges)
+        # One by one, so that each is let go while it is still in the processor's caches.
+        waiting = starmap(pending.popleft, repeat((), count))
         while not self._take_each(waiting):
             pass  # one failed, which costs itself only
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        kept, self._kept = self._kept, []
+        self._agent.exporter.put_all(kept)
 
     @guarded_function(False)
     def _take_each(self, exchanges: Iterator[Exchange]) -> bool:
         """True at the end, False where one failed. One long loop, because every request passes here."""
-        resolve, record, encode, put = self._resolve, self._record, self._encoder.encode, self._put
+        resolve, record, encode, keep = self._resolve, self._record, self._encoder.encode, self._kept.append
         slow_ns, reason_to_keep = self._agent.slow_ns, self._agent.reason_to_keep
         for exchange in exchanges:
             headers = exchange.headers or exchange.header_map()
@@ -78,7 +90,7 @@ class Digest:
             exchange.reason = reason = "parent" if exchange.remote_sampled else reason_to_keep(exchange, duration_ns)
             exchange.is_done = True
             if reason:
-                put(encode(exchange, headers))
+                keep(encode(exchange, headers))
             if exchange.span_count > 1:
                 self._close(exchange)
         return True
@@ -95,6 +107,7 @@ class Digest:
                 self._finish(exchange, exchange.ended_ns - exchange.started_ns)
             else:
                 self._unfinished.append(exchange)
+        self._hand_over()
 
     def _finish(self, exchange: Exchange, duration_ns: int) -> None:
         agent = self._agent
@@ -115,7 +128,7 @@ class Digest:
         exchange.reason = agent.reason_to_keep(exchange, duration_ns)
         exchange.is_done = True
         if exchange.reason:
-            self._put(exchange)
+            self._kept.append(exchange)
         if exchange.span_count > 1:
             self._close(exchange)
 

@@ -141,7 +141,10 @@ def export_request(resource_field: bytes, scopes: Iterable[tuple[bytes, Sequence
     scopes: (instrumentation scope field, [encoded span or metric fields, each with tag 2, in any pieces]).
     """
     # Lengths first, so that everything is copied once.
-    parts = [resource_field]
+    parts, total = [resource_field], len(resource_field)
     for scope, items in scopes:
-        parts += (b"\x12", varint(len(scope) + sum(map(len, items))), scope, *items)
-    return b"".join((b"\x0a", varint(sum(map(len, parts))), *parts))
+        size = len(scope) + sum(map(len, items))
+        head = b"\x12" + varint(size)
+        parts += (head, scope, *items)
+        total += len(head) + size
+    return b"".join((b"\x0a", varint(total), *parts))

@@ -67,7 +67,7 @@ class RequestEncoder:
         # Pieces of request spans: by endpoint and status, by client, by sizes.
         self._shareds: dict[tuple[Any, ...], bytes] = {}
         self._peers: dict[tuple[Any, ...], bytes] = {}
-        self._sizes: dict[tuple[Any, ...], bytes] = {}
+        self._sizes: dict[Any, bytes] = {}
         self._paths = TextCache("url.path")
         self._queries = TextCache("url.query")
         self._clock_offset_ns = 0
@@ -81,7 +81,6 @@ class RequestEncoder:
         kind, _, path, query, client, server, scheme, version = span.facts
         offset_ns = self._clock_offset_ns
         start_ns, end_ns = span.started_ns + offset_ns, span.ended_ns + offset_ns
-        ids = TRACE_ID, span.trace_id, SPAN_ID, span.span_id
         shared = (span.key, span.reason)
         shared_part = self._shareds.get(shared) if span.is_plain else self._shared(span)
         peer = (client[0] if client else "", headers.get(b"user-agent"), server, scheme, version, kind)
@@ -89,19 +88,21 @@ class RequestEncoder:
             peer_part = self._peers.get(peer) or self._keep(self._peers, peer, self._peer(*peer))
         except TypeError:  # ASGI allows lists, which cannot be looked up
             peer_part = self._peer(*peer)
-        sizes = (span.response_bytes, span.request_bytes)
+        response_bytes, request_bytes = span.response_bytes, span.request_bytes
+        sizes = response_bytes if request_bytes < 0 else (response_bytes, request_bytes)
+        trace_id, span_id, parent_id = span.trace_id, span.span_id, span.parent_id
         return b"".join((
-            _pack_child(*ids, PARENT_ID, span.parent_id, START, start_ns, END, end_ns)
-            if span.parent_id
-            else _pack_root(*ids, START, start_ns, END, end_ns),
+            _pack_child(TRACE_ID, trace_id, SPAN_ID, span_id, PARENT_ID, parent_id, START, start_ns, END, end_ns)
+            if parent_id
+            else _pack_root(TRACE_ID, trace_id, SPAN_ID, span_id, START, start_ns, END, end_ns),
             shared_part or self._keep(self._shareds, shared, self._shared(span)),
             peer_part,
             self._paths.find(path) or self._paths.add(path, self._redactor.text(path, ids_stay=True)),
-            self._sizes.get(sizes) or self._keep(self._sizes, sizes, self._size(*sizes)),
+            self._sizes.get(sizes) or self._keep(self._sizes, sizes, self._size(response_bytes, request_bytes)),
             (self._queries.find(query) or self._queries.add(query, self._visible_query(query))) if query else b"",
         ))  # fmt: skip
 
-    def _keep(self, cache: dict[tuple[Any, ...], bytes], key: tuple[Any, ...], part: bytes) -> bytes:
+    def _keep(self, cache: dict[Any, bytes], key: Any, part: bytes) -> bytes:
         if len(cache) >= CACHE_ENTRIES:
             cache.clear()
         cache[key] = part

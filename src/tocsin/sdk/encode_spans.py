@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
-from tocsin.sdk.encode import AttributeCache, delimited, export_request, instrumentation_scope, varint
+from tocsin.sdk.encode import CACHE_ENTRIES, AttributeCache, delimited, export_request, instrumentation_scope, varint
 from tocsin.sdk.encode import text as utf8
 from tocsin.sdk.encode_requests import (
     ATTRIBUTE,
@@ -32,6 +33,11 @@ _SPAN = b"\x12"  # ScopeSpans.spans
 
 # What waits to be sent: an ended span, or for most requests the content of its Span message.
 Queued = RecordingSpan | bytes
+
+
+@lru_cache(CACHE_ENTRIES)
+def _head(length: int) -> bytes:
+    return _SPAN + varint(length)
 
 
 class SpanEncoder:
@@ -61,7 +67,7 @@ class SpanEncoder:
         by_library: dict[tuple[str, str] | None, list[bytes]] = {None: own}
         for span in spans:
             if isinstance(span, bytes):
-                own += (_SPAN, varint(len(span)), span)
+                own += (_head(len(span)), span)
             elif body := self.encode_span(span):
                 by_library.setdefault(span.library, []).append(delimited(_SPAN, body))
         scopes = [

@@ -183,12 +183,16 @@ class Exchange(RecordingSpan):
         except Exception as error:  # noqa: BLE001  a guard of its own: a call less, twice a request
             note_fault("Exchange.send", error)
             return self.relay(message)
-        # The last byte of a stream is out when the server has taken it, which may wait for a slow client.
-        return self._send_streamed(message) if self._streams else self.relay(message)
+        if self._streams:
+            # The last byte of a stream is out when the server has taken it, which may wait for a slow client.
+            return self._send_streamed(message)
+        relay = self.relay
+        return relay(message)
 
     async def receive(self) -> Message:
         """The app's `receive`; notices a client that goes away before the response is complete."""
-        message = await self._receive()
+        receive = self._receive
+        message = await receive()
         self._observe_received(message)
         return message
 
@@ -219,7 +223,8 @@ class Exchange(RecordingSpan):
             self._label_outer(self.outer_span)
         elif agent.resolves_by_scope:
             self.find_tenant()
-        agent.put(self)
+        put = agent.put
+        put(self)
 
     @guarded_observer
     def _observe_received(self, message: Message) -> None:

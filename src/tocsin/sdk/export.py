@@ -163,6 +163,14 @@ class Exporter:
             return
         self.queue.append(span)
 
+    def put_all(self, spans: list[Queued]) -> None:
+        """Takes as many as there is room for, and counts the rest."""
+        room = self._limit - len(self.queue)
+        if len(spans) > room:
+            self.dropped["traces", "queue_full"] += len(spans) - max(room, 0)
+            del spans[max(room, 0) :]
+        self.queue.extend(spans)
+
     def put_record(self, record: Record) -> None:
         """Takes one log record, or counts it when the queue is full. An error is sent at once, others with the next
         batch."""

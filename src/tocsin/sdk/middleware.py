@@ -53,7 +53,9 @@ class MonitoringMiddleware:
             scope.setdefault(coexist.NATIVE, None)  # nor may a mounted FastAPI app record it by itself
             await self._inner(scope, receive, send)
             return
-        exchange = agent.next_kind()(agent, scope, receive, send)
+        # Called from variables: CPython 3.11 looks up `object.attribute()` as a method first, which these are not.
+        next_kind, inner = agent.next_kind, self._inner
+        exchange = next_kind()(agent, scope, receive, send)
         scope[MARK] = True
         agent.live.add(exchange)
         around, outer_work, work = current_context(), current_work.get(), None
@@ -67,7 +69,7 @@ class MonitoringMiddleware:
             context = Context({SPAN_KEY: exchange})
         token = enter_context(context)
         try:
-            await self._inner(scope, exchange.receive, exchange.send)
+            await inner(scope, exchange.receive, exchange.send)
         except BaseException as error:
             exchange.fail(error)
             raise

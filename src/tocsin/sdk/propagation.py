@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import struct
 from binascii import unhexlify
 
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
@@ -79,15 +80,18 @@ def new_span_id() -> bytes:
         return _make_span_ids()
 
 
-# Made in portions, which costs a fifth each. Popping is atomic, so threads need no lock.
+# Made in portions, which costs a tenth each. Popping is atomic, so threads need no lock.
 _PORTION = 128
+_split = struct.Struct("8s" * _PORTION).unpack
 _span_ids: list[bytes] = []
 
 
 def _make_span_ids() -> bytes:
-    raw = _new_bits(64 * _PORTION).to_bytes(8 * _PORTION, "big")
-    _span_ids.extend(raw[start : start + 8] for start in range(8, len(raw), 8) if raw[start : start + 8] != _NO_SPAN)
-    return raw[:8] if raw[:8] != _NO_SPAN else _make_span_ids()
+    first, *others = _split(_new_bits(64 * _PORTION).to_bytes(8 * _PORTION, "big"))
+    if first == _NO_SPAN or _NO_SPAN in others:
+        return _make_span_ids()
+    _span_ids.extend(others)
+    return bytes(first)
 
 
 def _reseed() -> None:
