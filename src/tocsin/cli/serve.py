@@ -114,6 +114,8 @@ def _run(server: Server, listener: socket.socket) -> None:
 
 
 async def _listen_until_told(server: Server, http: uvicorn.Server, listener: socket.socket) -> None:
+    from tocsin.storage.telemetry.residency import release_library_pages
+
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, server.reload))
     async with server.grpc_listening() as grpc_port:
@@ -121,6 +123,7 @@ async def _listen_until_told(server: Server, http: uvicorn.Server, listener: soc
         # What was built at start stays for good: the collector need not walk over it again and again.
         gc.collect()
         gc.freeze()
+        release_library_pages()
         await http.serve(sockets=[listener])
 
 
