@@ -37,7 +37,9 @@ def serve(
     """Start the server: pages, REST, OTLP over HTTP and gRPC, and the stores, in one process."""
     from tocsin.app import Server, configuration
     from tocsin.cli.fail import failing_clearly
+    from tocsin.storage.telemetry.residency import bound_arenas
 
+    bound_arenas()
     configure_logs()
     overrides = {
         "preset": preset,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import subprocess
+import sys
 
 import numpy as np
 
@@ -24,3 +26,23 @@ def test_what_the_loader_has_written_stays() -> None:
     release_library_pages()
     assert ctypes.CDLL(None).getpid() == os.getpid()
     assert (np.arange(4) * 2.5).sum() == 15
+
+
+def test_threads_share_the_heaps_of_the_c_library() -> None:
+    program = """
+import ctypes, threading
+from pathlib import Path
+from tocsin.storage.telemetry.residency import bound_arenas
+bound_arenas()
+together = threading.Barrier(16)
+def allocate():
+    together.wait()
+    ctypes.CDLL(None).malloc(4096)
+    together.wait()
+threads = [threading.Thread(target=allocate) for _ in range(16)]
+[one.start() for one in threads]
+[one.join() for one in threads]
+ctypes.CDLL(None).malloc_info(0, ctypes.c_void_p.in_dll(ctypes.CDLL(None), "stdout"))
+"""
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert 1 <= told.count("<heap nr=") <= 2

@@ -69,8 +69,9 @@ CONFIGURATION = """<clickhouse>
 </clickhouse>
 """
 
-# The engine's allocator keeps freed memory for five seconds, which is half a gigabyte under load.
-ALLOCATOR = "dirty_decay_ms:500"
+# The engine's allocator keeps freed memory for five seconds, which is half a gigabyte under load, and for each of its
+# sixty threads up to 200 pieces of every size up to 32 kB, which is 19 MB; 4 kB and 40 pieces are as fast.
+ALLOCATOR = "dirty_decay_ms:500,tcache_max:4096,tcache_nslots_small_max:40"
 
 
 @dataclass(frozen=True)
