@@ -34,6 +34,12 @@ class Running:
     def resident_mb(self) -> float:
         return self._seen.memory_info().rss / 1e6
 
+    def resident_parts_mb(self) -> tuple[float, float]:
+        """Its own memory, and pages of files (libraries) that the system could take back."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        own, files = (int(status.split(f"{name}:")[1].split()[0]) / 1024 for name in ("RssAnon", "RssFile"))
+        return own, files
+
     def peak_mb(self) -> float:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) / 1e3

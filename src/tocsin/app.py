@@ -90,7 +90,7 @@ from tocsin.storage.telemetry.decode import Signal
 from tocsin.storage.telemetry.downsample import Downsampler
 from tocsin.storage.telemetry.engine import EngineError
 from tocsin.storage.telemetry.migrate import migrate
-from tocsin.storage.telemetry.residency import release_code_pages
+from tocsin.storage.telemetry.residency import release_library_pages
 from tocsin.storage.telemetry.retention import RetentionSettings
 from tocsin.storage.telemetry.spool import Spool, SpoolSettings
 from tocsin.storage.telemetry.store import QuerySettings, TelemetryStore
@@ -314,7 +314,7 @@ class Server:
 
     def start(self) -> None:
         """Begin to move telemetry into the store; requests may be served from now on."""
-        release_code_pages("/_chdb.")
+        release_library_pages()
         self.keyring.start()
         self.writer.start()
         self.downsampler.start()

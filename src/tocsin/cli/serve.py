@@ -40,7 +40,9 @@ def serve(
     gc.disable()
     from tocsin.app import Server, configuration
     from tocsin.cli.fail import failing_clearly
+    from tocsin.storage.telemetry.residency import bound_arenas
 
+    bound_arenas()
     configure_logs()
     overrides = {
         "preset": preset,
