@@ -185,7 +185,7 @@ def test_what_is_not_carried_out_is_said(tmp_path: Path) -> None:
     path = tmp_path / "prometheus.yml"
     path.write_text(
         "global: {scrape_interval: 30s, query_log_file: x}\nrule_files: [a.yml]\nscrape_configs:\n"
-        "- {job_name: k8s, kubernetes_sd_configs: [{role: pod}], tls_config: {min_version: TLS12, server_name: a}}\n"
+        "- {job_name: k8s, kubernetes_sd_configs: [{role: pod}], tls_config: {min_version: TLS12, ca: a}}\n"
     )
     config = load_scrape_config(path)
     assert config.jobs[0].interval_seconds == 30
@@ -193,8 +193,7 @@ def test_what_is_not_carried_out_is_said(tmp_path: Path) -> None:
         "rule_files: not for scraping",
         "global.query_log_file: not carried out",
         "job k8s: kubernetes_sd_configs is not carried out",
-        "job k8s: tls_config.min_version is not carried out",
-        "job k8s: tls_config.server_name is not carried out",
+        "job k8s: tls_config.ca is not carried out",
     )
 
 
@@ -206,6 +205,7 @@ def test_what_is_not_carried_out_is_said(tmp_path: Path) -> None:
         ("scrape_configs: [{job_name: a, scrape_interval: 15}]", "15 is no duration"),
         ("scrape_configs: [{job_name: a}, {job_name: a}]", "it is there twice"),
         ("scrape_configs: [{job_name: a, relabel_configs: [{action: x}]}]", "action 'x'"),
+        ("scrape_configs: [{job_name: a, tls_config: {min_version: TLS9}}]", "tls_config.min_version is 'TLS9'"),
         ("- a", "it is no mapping"),
         ("a: [", "cannot read scrape configuration"),
     ],

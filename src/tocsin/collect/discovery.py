@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import glob
-import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import yaml
 
 from tocsin.collect.relabel import relabelled
 from tocsin.collect.scrape_config import Access, Group, Job, groups_of, seconds_of
+from tocsin.collect.tls import tls_context
 
 MAX_LIST_BYTES = 16 * 1024**2
 
@@ -153,14 +153,7 @@ def headers_of(access: Access) -> dict[str, str]:
 
 def http_client(access: Access, timeout_seconds: float) -> httpx2.AsyncClient:
     """Raises OSError when a certificate cannot be read."""
-    verify: Any = True
-    tls = access.tls
-    if tls:
-        verify = ssl.create_default_context(cafile=tls.get("ca_file") or None)
-        if tls.get("insecure_skip_verify"):
-            verify.check_hostname, verify.verify_mode = False, ssl.CERT_NONE
-        if tls.get("cert_file"):
-            verify.load_cert_chain(tls["cert_file"], tls.get("key_file") or None)
+    verify = tls_context(access.tls) if access.tls else True
     return httpx2.AsyncClient(
         timeout=timeout_seconds, verify=verify, follow_redirects=access.follow_redirects, trust_env=False
     )

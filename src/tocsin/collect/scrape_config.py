@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from tocsin.collect.relabel import RelabelError, Rule
+from tocsin.collect.tls import checked
 
 _UNITS_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 _UNITS_BYTES = {"": 1, "B": 1, "KB": 2**10, "KIB": 2**10, "MB": 2**20, "MIB": 2**20, "GB": 2**30, "GIB": 2**30}
@@ -28,7 +29,6 @@ JOB = {
     "metric_relabel_configs", "sample_limit", "label_limit", "label_name_length_limit", "label_value_length_limit",
     "target_limit", "body_size_limit", "scrape_protocols", "enable_compression", *DISCOVERIES,
 }  # fmt: skip
-TLS = {"ca_file", "cert_file", "key_file", "insecure_skip_verify"}
 
 
 class ScrapeConfigError(Exception):
@@ -208,8 +208,9 @@ def access_of(entry: Mapping[str, Any], folder: Path, where: str, ignored: list[
         }  # fmt: skip
     if basic and authorization:
         raise ValueError("it has both basic_auth and authorization; keep one")
-    tls = dict(entry.get("tls_config") or {})
-    ignored += [f"{where}: tls_config.{key} is not carried out" for key in tls if key not in TLS]
+    asked = entry.get("tls_config") or {}
+    tls = checked(asked)
+    ignored += [f"{where}: tls_config.{key} is not carried out" for key in asked if key not in tls]
     for key in ("ca_file", "cert_file", "key_file"):
         if tls.get(key):
             tls[key] = str(folder / tls[key])

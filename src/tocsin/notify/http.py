@@ -16,6 +16,7 @@ import orjson
 
 from tocsin.collect.discovery import headers_of
 from tocsin.collect.scrape_config import Access
+from tocsin.collect.tls import tls_context
 from tocsin.notify.contract import DeliveryError, Message
 
 ANSWER_BYTES = 256 * 1024
@@ -134,14 +135,7 @@ def _usual_trust() -> ssl.SSLContext:
 
 
 def _client(access: Access, timeout_seconds: float) -> httpx2.Client:
-    verify = _usual_trust()
-    tls = access.tls
-    if tls:
-        verify = ssl.create_default_context(cafile=tls.get("ca_file") or None)
-        if tls.get("insecure_skip_verify"):
-            verify.check_hostname, verify.verify_mode = False, ssl.CERT_NONE
-        if tls.get("cert_file"):
-            verify.load_cert_chain(tls["cert_file"], tls.get("key_file") or None)
+    verify = tls_context(access.tls) if access.tls else _usual_trust()
     return httpx2.Client(timeout=timeout_seconds, verify=verify, follow_redirects=False)
 
 

@@ -19,6 +19,7 @@ from email.errors import MessageError
 from email.message import EmailMessage
 from email.utils import formatdate, getaddresses
 
+from tocsin.collect.tls import tls_context
 from tocsin.model.notification import Receipt
 from tocsin.model.settings import setting
 from tocsin.model.severity import Severity, is_known, severity_of
@@ -190,13 +191,8 @@ def _enter(server: smtplib.SMTP, settings: Settings, context: ssl.SSLContext) ->
 
 
 def _tls(settings: Settings, message: Message) -> ssl.SSLContext:
-    tls = message.access.tls
-    context = ssl.create_default_context(cafile=settings.tls_ca_file or tls.get("ca_file") or None)
-    if tls.get("insecure_skip_verify"):
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if tls.get("cert_file"):
-        context.load_cert_chain(tls["cert_file"], tls.get("key_file") or None)
-    return context
+    own = {"ca_file": settings.tls_ca_file} if settings.tls_ca_file else {}
+    return tls_context({**message.access.tls, **own})
 
 
 def _addresses(settings: Settings, severity: Severity) -> list[str]:
