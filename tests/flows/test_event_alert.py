@@ -33,7 +33,7 @@ def test_isolation_crossing_is_told_within_seconds(tmp_path: Path, no_engine: En
         [alert] = eventually(
             lambda: [one for one in told if one.name == "Isolation Crossing"], "the alert is told", pause_seconds=0.02
         )
-        assert alert.annotations["summary"].endswith("gave rows of other tenants in /reports at reports.py:53")
+        assert alert.annotations["summary"].endswith("reached data of other tenants in /reports at reports.py:53")
         assert alert.severity.name == "P0"
         print(f"event to alert: {time.monotonic() - started:.2f} s")  # noqa: T201 - seen with pytest -s
     finally:
