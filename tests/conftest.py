@@ -15,12 +15,20 @@ from typing import Any
 import pytest
 
 from engine_slot import EngineSlot
+from group_servers import GroupServer, group_of
 from spooled import spooled
 from tocsin.storage.telemetry.chdb import ChdbEngine
 from tocsin.storage.telemetry.spool import write_messages
 from tocsin.storage.telemetry.store import TENANT_TABLES, TelemetryStore
 
 Put = Callable[..., None]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    yield
+    if nextitem is None or group_of(item) != group_of(nextitem):
+        GroupServer.end_all()
 
 
 @pytest.fixture(scope="session")

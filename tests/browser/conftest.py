@@ -9,6 +9,8 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 from served import Served, served
 
+from group_servers import GroupServer
+
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -32,6 +34,10 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("browser")) as running:
-        yield running
+def sites(tmp_path_factory: pytest.TempPathFactory) -> GroupServer:
+    return GroupServer(tmp_path_factory, "browser", served)
+
+
+@pytest.fixture
+def site(sites: GroupServer) -> Served:
+    return sites.served()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,13 +10,18 @@ from running import Run
 from served import ADMIN_TOKEN, Served
 from typer.testing import CliRunner, Result
 
+from group_servers import GroupServer
 from tocsin.cli.commands import app
 
 
 @pytest.fixture(scope="session")
-def metrics_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with open_metered(tmp_path_factory.mktemp("cli")) as running:
-        yield running
+def metrics_servers(tmp_path_factory: pytest.TempPathFactory) -> GroupServer:
+    return GroupServer(tmp_path_factory, "cli", open_metered)
+
+
+@pytest.fixture
+def metrics_server(metrics_servers: GroupServer) -> Served:
+    return metrics_servers.served()
 
 
 @pytest.fixture

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from metered import open_metered
 from served import Served
 from shop import open_shop
 
-
-@pytest.fixture(scope="session")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with open_shop(tmp_path_factory.mktemp("shop")) as running:
-        yield running
+from group_servers import GroupServer
 
 
 @pytest.fixture(scope="session")
-def metered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with open_metered(tmp_path_factory.mktemp("metered")) as running:
-        yield running
+def shops(tmp_path_factory: pytest.TempPathFactory) -> GroupServer:
+    return GroupServer(tmp_path_factory, "shop", open_shop)
+
+
+@pytest.fixture
+def shop(shops: GroupServer) -> Served:
+    return shops.served()
+
+
+@pytest.fixture(scope="session")
+def metered_servers(tmp_path_factory: pytest.TempPathFactory) -> GroupServer:
+    return GroupServer(tmp_path_factory, "metered", open_metered)
+
+
+@pytest.fixture
+def metered(metered_servers: GroupServer) -> Served:
+    return metered_servers.served()

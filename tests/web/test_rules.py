@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from served import Served
 
+from group_servers import GroupServer
 from otlp import SECOND_NS, log_record, log_request, span, trace_request
 from waiting import eventually
 
@@ -37,7 +38,8 @@ MINE = """groups:
 
 
 @pytest.fixture(scope="module")
-def ruled(metered: Served) -> Iterator[Served]:
+def ruled(metered_servers: GroupServer) -> Iterator[Served]:
+    metered = metered_servers.served()
     answer = metered.administrator.put(f"{API}/files/mine", content=MINE)
     assert answer.status_code == 200, answer.text
     eventually(lambda: mine(metered.administrator)["Broken"]["health"] != "unknown", "the rules are evaluated")
@@ -254,8 +256,9 @@ SEEN = """groups:
 
 
 @pytest.fixture(scope="module")
-def seen(metered: Served) -> Iterator[Served]:
+def seen(metered_servers: GroupServer) -> Iterator[Served]:
     """Two refused cards of acme and one of globex: as lines, as events and as spans, with rules over each."""
+    metered = metered_servers.served()
     for tenant in ("acme", "acme", "globex"):
         at_ns = time.time_ns() - 60 * SECOND_NS  # grids of previews end at a whole quarter of a minute
         attrs = {"tocsin.tenant": tenant}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from ruling import START, Bench, bench
 
 from tocsin.model.control import SYSTEM
-from tocsin.query.promql.source import is_stale
+from tocsin.query.promql.source import MemorySource, Series, is_stale
 
 RULES = """
 groups:
@@ -218,6 +219,21 @@ def test_switched_off_rule_is_resolved_and_stays_off_after_a_restart(tmp_path: P
     with bench(tmp_path, text) as found:
         assert found.at(60) == []
         assert found.state("Up") == "off"
+
+
+def test_rule_switched_off_while_it_is_evaluated_does_not_fire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with bench(tmp_path, "groups: [{name: g, rules: [{alert: Up, expr: up > 0}]}]") as found:
+        found.gauge("up", 1)
+        key, select = found.engine.groups[0].states[0].key, MemorySource.select
+
+        def switch_off_then_select(source: MemorySource, *asked: Any) -> list[Series]:
+            found.engine.switch(SYSTEM, key, False)
+            return select(source, *asked)
+
+        monkeypatch.setattr(MemorySource, "select", switch_off_then_select)
+        found.at(15)
+        assert {one.state for one in found.engine.groups[0].states[0].alerts.values()} <= {"inactive"}
+        assert [alert for alert in found.told if alert.ends_at is None] == []
 
 
 def test_rule_that_waits_for_its_signal_is_loaded_and_off(tmp_path: Path) -> None:

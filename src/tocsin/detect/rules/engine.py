@@ -152,6 +152,7 @@ class RuleEngine:
         for run in before:
             gone = [state for state in run.states if state.key not in there]
             for state in gone:
+                state.is_on = False
                 self._store(run, switched_off(state, now_ms))
             self._tell(replace(run, states=gone), now_ms)
             self._keep_forgotten([state.key for state in gone if state.key in run.kept])

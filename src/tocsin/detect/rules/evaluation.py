@@ -64,6 +64,8 @@ def evaluate_group(
     for state in states:
         if state.is_on:
             note(evaluate_rule(group, state, around, at_ms, query_ms))
+            if not state.is_on:  # switched off meanwhile
+                note(switched_off(state, at_ms))
 
 
 def evaluate_rule(group: Group, state: RuleState, around: Surroundings, at_ms: int, query_ms: int) -> list[Written]:
