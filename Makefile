@@ -19,7 +19,7 @@ serve: setup     ## start the server
 test: setup .venv/.test-installed  ## run every check and every test, as CI does
 	scripts/debian-packages
 	$(MAKE) check
-	$(BIN)/pytest -n 3 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 check: .venv/.test-installed       ## lint, format and types, without tests
 	$(BIN)/ruff check .

@@ -8,12 +8,18 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
+
+import httpx2
 
 Value = TypeVar("Value")
 
 PATIENCE_SECONDS = 60.0
 """Beyond anything that a busy machine needs: a deadline costs time only when a test fails."""
+
+get = partial(httpx2.get, timeout=PATIENCE_SECONDS)
+post = partial(httpx2.post, timeout=PATIENCE_SECONDS)
 
 
 def eventually(

@@ -21,6 +21,8 @@ from tocsin.sdk import agent as agents
 from tocsin.sdk import instrument
 from tocsin.testing import Capture, capture_spans
 
+pytestmark = pytest.mark.xdist_group("demo inside")
+
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx2
 from server_process import ADMIN_TOKEN, ROOT, environment
 
-from waiting import await_exit, eventually
+from waiting import PATIENCE_SECONDS, await_exit, eventually
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Demo:
 
     def client(self, token: str = ADMIN_TOKEN) -> httpx2.Client:
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        return httpx2.Client(base_url=self.url, headers=headers, timeout=20, trust_env=False)
+        return httpx2.Client(base_url=self.url, headers=headers, timeout=PATIENCE_SECONDS, trust_env=False)
 
     def switch(self, fault: str, on: bool, tenant: str = "") -> None:
         """As a person does it."""

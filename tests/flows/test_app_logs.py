@@ -13,6 +13,8 @@ from server_process import ServerProcess, read_store
 
 from waiting import eventually
 
+pytestmark = pytest.mark.xdist_group("app logs")
+
 SECRET = "hunter2-never-stored"
 LOGS = """
 SELECT scope_name, body, severity_text, tenant, hex(trace_id) AS trace, hex(span_id) AS span, toJSONString(attributes)

@@ -8,6 +8,8 @@ import pytest
 from server_process import ServerProcess
 from visitor import csrf_in, person, submit
 
+pytestmark = pytest.mark.xdist_group("boards")
+
 TEXT = "id: orders\ntitle: Orders of acme\npanels: []\n"
 
 

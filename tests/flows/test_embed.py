@@ -9,9 +9,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 
+import waiting
 from waiting import await_exit, eventually
 
 APP = """
@@ -52,10 +52,10 @@ def product(tmp_path: Path) -> Iterator[str]:
 
 def test_embedded_server_shows_the_product_and_not_itself(product: str) -> None:
     for number, tenant in ((1, "acme"), (0, "globex")):
-        httpx2.get(f"{product}/orders/{number}", headers={"X-Tenant-ID": tenant})
+        waiting.get(f"{product}/orders/{number}", headers={"X-Tenant-ID": tenant})
 
     def seen() -> set[tuple[str, str]]:
-        found = httpx2.get(f"{product}/monitoring/api/v1/traces", headers=ADMIN).json()["traces"]
+        found = waiting.get(f"{product}/monitoring/api/v1/traces", headers=ADMIN).json()["traces"]
         return {(trace["tenant"], trace["name"]) for trace in found}
 
     eventually(lambda: len(seen()) >= 2, "both requests are stored")
@@ -63,12 +63,12 @@ def test_embedded_server_shows_the_product_and_not_itself(product: str) -> None:
 
 
 def test_embedded_server_takes_no_telemetry_from_outside_without_a_key(product: str) -> None:
-    answer = httpx2.post(f"{product}/monitoring/v1/traces", json={"resourceSpans": []})
+    answer = waiting.post(f"{product}/monitoring/v1/traces", json={"resourceSpans": []})
 
     assert answer.status_code == 401
 
 
 def test_embedded_pages_lead_to_sign_in_below_their_path(product: str) -> None:
-    answer = httpx2.get(f"{product}/monitoring/", headers={"accept": "text/html"})
+    answer = waiting.get(f"{product}/monitoring/", headers={"accept": "text/html"})
 
     assert answer.headers["location"].startswith("/monitoring/sign-in")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("release")
+
 ROOT = Path(__file__).parents[2]
 IDENTITY = {f"GIT_{who}_{what}": "release@tocsin" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import tocsin
+from sdk.told import told
 from tocsin.sdk.agent import agent_for
 from tocsin.sdk.release import commit_of, find_commit, find_release
 from tocsin.testing import capture_spans
@@ -73,10 +74,10 @@ def test_a_process_announces_its_release_once() -> None:
     with capture_spans() as captured:
         agent.announce()
         agent.announce()
-    (record,) = captured.records
+    (record,) = told(captured)
     assert (record.event, record.body, record.tenant) == ("tocsin.deploy", "shop 2026.11.3 started", None)
     assert record.attributes == {"tocsin.release": "2026.11.3", "vcs.ref.head.revision": COMMIT}
     agent.after_fork()
     with capture_spans() as captured:
         agent.announce()
-    assert len(captured.records) == 1
+    assert len(told(captured)) == 1

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx2
 from served import Served, served
 
+import waiting
 from otlp import SECOND_NS, log_record, log_request, span, trace_request
 from waiting import eventually
 
@@ -39,7 +39,7 @@ def open_logging(folder: Path) -> Iterator[Served]:
 
 def send(running: Served, signal: str, request: Any) -> None:
     address = f"{running.url}/v1/{signal}"
-    answer = httpx2.post(
+    answer = waiting.post(
         address, content=request.SerializeToString(), headers={"Content-Type": "application/x-protobuf"}
     )
     assert answer.status_code == 200, answer.text

@@ -13,6 +13,7 @@ import pytest
 from served import ADMIN_TOKEN, Served, served
 from typer.testing import CliRunner
 
+import waiting
 from tocsin.cli.commands import app
 from waiting import eventually
 
@@ -65,12 +66,12 @@ def test_an_ingest_key_may_mark_and_a_viewer_may_not(site: Served) -> None:
     assert made.status_code in (200, 201), made.text
     key = re.findall(r"tcs_key_[\w-]+", made.text)[-1]
     mark = {"service": "reports", "release": "2.3"}
-    said = httpx2.post(f"{site.url}/api/v1/deployments", json=mark, headers={"authorization": f"Bearer {key}"})
+    said = waiting.post(f"{site.url}/api/v1/deployments", json=mark, headers={"authorization": f"Bearer {key}"})
     assert said.status_code == 201, said.text
-    wrong = httpx2.post(f"{site.url}/api/v1/deployments", json=mark, headers={"authorization": "Bearer tcs_key_no"})
+    wrong = waiting.post(f"{site.url}/api/v1/deployments", json=mark, headers={"authorization": "Bearer tcs_key_no"})
     assert wrong.status_code == 401
     assert site.tom.post("/api/v1/deployments", json=mark).status_code == 403
-    assert httpx2.post(f"{site.url}/api/v1/deployments", json=mark).status_code in (401, 303)
+    assert waiting.post(f"{site.url}/api/v1/deployments", json=mark).status_code in (401, 303)
 
 
 def test_command_marks_what_the_platform_says(site: Served, monkeypatch: pytest.MonkeyPatch) -> None:

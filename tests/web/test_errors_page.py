@@ -14,6 +14,7 @@ import pytest
 from served import ADMIN_TOKEN, EXPORT, Served, served
 from telemetry_rows import NOW_NS, SAY
 
+import waiting
 from otlp import SECOND_NS, counter, exception, metric_request, number, span, trace_request
 from tocsin.model.errors import ErrorDecision, ErrorState
 from tocsin.query.error_history import ErrorHistory, SeenIn
@@ -214,7 +215,7 @@ def test_forms_need_the_token_of_their_session(site: Served) -> None:
     with httpx2.Client(base_url=site.url, headers={"Cookie": "tocsin_session=anything"}) as browser:
         assert browser.post(f"/errors/{FAULT}/resolve", data={"when": "now"}).status_code == 403
     bearer = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
-    answer = httpx2.post(f"{site.url}/errors/{FAULT}/ignore", data={"until": "1h"}, headers=bearer)
+    answer = waiting.post(f"{site.url}/errors/{FAULT}/ignore", data={"until": "1h"}, headers=bearer)
     assert answer.status_code == 303
     assert error(site)["state"] == "ignored"
     assert "is ignored until" in headline(site.administrator.get(f"/errors/{FAULT}").text)

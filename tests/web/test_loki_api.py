@@ -14,8 +14,11 @@ import httpx2
 import pytest
 from served import Served, served
 
+import waiting
 from otlp import log_record, log_request
 from waiting import eventually
+
+pytestmark = pytest.mark.xdist_group("loki")
 
 API = "/loki/api/v1"
 NOW_NS = time.time_ns()
@@ -40,12 +43,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         ]
         records.append(log_record("of globex", time_ns=NOW_NS - 10**9, attrs={"tocsin.tenant": "globex"}))
         body = log_request(records, resource).SerializeToString()
-        answer = httpx2.post(f"{running.url}/v1/logs", content=body, headers={"Content-Type": "application/x-protobuf"})
+        answer = waiting.post(
+            f"{running.url}/v1/logs", content=body, headers={"Content-Type": "application/x-protobuf"}
+        )
         assert answer.status_code == 200, answer.text
         eventually(
             lambda: asked(running.administrator, "query_range", query='{service_name="shop"}')["result"],
             "the lines are visible",
         )
+        eventually(lambda: asked(running.administrator, "labels"), "the streams are visible")
         yield running
 
 
@@ -152,9 +158,9 @@ def test_tenant_viewer_reads_own_lines_only(site: Served) -> None:
 def test_token_as_password_and_nobody(site: Served) -> None:
     token = site.administrator.headers["authorization"].removeprefix("Bearer ")
     basic = base64.b64encode(f"grafana:{token}".encode()).decode()
-    answer = httpx2.get(f"{site.url}{API}/labels", headers={"Authorization": f"Basic {basic}"})
+    answer = waiting.get(f"{site.url}{API}/labels", headers={"Authorization": f"Basic {basic}"})
     assert "tenant" in data(answer)
-    answer = httpx2.get(f"{site.url}{API}/labels")
+    answer = waiting.get(f"{site.url}{API}/labels")
     assert answer.status_code == 401
     assert answer.text.startswith("cannot tell who is asking")
 
@@ -235,7 +241,7 @@ def test_lines_are_heard_within_a_second_of_their_acknowledgement(site: Served) 
 def send_logs(site: Served, records: list[Any], resource: dict[str, str]) -> None:
     body = log_request(records, resource).SerializeToString()
     headers = {"Content-Type": "application/x-protobuf"}
-    assert httpx2.post(f"{site.url}/v1/logs", content=body, headers=headers).status_code == 200
+    assert waiting.post(f"{site.url}/v1/logs", content=body, headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from datetime import UTC
 from typing import Any
 
-import httpx2
 import pytest
 from served import Served, served
 
+import waiting
 from otlp import MINUTE_NS, SECOND_NS, log_record, log_request
 from tocsin.query.log_patterns import LogPattern, PatternChange
 from tocsin.web import pattern_headline
@@ -44,7 +44,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             lines(["globex-secret-thing failed"] * 20, minutes=5, tenant="globex", release="globex-release"),
         ):
             headers = {"Content-Type": "application/x-protobuf"}
-            answer = httpx2.post(f"{running.url}/v1/logs", content=request.SerializeToString(), headers=headers)
+            answer = waiting.post(f"{running.url}/v1/logs", content=request.SerializeToString(), headers=headers)
             assert answer.status_code == 200, answer.text
         expected = [CARD, "globex-secret-thing failed", "order <*> placed"]
         eventually(

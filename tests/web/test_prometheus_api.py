@@ -12,6 +12,8 @@ import httpx2
 import pytest
 from served import ADMIN_TOKEN, Served
 
+import waiting
+
 pytestmark = pytest.mark.xdist_group("metered")
 
 API = "/prometheus/api/v1"
@@ -132,7 +134,7 @@ def test_bad_request_is_refused_in_prometheus_words(
 def test_what_cannot_be_evaluated_and_who_is_unknown_have_their_kinds(metered: Served) -> None:
     two = "queue_depth * on (job) queue_depth"
     refused(metered.administrator.get(f"{API}/query", params={"query": two}), 422, "execution")
-    stranger = httpx2.get(f"{metered.url}{API}/query", params={"query": "1"})
+    stranger = waiting.get(f"{metered.url}{API}/query", params={"query": "1"})
     refused(stranger, 401, "unauthorized")
     slow = {"query": "queue_depth", "timeout": "0.0000001"}
     refused(metered.administrator.get(f"{API}/query", params=slow), 503, "timeout")
@@ -224,11 +226,11 @@ def test_promtool_queries_with_the_token_as_password(metered: Served, command: l
 
 def test_basic_authentication_opens_nothing_else(metered: Served) -> None:
     encoded = base64.b64encode(f"x:{ADMIN_TOKEN}".encode()).decode()
-    assert httpx2.get(f"{metered.url}/api/v1/users", headers={"Authorization": f"Basic {encoded}"}).status_code == 401
+    assert waiting.get(f"{metered.url}/api/v1/users", headers={"Authorization": f"Basic {encoded}"}).status_code == 401
 
 
 def test_server_is_healthy(metered: Served) -> None:
-    assert httpx2.get(f"{metered.url}/-/healthy").status_code == 200
+    assert waiting.get(f"{metered.url}/-/healthy").status_code == 200
 
 
 def _vector(client: httpx2.Client, query: str) -> list[Any]:

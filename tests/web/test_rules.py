@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import httpx2
 import pytest
 from served import Served
 
+import waiting
 from group_servers import GroupServer
 from otlp import SECOND_NS, log_record, log_request, span, trace_request
 from waiting import eventually
@@ -171,7 +171,7 @@ def test_backtest_is_judged_by_incidents_and_by_what_was_called_false(ruled: Ser
     incident = log_record("exports fail", time_ns=time.time_ns(), event_name="tocsin.incident", attrs={"seconds": 60})
     body = log_request([incident]).SerializeToString()
     headers = {"Content-Type": "application/x-protobuf"}
-    assert httpx2.post(f"{ruled.url}/v1/logs", content=body, headers=headers).status_code == 200
+    assert waiting.post(f"{ruled.url}/v1/logs", content=body, headers=headers).status_code == 200
     eventually(busy, "the incident makes it a real one", pause_seconds=0.2, is_it=lambda rule: rule["real"] == 1)
     assert (busy()["precision"], busy()["missed"]) == (1.0, 0)
 
@@ -267,7 +267,7 @@ def seen(metered_servers: GroupServer) -> Iterator[Served]:
         failed = span(tenant=tenant, route="/pay", status=2, start_ns=at_ns, seconds=0.01)
         for path, message in (("logs", log_request([line, event])), ("traces", trace_request([failed]))):
             headers = {"Content-Type": "application/x-protobuf"}
-            answer = httpx2.post(f"{metered.url}/v1/{path}", content=message.SerializeToString(), headers=headers)
+            answer = waiting.post(f"{metered.url}/v1/{path}", content=message.SerializeToString(), headers=headers)
             assert answer.status_code == 200, answer.text
     assert metered.administrator.put(f"{API}/files/seen", content=SEEN).status_code == 200
     eventually(

@@ -45,6 +45,7 @@ from sqlalchemy.orm import (
 
 import tocsin
 from sdk.instrument.tenanted import ACME, GLOBEX, Base, Line, Plan, Project, Report, counted, crossings, fill, serve
+from sdk.told import told
 from tocsin.sdk.agent import current_agent
 from tocsin.sdk.isolation import declared
 from tocsin.sdk.isolation_findings import findings
@@ -185,7 +186,7 @@ def test_a_tenants_own_rows_raise_no_alarm_and_no_warning(engine: Engine, way: s
 
     captured, client = visit(handler)
     # Others tell of a start, and on a busy machine of a slow statement.
-    assert [record.body for record in captured.records if "isolation" in record.event] == []
+    assert [record.body for record in told(captured) if "isolation" in record.event] == []
     results = counted(client)
     assert not [labels for labels in results if "unscoped" in labels or "not_checked" in labels], results
     if "delete" not in way:
@@ -312,7 +313,7 @@ def _check_asyncio(url: str) -> None:
         await engine.dispose()
 
     captured, client = visit(own)
-    assert [record.body for record in captured.records] == []
+    assert [record.body for record in told(captured)] == []
     assert not [labels for labels in counted(client) if "unscoped" in labels or "not_checked" in labels]
     captured, _ = visit(foreign)
     assert crossings(captured) == [("row", "reports", "acme", "globex"), ("write", "projects", "acme", "globex")]
@@ -365,7 +366,7 @@ def test_names_differ_by_more_than_capitals(engine: Engine) -> None:
             session.scalars(select(Report).where(Report.org_id == "acme")).all()
 
     captured, _ = visit(handler, {"X-Tenant-ID": "ACME"})
-    assert captured.records == []
+    assert told(captured) == []
 
 
 def test_each_of_the_two_tenants_is_told_without_the_others_name(engine: Engine) -> None:
@@ -484,10 +485,10 @@ def test_work_across_tenants_is_let_through_counted_and_noted(engine: Engine) ->
             assert len(rows.all()) == 8  # was run with leave, fetched after it
 
     captured, client = visit(handler)
-    assert [(r.event, r.body, r.tenant) for r in captured.records] == [
+    assert [(r.event, r.body, r.tenant) for r in told(captured)] == [
         ("tocsin.isolation.exempt", "work across tenants: nightly invoices", "acme")
     ]
-    assert captured.records[0].attributes["http.route"] == "/work"
+    assert told(captured)[0].attributes["http.route"] == "/work"
     assert counted(client) == {'{result="exempt",tenant="acme"}': 1}
 
 
@@ -641,7 +642,7 @@ def test_a_key_function_may_query(engine: Engine) -> None:
             connection.execute(select(table).where(table.c.tenant_id == 17)).all()
 
     captured, _ = visit(handler)
-    assert captured.records == []
+    assert told(captured) == []
 
 
 def test_uuids_are_equal_in_all_their_forms(engine: Engine) -> None:
@@ -661,7 +662,7 @@ def test_uuids_are_equal_in_all_their_forms(engine: Engine) -> None:
     client = serve(handler)
     with capture_spans() as captured:
         client.get("/work?id=1", headers={"X-Tenant-ID": str(own)})
-        assert captured.records == []
+        assert told(captured) == []
         client.get("/work?id=2", headers={"X-Tenant-ID": str(own)})
         assert crossings(captured) == [("row", "files", str(own), str(other))]
 
@@ -752,7 +753,7 @@ def test_switched_off_nothing_is_looked_at(engine: Engine) -> None:
     client = serve(handler, isolation_ratio=0.0)
     with capture_spans() as captured:
         client.get("/work", headers=ACME)
-        assert captured.records == []
+        assert told(captured) == []
     assert counted(client) == {}
 
 
@@ -815,5 +816,5 @@ def test_an_engine_that_is_left_out_is_left_out_here_as_well(sqlite_url: str) ->
 
     captured, client = visit(handler)
     engine.dispose()
-    assert captured.records == []
+    assert told(captured) == []
     assert counted(client) == {}

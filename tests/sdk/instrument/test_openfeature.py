@@ -17,6 +17,7 @@ from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvid
 from starlette.testclient import TestClient
 
 import tocsin
+from sdk.told import told
 from tocsin.sdk.agent import agent_for, current_agent
 from tocsin.sdk.flag_requests import DURATION, FlagRequests
 from tocsin.sdk.increases import Increases
@@ -111,7 +112,7 @@ def test_a_change_is_told_once_for_its_tenant(flags: Switched) -> None:
         for _ in range(5):
             for tenant in ("acme", "globex"):
                 client.get("/lists", headers={"X-Tenant-ID": tenant})
-        (record,) = captured.records
+        (record,) = told(captured)
     assert (record.event, record.tenant, record.body) == (
         "tocsin.flag.flip", "acme", "flag fast-lists for acme: off → on",
     )  # fmt: skip
@@ -123,7 +124,7 @@ def test_what_a_provider_says_of_its_configuration_is_told(flags: Switched) -> N
     agent_for(tocsin.Settings.load())
     with capture_spans() as captured:
         flags.provider.emit_provider_configuration_changed(ProviderEventDetails(flags_changed=["fast-lists"]))
-        (record,) = captured.records
+        (record,) = told(captured)
     assert record.body == "flag fast-lists was changed in In-Memory Provider"
     assert record.tenant is None
 
@@ -134,7 +135,7 @@ def test_a_missing_flag_is_an_error_and_no_change(flags: Switched) -> None:
         for _ in range(5):
             assert api.get_client().get_string_value("nowhere", "plain") == "plain"
         assert numbers() == {("feature_flag_evaluations_total", "nowhere", "error", "plain", ""): 5}
-        assert captured.records == []
+        assert told(captured) == []
 
 
 def test_answers_drawn_anew_each_time_are_no_change() -> None:
