@@ -15,6 +15,18 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from tallyroom_user import SignIn, User
 
+from tocsin.sdk import agent as agents
+from tocsin.sdk import instrument
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _watched_for_the_module_alone() -> Iterator[None]:
+    """Whatever a module switched on is off for those that come after it in this process."""
+    yield
+    for agent in agents.all_agents():
+        agents.close_agent(agent, 0.0)
+    instrument.switch_all_off()
+
 
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:

@@ -17,7 +17,6 @@ from fastapi.testclient import TestClient
 from tallyroom_user import User
 
 from demo import faults
-from tocsin.sdk import agent as agents
 from tocsin.sdk import instrument
 from tocsin.testing import Capture, capture_spans
 
@@ -39,9 +38,6 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         client = httpx2.AsyncClient(mounts={"http://renderer": renderer}, trust_env=False)
         with TestClient(create_app(settings, client), raise_server_exceptions=False) as running:
             yield running
-    for agent in agents.all_agents():
-        agents.close_agent(agent, 0.0)
-    instrument.switch_all_off()
 
 
 @pytest.fixture
