@@ -21,7 +21,7 @@ from tocsin.cli.commands import app
 from tocsin.cli.log_tail import followed
 from tocsin.model.log_views import BUILT_IN
 from tocsin.web.log_stream import MOST_STREAMS
-from waiting import eventually
+from waiting import PATIENCE_SECONDS, eventually
 
 pytestmark = pytest.mark.xdist_group("logging")
 
@@ -245,6 +245,21 @@ def test_lines_are_followed_as_they_arrive(site: Served) -> None:
                 break
     assert "old news" not in heard
     assert re.search(r"id: \d+\ndata: \{", heard)
+
+
+def test_page_follows_from_when_it_was_drawn(site: Served) -> None:
+    drawn = html_text.unescape(page(site, "/logs", q="between"))
+    follow = re.search(r'data-follow="([^"]+)"', drawn)
+    assert follow is not None
+    send(site, "logs", log_request([log_record("between page and stream", time_ns=time.time_ns())]))
+    eventually_found(site, "between")
+    heard, deadline = "", time.monotonic() + PATIENCE_SECONDS
+    with site.administrator.stream("GET", follow[1], headers={"accept": "text/event-stream"}) as events:
+        for text in events.iter_text():
+            heard += text
+            if "between page" in heard or time.monotonic() > deadline:
+                break
+    assert "between page and stream" in heard
 
 
 def test_who_asks_for_no_stream_gets_what_arrived_since(site: Served) -> None:

@@ -76,6 +76,12 @@ def cursor_asked(text: str) -> Cursor | None:
         raise HTTPException(400, str(error)) from error
 
 
+def since_ns(text: str) -> int | None:
+    """Unix nanoseconds as somebody wrote them; None for anything else."""
+    is_number = text.isascii() and text.isdigit() and len(text) < 20
+    return int(text) if is_number and int(text) < 9 * 10**18 else None
+
+
 def follow_address(view: View, kept: Mapping[str, str]) -> str:
     """Where a page follows the lines it shows; their time begins a little before the page was drawn."""
     asked = {"range": "15m", "start": None, "end": None, "since": str(view.now_ns - EARLIER_NS)}

@@ -21,7 +21,7 @@ from tocsin.query.logs import MAX_LIMIT, LogLine
 from tocsin.web.api.asked import READING, Asked, Noted, Store
 from tocsin.web.api.contract import BEARER, MISSING, Problem, Shown
 from tocsin.web.auth import Anybody
-from tocsin.web.log_asked import cursor_asked, log_query
+from tocsin.web.log_asked import cursor_asked, log_query, since_ns
 from tocsin.web.log_stream import TOO_MANY, event_stream, wants_stream
 from tocsin.web.read_audit import note_read
 
@@ -216,11 +216,11 @@ async def tail_logs(
 ) -> Any:
     """Without asking for a stream, the lines whose time is `since` or later; their arrival may be up to 30 s late, so a
     program that must miss none asks for a stream."""
-    since_ns = _since_ns(request.headers.get("last-event-id") or since)
-    tail = Tail(query, since_ns)
+    begun_ns = _begun_ns(request.headers.get("last-event-id") or since)
+    tail = Tail(query, begun_ns)
     if not wants_stream(request):
         found = await run_in_threadpool(tail.arrived, store, principal.scope, time.time_ns())
-        newest = max((line.time_ns + 1 for line in found), default=since_ns)
+        newest = max((line.time_ns + 1 for line in found), default=begun_ns)
         return Arrived(lines=[answer(line) for line in found], since=str(newest))
     return stream(request, tail, lambda lines: (_event(line) for line in lines), store, principal)
 
@@ -272,12 +272,12 @@ def _found(request: Request, store: Store, principal: Anybody, line_id: str) -> 
     return line
 
 
-def _since_ns(text: str) -> int:
+def _begun_ns(text: str) -> int:
     if not text:
         return time.time_ns()
-    if text.isascii() and text.isdigit() and len(text) < 20 and int(text) < 9 * 10**18:
-        return int(text)
-    raise HTTPException(400, f"cannot follow lines since '{text[:40]}': write unix nanoseconds")
+    if (since := since_ns(text)) is None:
+        raise HTTPException(400, f"cannot follow lines since '{text[:40]}': write unix nanoseconds")
+    return since
 
 
 def answer(line: LogLine) -> LineAnswer:

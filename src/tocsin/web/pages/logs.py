@@ -21,7 +21,7 @@ from tocsin.query.log_words import with_field
 from tocsin.query.logs import LogLine
 from tocsin.web import log_headline
 from tocsin.web.charts import Chart, Line
-from tocsin.web.log_asked import PARAMETERS, cursor_asked, follow_address, log_query
+from tocsin.web.log_asked import PARAMETERS, cursor_asked, follow_address, log_query, since_ns
 from tocsin.web.log_stream import TOO_MANY, event_stream, wants_stream
 from tocsin.web.page import Page
 from tocsin.web.render import TEMPLATES
@@ -87,9 +87,8 @@ async def tail(view: Annotated[View, Depends(view_of(page))], since: str = "") -
     if not wants_stream(view.request):
         raise HTTPException(406, "cannot follow lines here: this is a stream; programs take /api/v1/logs/tail")
     query = log_query(view.filter, view.request.query_params)
-    said = view.request.headers.get("last-event-id") or since
-    since_ns = int(said) if said.isascii() and said.isdigit() and len(said) < 19 else view.now_ns
-    following = Tail(query, since_ns)
+    begun = since_ns(view.request.headers.get("last-event-id") or since)
+    following = Tail(query, view.now_ns if begun is None else begun)
     events = partial(_drawn, view)
     ask = partial(_arrived, following, view)
     answered = await run_in_threadpool(event_stream, view.request.app, ask, events)
