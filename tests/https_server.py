@@ -59,7 +59,9 @@ def https_server(folder: Path, host: str) -> Iterator[tuple[int, str]]:
     server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield server.server_port, str(certificate)
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield server.server_port, str(certificate)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -52,6 +52,7 @@ def assert_stored_once(server: ServerProcess, load: list[Sender]) -> None:
         "SELECT sum(requests) FROM red_1m",
         "SELECT sum(requests) FROM red_1h",
     )
+    assert len(acknowledged) > 500
     missing = acknowledged - set(stored)
     assert not missing, f"{len(missing)} of {len(acknowledged)} acknowledged spans are missing"
     assert len(stored) == len(acknowledged), "spans are stored twice"

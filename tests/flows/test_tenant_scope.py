@@ -258,11 +258,11 @@ def requests_to(place: Place) -> Iterator[tuple[str, dict[str, str]]]:
             if place.path.startswith(prefix):
                 for name, texts in parameters.items():
                     asked = {} if name in ("query", "match[]") else {"query": "{}"}
-                    yield from ((path, needed | asked | {name: text, "limit": "100"}) for text in in_turn(texts, turn))
+                    yield from ((path, needed | asked | {name: text, "limit": "100"}) for text in texts)
 
 
 def in_turn(texts: list[str], turn: int) -> list[str]:
-    """The first one for every route, each of the others for every third: what routes read they read with one reader."""
+    """The first one for every route, each of the others for every third: all routes read these with one reader."""
     return [texts[0], *texts[1 + turn % 3 :: 3]]
 
 

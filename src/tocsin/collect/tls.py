@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,6 +41,8 @@ def tls_context(tls: Mapping[str, Any]) -> ssl.SSLContext:
     """For clients. tls: what `checked` has let through. Raises OSError when a file cannot be read or holds no
     certificate."""
     context = _Context(ssl.PROTOCOL_TLS_CLIENT)
+    if sys.version_info >= (3, 13):  # as `ssl.create_default_context` has it from there on
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
     context.server_name = str(tls.get("server_name") or "")
     if tls.get("ca_file"):
         context.load_verify_locations(tls["ca_file"])
