@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from fastapi import BackgroundTasks, FastAPI
 from fastapi.testclient import TestClient
-from opentelemetry import trace
+from opentelemetry import metrics, trace
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -20,6 +22,7 @@ from starlette.routing import Route
 import tocsin
 from tocsin.sdk.trace import TocsinTracerProvider
 from tocsin.testing import Capture, capture_spans
+from waiting import eventually
 
 
 @pytest.fixture
@@ -107,6 +110,39 @@ def test_native_telemetry_of_an_app_with_an_sdk_records_and_ours_only_counts(
     assert (span.name, span.attributes["tocsin.tenant"]) == ("GET /items/{item_id}", "acme")
     assert ours(captured) == []
     assert counted(captured) == COUNTED
+
+
+def test_native_metrics_begin_when_a_provider_comes_after_the_first_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = tocsin.instrument(fastapi_app(), metrics_seconds=0.05)
+    with TestClient(app) as client:
+        client.get("/items/7")
+        assert not app._native_telemetry.enabled()
+        reader = InMemoryMetricReader()
+        provider = MeterProvider([reader])
+        monkeypatch.setattr(metrics._internal, "_METER_PROVIDER", provider)
+        eventually(app._native_telemetry.enabled, "native telemetry is awake")
+        client.get("/items/7")
+    data = reader.get_metrics_data()
+    assert data is not None
+    (point,) = (
+        point
+        for scope in data.resource_metrics[0].scope_metrics
+        for metric in scope.metrics
+        for point in metric.data.data_points
+        if metric.name == "http.server.request.duration"
+    )
+    assert (point.attributes["http.route"], point.count) == ("/items/{item_id}", 1)
+    provider.shutdown()
+
+
+def test_native_metrics_of_a_provider_that_is_there_or_named_go_on(captured: Capture) -> None:
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader])
+    app = fastapi_app(telemetry={"meter_provider": provider})
+    ask(tocsin.instrument(app))
+    assert reader.get_metrics_data() is not None
+    assert ours(captured) == ["GET /items/{item_id}"]
+    provider.shutdown()
 
 
 def test_native_telemetry_on_our_own_provider_is_recorded_by_us_once(captured: Capture) -> None:

@@ -88,7 +88,7 @@ class Agent:
         self.provider = TocsinTracerProvider(self)
         self.exporter = Exporter(
             settings, self.digest, self._encode_spans, self._encode_metrics, self._encode_records, self._encode_lines,
-            self._publish,
+            self._beat,
         )  # fmt: skip
         self.log_level, self.log_exclude = level_of(settings.log_level), frozenset(settings.log_exclude)
         self.redactor = Redactor(settings.redact_fields, settings.redact_patterns, settings.redact_personal)
@@ -284,8 +284,9 @@ class Agent:
         with self._digest_lock:
             return self.catalogue.totals.families(self.red.rows)
 
-    def _publish(self) -> None:
+    def _beat(self) -> None:
         self.catalogue.publish()
+        coexist.wake_native_telemetry()
 
     def resource_attributes(self) -> dict[str, Any]:
         """Who is sending, in OpenTelemetry's words."""

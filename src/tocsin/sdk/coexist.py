@@ -9,16 +9,18 @@
 
 The global provider is set only when none is, and only when the app has finished starting, so that a product that
 configures OpenTelemetry in its start-up code finds the place free. FastAPI's native telemetry wakes up by itself as
-soon as any global provider exists; when that provider is ours and the app did not name one, it is put back to sleep,
-because ours is the cheaper one.
+soon as any global provider exists; when that provider is ours and the app did not name one, its tracing is put back to
+sleep, because ours is the cheaper one. For metrics and logs it asks at every request whether a provider has come, a
+quarter of what all of ours costs; we ask once a second in its place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+from weakref import WeakSet
 
-from opentelemetry import trace
+from opentelemetry import _logs, metrics, trace
 
 from tocsin.sdk.current import SPAN_KEY
 from tocsin.sdk.spans import SERVER, RecordingSpan
@@ -81,9 +83,52 @@ def local_parent(context: Mapping[str, Any]) -> trace.Span | None:
 
 def quiet_native_telemetry(app: Any) -> None:
     """Keeps FastAPI's native telemetry of this app from recording what we record; a provider it names is left alone."""
-    telemetry = getattr(app, "_telemetry", None)
-    if isinstance(telemetry, dict) and telemetry.get("tracer_provider") is None:
+    telemetry = _native_settings(app)
+    if telemetry is not None and telemetry.get("tracer_provider") is None:
         telemetry["tracing"] = False
+
+
+class _Signal(NamedTuple):
+    """A signal of FastAPI's native telemetry: its switch, the provider an app may name, and the global one."""
+
+    switch: str
+    named_provider: str
+    provider: Callable[[], Any]
+    # The type of what the API gives until somebody has set a provider.
+    stand_in: str
+
+    def waits(self) -> bool:
+        return type(self.provider()).__name__ == self.stand_in
+
+
+_SLEEPING: dict[_Signal, WeakSet[Any]] = {
+    _Signal("metrics", "meter_provider", metrics.get_meter_provider, "_ProxyMeterProvider"): WeakSet(),
+    _Signal("logs", "logger_provider", _logs.get_logger_provider, "ProxyLoggerProvider"): WeakSet(),
+}
+
+
+def let_native_telemetry_sleep(app: Any) -> None:
+    """Spares each request of this app the question whether a provider of metrics or logs has come."""
+    telemetry = _native_settings(app) or {}
+    for signal, apps in _SLEEPING.items():
+        if telemetry.get(signal.switch) and telemetry.get(signal.named_provider) is None and signal.waits():
+            telemetry[signal.switch] = False
+            apps.add(app)
+
+
+def wake_native_telemetry() -> None:
+    """Switches on again what a provider has come for."""
+    for signal, apps in _SLEEPING.items():
+        if apps and not signal.waits():
+            for app in list(apps):
+                app._telemetry[signal.switch] = True
+            apps.clear()
+
+
+def _native_settings(app: Any) -> dict[str, Any] | None:
+    """What FastAPI(telemetry=…) was given, which FastAPI reads at every request; None for other apps and versions."""
+    telemetry = getattr(app, "_telemetry", None)
+    return telemetry if isinstance(telemetry, dict) else None
 
 
 def _layers(app: Any) -> Iterator[Any]:

@@ -105,6 +105,7 @@ class Exporter:
     digest(most) turns so many ended requests into numbers and queued spans, True if there are more;
     encode_spans(spans) -> body; encode_records(records) -> body; encode_lines(lines) -> body;
     encode_metrics() -> (body, points), or None when there is nothing to say.
+    beat() is called every `metrics_seconds`, also while the server is away.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class Exporter:
         encode_metrics: Callable[[], tuple[bytes, int] | None],
         encode_records: Callable[[list[Record]], bytes],
         encode_lines: Callable[[list[LogLine]], bytes],
-        publish: Callable[[], None] = lambda: None,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._digest = digest
@@ -123,7 +124,7 @@ class Exporter:
         self._encode_metrics = encode_metrics
         self._encode_records = encode_records
         self._encode_lines = encode_lines
-        self._publish = publish
+        self._beat = beat
         self._compress = compressor(settings.compression, settings.endpoint)
         self.dropped: Counter[tuple[str, str]] = Counter()
         self.exported: Counter[str] = Counter()
@@ -299,7 +300,7 @@ class Exporter:
                 self._next_batch = now + self._settings.batch_seconds
             self._collect(metrics_due, batch_due)
             if metrics_due:
-                self._publish()
+                self._beat()
             while self._payloads and self.breaker.allows() and not self._stopping:
                 if not self._send_first(self._settings.timeout_seconds):
                     break

@@ -100,6 +100,7 @@ class MonitoringMiddleware:
         self._stands_down = coexist.stack_records_requests(self.app)
         if coexist.install_provider(agent.provider) and not self._stands_down:
             coexist.quiet_native_telemetry(scope.get("app"))
+            coexist.let_native_telemetry_sleep(scope.get("app"))
         self._is_current = not coexist.global_is_foreign()
         self._is_alone = self._is_current and not self._stands_down
 
