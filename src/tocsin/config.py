@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
+from tocsin.model.expected import ExpectedError
 from tocsin.model.setting_values import ValueProblem, printed, read_value, type_text
 from tocsin.model.settings import Preset, SettingInfo, Unit, setting_info
 from tocsin.sdk.settings import VARIABLES as SDK_VARIABLES
@@ -26,7 +27,7 @@ COMMAND_LINE = "command line"
 PRESET, PRESET_VARIABLE = "preset", "TOCSIN_PRESET"
 
 
-class ConfigError(Exception):
+class ConfigError(ExpectedError):
     """The configuration cannot be used; one line a fault, each with its remedy. Stops the start."""
 
 

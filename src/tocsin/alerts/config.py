@@ -14,6 +14,7 @@ from tocsin.alerts.inhibit import InhibitRule
 from tocsin.alerts.matcher_text import in_order, read_matchers
 from tocsin.alerts.mute import IntervalError, TimeInterval, time_interval_of
 from tocsin.alerts.route import Route, child_key
+from tocsin.model.expected import ExpectedError
 from tocsin.model.yaml_text import Path, TextError, read_yaml
 
 DEFAULT_TEXT = """\
@@ -52,7 +53,7 @@ _INHIBIT = {
 _SILENT_ON_RESOLVED = {"email_configs", "slack_configs", "wechat_configs", "rocketchat_configs"}
 
 
-class AlertConfigError(Exception):
+class AlertConfigError(ExpectedError):
     """The file cannot be used; the message says where and what to do."""
 
 

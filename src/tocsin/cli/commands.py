@@ -45,9 +45,7 @@ app.add_typer(logs_app, name="logs")
 app.add_typer(deploy_app, name="deploy")
 app.add_typer(ops_app, name="ops")
 app.add_typer(alerts_app, name="alerts")
-app.add_typer(logs_app, name="logs")
 app.add_typer(notify_app, name="notify")
-app.add_typer(logs_app, name="logs")
 
 TomlFile = Annotated[Path | None, typer.Option("--config", help="Settings file; default ./tocsin.toml if it is there.")]
 DataFolder = Annotated[str | None, typer.Option("--data", help="Folder of the server's state.")]

@@ -7,12 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from tocsin.alerts.config import AlertConfigError
-from tocsin.collect.scrape_config import ScrapeConfigError
-from tocsin.collect.tail_config import TailConfigError
-from tocsin.config import ConfigError
-from tocsin.storage.control import ControlError
-from tocsin.storage.telemetry.engine import EngineError
+from tocsin.model.expected import ExpectedError
 
 
 def fail(message: str) -> NoReturn:
@@ -26,7 +21,5 @@ def failing_clearly() -> Iterator[None]:
     """Turn the expected reasons not to start into one line each; anything else keeps its traceback."""
     try:
         yield
-    except (
-        ConfigError, AlertConfigError, ScrapeConfigError, TailConfigError, ControlError, EngineError, OSError
-    ) as error:  # fmt: skip
+    except (ExpectedError, OSError) as error:
         fail(str(error))

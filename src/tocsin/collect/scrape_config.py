@@ -12,6 +12,7 @@ import yaml
 
 from tocsin.collect.relabel import RelabelError, Rule
 from tocsin.collect.tls import checked
+from tocsin.model.expected import ExpectedError
 
 _UNITS_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 _UNITS_BYTES = {"": 1, "B": 1, "KB": 2**10, "KIB": 2**10, "MB": 2**20, "MIB": 2**20, "GB": 2**30, "GIB": 2**30}
@@ -31,7 +32,7 @@ JOB = {
 }  # fmt: skip
 
 
-class ScrapeConfigError(Exception):
+class ScrapeConfigError(ExpectedError):
     """The file cannot be used; the message says where and what to do."""
 
 

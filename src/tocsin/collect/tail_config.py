@@ -15,6 +15,7 @@ from tocsin.collect.log_formats import Container
 from tocsin.collect.log_stages import stages_of
 from tocsin.collect.relabel import RelabelError, Rule
 from tocsin.collect.tail_target import PATH, Target, target_of
+from tocsin.model.expected import ExpectedError
 
 # Parts of the file that say how Promtail itself runs.
 ITS_OWN = {
@@ -35,7 +36,7 @@ KNOWN_OF_JOB = {
 KNOWN_OF_CLIENT = {"url", "external_labels", "tenant_id"}
 
 
-class TailConfigError(Exception):
+class TailConfigError(ExpectedError):
     """The file cannot be used; the message says where and what to do."""
 
 

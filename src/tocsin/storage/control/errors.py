@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tocsin.model.expected import ExpectedError
 
-class ControlError(Exception):
+
+class ControlError(ExpectedError):
     """A request the control store refuses."""
 
 

@@ -9,12 +9,13 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
+from tocsin.model.expected import ExpectedError
 from tocsin.storage.telemetry.decode import Signal
 
 Value = str | int | float | bool | Sequence[str] | Sequence[int]
 
 
-class EngineError(Exception):
+class EngineError(ExpectedError):
     """The engine did not carry out a statement. `retryable` says whether the same statement may succeed later."""
 
     def __init__(self, message: str, *, code: int = 0, retryable: bool = False) -> None:
