@@ -19,7 +19,7 @@ from group_servers import GroupServer, group_of
 from spooled import spooled
 from tocsin.storage.telemetry.chdb import ChdbEngine
 from tocsin.storage.telemetry.spool import write_messages
-from tocsin.storage.telemetry.store import TENANT_TABLES, TelemetryStore
+from tocsin.storage.telemetry.store import TelemetryStore
 
 Put = Callable[..., None]
 
@@ -49,8 +49,10 @@ def no_engine(engine_slot: EngineSlot) -> EngineSlot:
 def engine(engine_slot: EngineSlot) -> ChdbEngine:
     """The engine with its schema and empty tables."""
     engine = engine_slot.occupied()
-    for table in (*TENANT_TABLES, "downsampled", "releases", "log_patterns", "log_shape_patterns"):
-        engine.execute(f"TRUNCATE TABLE {table}")
+    filled = "SELECT DISTINCT table FROM system.parts WHERE active AND database = currentDatabase()"
+    for (table,) in engine.query(filled, {}, {}, 30).rows:
+        if table != "migrations":
+            engine.execute(f"TRUNCATE TABLE {table}")
     return engine
 
 
