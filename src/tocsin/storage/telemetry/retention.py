@@ -169,14 +169,15 @@ def apply_retention(
     Costs little when they already are. Rewrites nothing: the columns that decide are read anew.
     """
     definitions = _definitions(engine)
-    for table, kept in kept_tables(settings).items():
-        clause = ttl_clause(kept, settings, held)
-        drops_whole = int("has(" not in clause and "level" not in clause)
+    clauses = {table: ttl_clause(kept, settings, held) for table, kept in kept_tables(settings).items()}
+    as_stored = _as_stored(engine, clauses.values())
+    for table, clause in clauses.items():
         definition = definitions.get(table, "")
-        if f"ttl_only_drop_parts = {drops_whole}" not in definition:
-            # Parts that hold rows of several ends must be written anew; without such rows dropping them is cheaper.
-            engine.execute(f"ALTER TABLE {table} MODIFY SETTING ttl_only_drop_parts = {drops_whole}")
-        if f"TTL {_as_stored(engine, clause)} SETTINGS" not in definition:
+        # Parts that hold rows of several ends must be written anew; without such rows dropping them is cheaper.
+        drops_whole = f"ttl_only_drop_parts = {int('has(' not in clause and 'level' not in clause)}"
+        if drops_whole not in definition:
+            engine.execute(f"ALTER TABLE {table} MODIFY SETTING {drops_whole}")
+        if f"TTL {as_stored[clause]} SETTINGS" not in definition:
             _change(engine, table, clause, wait)
 
 
@@ -213,8 +214,9 @@ def _definitions(engine: Engine) -> dict[str, str]:
     return {str(name): str(text) for name, text in engine.query(sql, {}, {}, 30).rows}
 
 
-def _as_stored(engine: Engine, clause: str) -> str:
-    """The clause in the words in which the engine prints a table's definition."""
-    asked = {"text": f"ALTER TABLE t MODIFY TTL {clause}"}
-    text = str(engine.query("SELECT formatQuerySingleLine({text:String})", asked, {}, 30).rows[0][0])
-    return text.removeprefix("ALTER TABLE t (MODIFY TTL ").removesuffix(")")
+def _as_stored(engine: Engine, clauses: Collection[str]) -> dict[str, str]:
+    """Each clause in the words in which the engine prints a table's definition."""
+    asked = {"texts": [f"ALTER TABLE t MODIFY TTL {clause}" for clause in clauses]}
+    rows = engine.query("SELECT formatQuerySingleLine(arrayJoin({texts:Array(String)}))", asked, {}, 30).rows
+    shown = (str(text).removeprefix("ALTER TABLE t (MODIFY TTL ").removesuffix(")") for (text,) in rows)
+    return dict(zip(clauses, shown, strict=True))
