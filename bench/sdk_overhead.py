@@ -23,6 +23,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from bench.sdk_app import HEADERS, create_app, run_pass
@@ -203,7 +204,7 @@ def serve(name: str, routes: int, endpoint: str, port: int) -> None:
     import uvicorn
 
     app = create_app(routes)
-    if name in ("opentelemetry", "bare"):
+    if name == "opentelemetry":
         app._telemetry.update(tracing=False)
     add_candidate(name, app, endpoint)
     uvicorn.run(app, port=port, log_level="error", access_log=False, loop="uvloop", http="httptools")
@@ -287,9 +288,7 @@ def in_process(routes: int, endpoint: str, quick: bool) -> dict[str, dict[str, f
 
 def cpu_seconds(pid: int) -> float:
     """CPU time of a process so far, all threads."""
-    with open(f"/proc/{pid}/stat") as file:
-        ticks = file.read().rpartition(")")[2].split()[11:13]
-    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+    return sum(int(file.read_text().split()[0]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
 def over_uvicorn(routes: int, endpoint: str, quick: bool) -> dict[str, dict[str, float]]:
@@ -303,11 +302,11 @@ def over_uvicorn(routes: int, endpoint: str, quick: bool) -> dict[str, dict[str,
     try:
         for port in ports.values():
             wait_for(port)
-        for turn in range(6 if quick else 16):
+        for turn in range(11 if quick else 41):
             seen = {}
             for name in list(ports) if turn % 2 else list(ports)[::-1]:
                 before = cpu_seconds(servers[name].pid)
-                rate, count = asyncio.run(load(ports[name], 1.0, 24))
+                rate, count = asyncio.run(load(ports[name], 0.4, 24))
                 seen[name] = (rate, (cpu_seconds(servers[name].pid) - before) / count * 1e6)
             rounds.append(seen)
     finally:
