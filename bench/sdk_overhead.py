@@ -349,7 +349,7 @@ def report(routes: int, endpoint: str, options: argparse.Namespace) -> None:
 
 def stages(routes: int, endpoint: str, quick: bool) -> None:
     print(f"{routes:3} other routes: ", end="", flush=True)
-    child = start("--child", "stages", "--routes", routes, "--endpoint", endpoint, "--passes", 100 if quick else 400)
+    child = start("--child", "stages", "--routes", routes, "--endpoint", endpoint, "--passes", 300 if quick else 1200)
     print(child.communicate()[0].strip(), flush=True)
 
 

@@ -35,7 +35,7 @@ from tocsin.sdk.logs.limiter import Limiter
 from tocsin.sdk.logs.line import LineEncoder, LogLine
 from tocsin.sdk.logs.recorder import level_of, tell_left_out
 from tocsin.sdk.measures import measures
-from tocsin.sdk.overhead import MEASURE_EVERY, OverheadMeter
+from tocsin.sdk.overhead import OverheadMeter
 from tocsin.sdk.process_figures import ProcessFigures
 from tocsin.sdk.records import INFO, Record, RecordEncoder
 from tocsin.sdk.red import RedCollection, RedTable
@@ -50,8 +50,9 @@ from tocsin.sdk.version import VERSION
 
 log = logging.getLogger("tocsin")
 
-# Ended requests that wait for the export thread before requests digest a portion themselves.
-_MOST_PENDING, _PORTION = 4096, 2 * MEASURE_EVERY
+# So many ended requests are digested at once by the thread that answers requests: what it has just written is in its
+# own processor's caches, from which another would have to fetch it. The export thread takes what is left over.
+PORTION = 64
 # Without traffic the figures are repeated this often, so that a quiet process is seen to be alive.
 _QUIET_NS = 15_000_000_000
 # Share of the sampled traces that shedding leaves.
@@ -101,7 +102,8 @@ class Agent:
         self.live_jobs: set[JobSpan] = set()
         self.increases = Increases()
         self.flag_requests = FlagRequests(self.increases)
-        self._pending: deque[Exchange] = deque()
+        # Requests whose last byte is out.
+        self.ended: deque[Exchange] = deque()
         # Takes a request whose last byte is out.
         self.put: Callable[[Exchange], None] = self._put_first
         self._digest = Digest(self)
@@ -143,7 +145,7 @@ class Agent:
 
     def _put(self, exchange: Exchange) -> None:
         """Takes a request whose last byte is out; it is counted within `batch_seconds`, and never lost."""
-        self._pending.append(exchange)
+        self.ended.append(exchange)
         if self.exporter.is_idle:
             self.exporter.wake()
             # This is where the app answers, in its event loop if it has one.
@@ -155,13 +157,14 @@ class Agent:
         instrument.enter_loop()
         self._put(exchange)
 
-    def relieve(self) -> None:
-        """Digests a portion when the export thread does not keep up, or waits for a hanging server.
-
-        Called by one request in MEASURE_EVERY, which is enough: a portion is more than what came since the last.
-        """
-        if len(self._pending) > _MOST_PENDING:
-            self.digest(_PORTION)
+    @guard.guarded(None)
+    def digest_portion(self) -> None:
+        """Digests what has ended, unless another thread is at it: the next request will ask again."""
+        if self._digest_lock.acquire(blocking=False):
+            try:
+                self._digest_ended()
+            finally:
+                self._digest_lock.release()
 
     def head_decision(self, root: RecordingSpan) -> bool:
         """The caller's decision when there is a caller, else the sampler's."""
@@ -230,14 +233,18 @@ class Agent:
 
     # -- called by the export thread
 
-    def digest(self, most: int | None = None) -> bool:
-        """Turns ended requests into numbers and kept traces, at most so many if said; True when there are more."""
-        pending = self._pending
+    def digest(self) -> None:
+        """Turns ended requests into numbers and kept traces."""
         with self._digest_lock:
             self._digest.review_unfinished()
-            count = len(pending) if most is None else min(most, len(pending))
-            self._digest.take(pending, count)
-        return bool(pending)
+            self._digest_ended()
+
+    def _digest_ended(self) -> None:
+        count = len(self.ended)
+        if count:
+            began = time.thread_time()
+            self._digest.take(self.ended, count)
+            self.meter.add("digest", (time.thread_time() - began) / count)
 
     def collect_red(self) -> RedCollection:
         """The RED rows since the last collection, all ended requests included."""
@@ -264,18 +271,18 @@ class Agent:
 
     def collect_calls(self) -> CallCollection:
         """What the app has called since the last collection, as far as digested."""
-        self.calls.count_open()
-        collection = self.calls.table.collect()
-        if collection.by_caller:
-            with self._digest_lock:
+        with self._digest_lock:
+            self.calls.count_open()
+            collection = self.calls.table.collect()
+            if collection.by_caller:
                 self.catalogue.add_calls(collection.rows)
         return collection
 
     def call_families(self) -> list[Family]:
         """The calls of this process since it began, for a scraper."""
         self.digest()
-        self.calls.count_open()
         with self._digest_lock:
+            self.calls.count_open()
             return self.catalogue.call_families(self.calls.table)
 
     def request_families(self) -> list[Family]:

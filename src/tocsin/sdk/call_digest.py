@@ -1,4 +1,4 @@
-"""Noted calls become numbers, spans, and a word on the request that made too many equal ones; in the export thread."""
+"""Noted calls become numbers, spans, and a word on the request that made too many equal ones."""
 
 from __future__ import annotations
 

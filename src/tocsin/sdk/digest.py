@@ -1,7 +1,8 @@
-"""Ended requests become numbers, slow-request lines and kept traces; in the export thread, in small portions.
+"""Ended requests become numbers, slow-request lines and kept traces, in small portions.
 
 Inside a request the same steps cost two to three times as much: there they run once between much other code, here
-in a loop.
+in a loop. The thread that answers does it for each portion that is full, after an answer: handed to the export thread,
+requests would have to come out of another processor's caches, which costs as much again. That thread does the rest.
 """
 
 from __future__ import annotations

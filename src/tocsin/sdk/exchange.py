@@ -378,4 +378,3 @@ class MeteredExchange(Exchange):
         self.agent.meter.add("request", (self.cost_ns + perf_counter_ns() - began_ns) / 1e9)
         for instrument, (nanoseconds, number, waits) in self.__dict__.get("hooks", {}).items():
             self.agent.meter.add(instrument, nanoseconds / 1e9, number, waits)
-        self.agent.relieve()

@@ -28,11 +28,6 @@ log = logging.getLogger("tocsin")
 
 # A batch this large leaves at once: encoding more in one go, up to 3 µs each, would hold the GIL too long.
 BATCH_SPANS = 512
-# Between two digests under load, if batches are not sent more often: ended requests that wait longer leave the caches
-# of the processor, and digesting them costs more.
-_DIGEST_SECONDS = 0.2
-# Ended requests digested before the app is let through again.
-DIGEST_PORTION = 256
 _IDLE_SECONDS = 1.0
 _BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.5, 30.0
 _LONGEST_RETRY_AFTER_SECONDS = 300.0
@@ -102,7 +97,7 @@ class Breaker:
 class Exporter:
     """The queues and the thread. encode_spans and encode_metrics are called in the thread only.
 
-    digest(most) turns so many ended requests into numbers and queued spans, True if there are more;
+    digest() turns ended requests into numbers and queued spans;
     encode_spans(spans) -> body; encode_records(records) -> body; encode_lines(lines) -> body;
     encode_metrics() -> (body, points), or None when there is nothing to say.
     beat() is called every `metrics_seconds`, also while the server is away.
@@ -111,7 +106,7 @@ class Exporter:
     def __init__(
         self,
         settings: Settings,
-        digest: Callable[[int], bool],
+        digest: Callable[[], None],
         encode_spans: Callable[[list[Queued]], bytes],
         encode_metrics: Callable[[], tuple[bytes, int] | None],
         encode_records: Callable[[list[Record]], bytes],
@@ -171,6 +166,8 @@ class Exporter:
             self.dropped["traces", "queue_full"] += len(spans) - max(room, 0)
             del spans[max(room, 0) :]
         self.queue.extend(spans)
+        if len(self.queue) >= BATCH_SPANS:
+            self._wake.set()
 
     def put_record(self, record: Record) -> None:
         """Takes one log record, or counts it when the queue is full. An error is sent at once, others with the next
@@ -280,7 +277,7 @@ class Exporter:
                 quiet_since = time.monotonic()
             is_quiet = time.monotonic() - quiet_since > 2 * self._settings.metrics_seconds
             self.is_idle = is_quiet
-            self._wake.wait(_IDLE_SECONDS if is_quiet else min(_DIGEST_SECONDS, self._settings.batch_seconds))
+            self._wake.wait(_IDLE_SECONDS if is_quiet else self._settings.batch_seconds)
             if self._wake.is_set():
                 self._wake.clear()
                 quiet_since = time.monotonic()
@@ -309,12 +306,10 @@ class Exporter:
         """Digests what has ended, and makes payloads of what is queued: when that is due or enough for a batch, and as
         far as there is room."""
         least = 1 if batch_due else BATCH_SPANS
-        has_more = True
-        while has_more:
-            has_more = self._digest(DIGEST_PORTION)
-            while len(self.queue) >= least and self._payload_bytes < self._settings.queue_bytes:
-                time.sleep(0)  # gives the GIL away: the app goes first
-                self._collect_batch()
+        self._digest()
+        while len(self.queue) >= least and self._payload_bytes < self._settings.queue_bytes:
+            time.sleep(0)  # gives the GIL away: the app goes first
+            self._collect_batch()
         while len(self.records) >= least and self._payload_bytes < self._settings.queue_bytes:
             records = [self.records.popleft() for _ in range(min(len(self.records), BATCH_SPANS))]
             self._add(Payload("logs", self._compress(self._encode_records(records)), len(records)))

@@ -9,7 +9,7 @@ from opentelemetry.context import Context
 
 from tocsin.sdk import coexist
 from tocsin.sdk import instrument as instruments
-from tocsin.sdk.agent import Agent, agent_for
+from tocsin.sdk.agent import PORTION, Agent, agent_for
 from tocsin.sdk.current import SPAN_KEY, current_context, enter_context, leave_context
 from tocsin.sdk.exchange import Exchange, Message, Receive, Send
 from tocsin.sdk.guard import guarded
@@ -78,6 +78,8 @@ class MonitoringMiddleware:
             leave_context(token)
             if work is not None:
                 current_work.reset(work)
+            if len(agent.ended) >= PORTION:
+                agent.digest_portion()
 
     @guarded(Context())
     def _begin_among_others(self, exchange: Exchange, scope: Scope, around: Context) -> Context:
