@@ -18,10 +18,12 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
     """Starts servers on fresh data: `start_server({"TOCSIN_…": "…"}, ["--option"])`."""
     started: list[ServerProcess] = []
 
-    def start(environ: dict[str, str] | None = None, options: list[str] | None = None) -> ServerProcess:
+    def start(
+        environ: dict[str, str] | None = None, options: list[str] | None = None, is_first_start: bool = False
+    ) -> ServerProcess:
         folder = tmp_path / f"server-{len(started)}"
         folder.mkdir()
-        server = ServerProcess(folder, environ, options or [])
+        server = ServerProcess(folder, environ, options or [], is_first_start)
         started.append(server)
         server.start()
         return server

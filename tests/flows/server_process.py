@@ -15,6 +15,7 @@ from typing import Any
 import httpx2
 import psutil
 
+from fresh_data import lay_out
 from waiting import PATIENCE_SECONDS, await_exit, eventually
 
 ROOT = Path(__file__).parents[2]
@@ -44,8 +45,16 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 class ServerProcess:
     """One data folder and the server that runs on it, most of the time."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str] | None = None, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environ: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
+        is_first_start: bool = False,
+    ) -> None:
+        """is_first_start: from an empty folder, for tests of that start itself."""
         self.data = folder / "data"
+        self._is_first_start = is_first_start
         self.url = ""
         self.grpc_port = 0
         self.setup_link = ""
@@ -67,6 +76,8 @@ class ServerProcess:
 
     def launch(self) -> None:
         """Run and return at once; after the first time on the same ports."""
+        if not self.data.exists() and not self._is_first_start:
+            lay_out(self.data)
         port = self.url.rpartition(":")[2] or "0"
         options = ["--data", str(self.data), "--port", port, "--grpc-port", str(self.grpc_port), *self._options]
         self._printed.write_text("")

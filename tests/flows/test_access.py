@@ -25,7 +25,7 @@ def server(shared_server: ServerProcess) -> Iterator[ServerProcess]:
 
 
 def test_first_starts_link_works_once_and_is_not_printed_again(start_server: Callable[..., ServerProcess]) -> None:
-    server = start_server()
+    server = start_server(is_first_start=True)
     path = server.setup_link.removeprefix(server.url)
     with first_administrator(server, "ada@acme.example"), server.client(token="") as late:
         assert late.get(path).status_code == 410

@@ -29,10 +29,10 @@ NAMED_SECONDS = 45.0
 """A fault has to be named within; each needs some requests that meet it."""
 SURE_SECONDS = 150.0
 """A leak has to be named within, with what grows: a minute to be sure, and two looks at the heap."""
-QUIET_STATEMENTS = 1500
+QUIET_STATEMENTS = 1000
 """So many statements are looked at before anything is wrong."""
 OPTIONS = ("--rate", "25")
-ENVIRON = {"TOCSIN_LEAK_WINDOW_SECONDS": "60"}
+ENVIRON = {"TOCSIN_LEAK_WINDOW_SECONDS": "60", "TOCSIN_RULES_IS_PACKS_ON": "false"}
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from fresh_data import lay_out
 from waiting import await_exit, eventually
 
 ADMIN_TOKEN = "pages-of-acme-and-globex"
@@ -80,6 +81,7 @@ def _secret_in(text: str) -> str:
 
 
 def _start(folder: Path, with_packs: bool) -> tuple[subprocess.Popen[str], str]:
+    lay_out(folder)
     command = [sys.executable, "-c", "from tocsin.cli import main; main()", "serve"]
     command += ["--data", str(folder), "--port", "0", "--grpc-port", "-1"]
     packs = {"TOCSIN_RULES_IS_PACKS_ON": str(with_packs).lower()}

@@ -263,8 +263,9 @@ class Scraper:
 
     def close(self) -> None:
         """Stop; series go on after the next start, so none is ended."""
-        self._loop.call_soon_threadsafe(lambda: self._main.cancel() if self._main else None)
-        self._thread.join()
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(lambda: self._main.cancel() if self._main else None)
+            self._thread.join()
 
     @property
     def job_names(self) -> list[str]:

@@ -65,7 +65,8 @@ class Downsampler:
     def close(self) -> None:
         """Stop after the hour in hand."""
         self._stop.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def step(self) -> list[int]:
         """Do every hour that is due; the hours done. Raises EngineError."""

@@ -72,7 +72,8 @@ class Writer:
     def close(self) -> None:
         """Stop after the segment in hand; the rest waits in the spool for the next start."""
         self._stop.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def drain(self) -> None:
         """Insert all that is spooled now. Raises EngineError if the engine cannot take it at present."""

@@ -1,0 +1,32 @@
+"""The data folder of a server that has started once and seen nothing: what a first start takes is paid once a run."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+FIRST_START = """
+import sys
+from tocsin.app import Server, configuration
+Server(configuration({"server.data": sys.argv[1]}, None)).close()
+"""
+
+
+def lay_out(data: Path) -> None:
+    """Makes `data` such a folder."""
+    shutil.copytree(_started_once(), data, symlinks=True, dirs_exist_ok=True)
+
+
+@cache
+def _started_once() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="tocsin-fresh-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
+    subprocess.run([sys.executable, "-c", FIRST_START, str(folder / "data")], check=True, env=environ)
+    return folder / "data"
