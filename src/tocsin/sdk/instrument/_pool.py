@@ -5,20 +5,17 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator
 from time import perf_counter_ns
-from typing import Any, NamedTuple
+from typing import Any
 
-from tocsin.sdk.caller import Line, own_line
 from tocsin.sdk.calls import Kind, Operation, current_span, note
 from tocsin.sdk.errors import qualified_name
 from tocsin.sdk.guard import guarded_hook
 from tocsin.sdk.instrument._contract import Gauge, Patches
-from tocsin.sdk.route import caller_of
+from tocsin.sdk.instrument._holders import Holders
 from tocsin.sdk.settings import Settings
-from tocsin.sdk.spans import RecordingSpan
 
 # Waits shorter than this are counted and make no span.
 _SHORT_NS = 1_000_000
-_SHOWN_HOLDERS = 10
 # Set on pools and dialects that are not to be watched.
 IGNORED = "_tocsin_ignored"
 
@@ -33,25 +30,6 @@ _WAIT = Kind(
     least_ns=_SHORT_NS,
     group="pool",
 )
-
-
-class Holder(NamedTuple):
-    """Who has a connection, since when (perf_counter), and the line that took it."""
-
-    pool: str
-    since_ns: int
-    span: RecordingSpan | None
-    line: Line | None
-    record: Any
-
-    def where(self) -> str:
-        """`GET /search`, a span's name, or '' outside of everything."""
-        return caller_of(self.span.root) if self.span is not None else ""
-
-    def __str__(self) -> str:
-        seconds = (perf_counter_ns() - self.since_ns) / 1e9
-        parts = [self.where(), f"at {self.line}" if self.line is not None else "", f"for {seconds:.1f} s"]
-        return " ".join(part for part in parts if part)
 
 
 def size_gauges(name: str, active: int, idle: int, overflow: int) -> Iterator[Gauge]:
@@ -75,10 +53,10 @@ class PoolWatch:
     """Follows connections from the moment they are taken until they are given back."""
 
     def __init__(self, settings: Settings, name_of: Callable[[Any], str]) -> None:
-        self._held_ns = settings.held_connection_seconds * 1e9
         self._name_of = name_of
         self._pools: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._held: dict[int, Holder] = {}
+        # Of each connection its record; one that was detached is its pool's no more.
+        self._holders = Holders(settings, lambda record: record.fairy_ref is not None)
         self._operations: dict[str, Operation] = {}
 
     def switch_on(self, patches: Patches) -> None:
@@ -90,23 +68,7 @@ class PoolWatch:
     def gauges(self) -> Iterator[Gauge]:
         for pool in list(self._pools):
             yield from self._sizes(pool)
-        seconds: dict[tuple[str, str, str], float] = {}
-        for holder in self.holders():
-            where = (holder.pool, holder.where(), str(holder.line or ""))
-            held = (perf_counter_ns() - holder.since_ns) / 1e9
-            if held * 1e9 >= self._held_ns:
-                seconds[where] = max(seconds.get(where, 0.0), held)
-        words = "How long somebody has kept a connection that is kept too long: the longest by pool, route and line."
-        for (name, route, line), held in list(seconds.items())[:_SHOWN_HOLDERS]:
-            labels = {"pool": name, "route": route, "line": line}
-            yield Gauge("database_connection_held_seconds", words, "s", round(held, 3), labels)
-
-    def holders(self) -> list[Holder]:
-        """Everybody who has a connection right now, the longest first."""
-        for key, holder in list(self._held.items()):
-            if holder.record.fairy_ref is None:  # detached from its pool
-                self._held.pop(key, None)
-        return sorted(self._held.values(), key=lambda holder: holder.since_ns)
+        yield from self._holders.gauges()
 
     def _sizes(self, pool: Any) -> Iterator[Gauge]:
         """Only pools that keep connections can tell."""
@@ -137,7 +99,7 @@ class PoolWatch:
         return connect
 
     def _watch_return(self, original: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
-        returned = guarded_hook(self._returned)
+        returned = guarded_hook(self._holders.give_back)
 
         def _return_conn(pool: Any, record: Any) -> None:
             returned(record)
@@ -152,10 +114,9 @@ class PoolWatch:
         if pool not in self._pools:
             self._pools.add(pool)
         name = self._name(pool)
+        self._holders.take(connection._connection_record, name, span, now_ns)
+        # Last, because it measures what all of this has cost.
         note(self._operation(name), began_ns, now_ns, span)
-        self._held[id(connection._connection_record)] = Holder(
-            name, now_ns, span, own_line(), connection._connection_record
-        )
 
     def _failed(self, pool: Any, began_ns: int, error: Exception) -> None:
         """Nobody gave a connection back in time, or the database refused one. The former is the holders' fault."""
@@ -164,20 +125,7 @@ class PoolWatch:
         span = current_span()
         note(self._operation(self._name(pool)), began_ns, perf_counter_ns(), span, qualified_name(error))
         if span is not None and type(error).__name__ == "TimeoutError":
-            name = self._name(pool)
-            holders = [str(holder) for holder in self.holders() if holder.pool == name]
-            span.root.set_attribute("tocsin.db.pool.holders", holders[:_SHOWN_HOLDERS])
-
-    def _returned(self, record: Any) -> None:
-        holder = self._held.pop(id(record), None)
-        if holder is None or holder.span is None:
-            return
-        held_ns = perf_counter_ns() - holder.since_ns
-        if held_ns >= self._held_ns:
-            facts = {"tocsin.db.pool.name": holder.pool, "tocsin.duration_ms": round(held_ns / 1e6, 3)}
-            if holder.line is not None:
-                facts.update(holder.line.attributes())
-            holder.span.root.add_event("tocsin.db.connection_held", facts)
+            self._holders.name_on(span, self._name(pool))
 
     def _operation(self, name: str) -> Operation:
         operation = self._operations.get(name)

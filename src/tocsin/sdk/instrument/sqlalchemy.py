@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
@@ -17,6 +18,7 @@ from tocsin.sdk.errors import qualified_name
 from tocsin.sdk.guard import guarded_hook
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.instrument._explain import Explainer
+from tocsin.sdk.instrument._explain_engine import ask, dialect_of
 from tocsin.sdk.instrument._pool import IGNORED, PoolWatch
 from tocsin.sdk.instrument._statements import Statements, rare_facts, remember_line
 from tocsin.sdk.settings import Settings
@@ -208,7 +210,8 @@ def _noted(settings: Settings, explainer: Explainer | None) -> Callable[..., Non
             remember_line(span, operation, line)
         engine = source.engine()
         if is_slow and not name and explainer is not None and engine is not None:
-            explainer.explain(engine, operation, statement, parameters)
+            prepare = partial(partial, ask, engine, statement, parameters)
+            explainer.explain(dialect_of(engine), operation, statement, prepare)
 
     return noted
 
