@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
-from time import perf_counter_ns
 from typing import Any
 
 from tocsin.sdk.caller import Line, own_line
@@ -90,8 +89,8 @@ class Statements:
 def statement_noter(settings: Settings, ask_of: AskOf) -> Callable[..., None]:
     """What happens after each statement that a driver of PostgreSQL ran.
 
-    (database, statement, began_ns, rows, error, connection, parameters); parameters is None for a statement that was
-    run many times at once. ask_of: how the plan of one that was slow is asked for.
+    (database, statement, began_ns, ended_ns, rows, error, connection, parameters); parameters is None for a statement
+    that was run many times at once. ask_of: how the plan of one that was slow is asked for.
     """
     slow_ns = settings.slow_query_seconds * 1e9
     repeated = settings.repeated_queries
@@ -99,10 +98,9 @@ def statement_noter(settings: Settings, ask_of: AskOf) -> Callable[..., None]:
 
     @guarded_hook
     def noted(
-        source: Statements, statement: str, began_ns: int, rows: int, error: BaseException | None,
+        source: Statements, statement: str, began_ns: int, ended_ns: int, rows: int, error: BaseException | None,
         connection: Any, parameters: Any,
     ) -> None:  # fmt: skip
-        ended_ns = perf_counter_ns()
         operation = source.operations.get(statement) or source.find(statement)
         span = current_span()
         line, facts, name = None, None, ""

@@ -49,10 +49,10 @@ class Instrument(_contract.Instrument):
         def note(
             connection: Any, query: str, began_ns: int, answer: Any, error: BaseException | None, parameters: Any
         ) -> None:
-            key = (connection._addr, connection._params.database)
+            ended_ns, key = perf_counter_ns(), (connection._addr, connection._params.database)
             source = sources.get(key) or source_of(connection)
             if source is not None:
-                noted(source, query, began_ns, _rows(answer), error, connection, parameters)
+                noted(source, query, began_ns, ended_ns, _rows(answer), error, connection, parameters)
 
         self._pools = DriverPools(settings, _sizes, lambda connection: str(connection._params.database), _is_kept)
         if all(hasattr(Pool, name) for name in ("get_size", "get_idle_size", "get_max_size")):

@@ -80,12 +80,12 @@ class Instrument(_contract.Instrument):
         return execute
 
     def _note(self, cursor: Any, query: Any, began_ns: int, error: BaseException | None, parameters: Any) -> None:
-        connection = cursor._conn
+        ended_ns, connection = perf_counter_ns(), cursor._conn
         source = connection.__dict__.get(_SOURCE) or self._source_of(connection)
         if source is not None:
             text = query if type(query) is str else _text(query, cursor)
             rows = cursor.rowcount if error is None else -1
-            self._noted(source, text, began_ns, rows, error, connection, parameters)
+            self._noted(source, text, began_ns, ended_ns, rows, error, connection, parameters)
 
     @guarded(None)
     def _source_of(self, connection: Any) -> Statements:
