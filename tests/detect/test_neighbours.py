@@ -26,12 +26,12 @@ MINUTES, NOISY_FROM = 90, 75
 A_MINUTE = {"acme": 10, "globex": 5, "initech": 10}
 """Requests of each tenant."""
 STATEMENT: Operation = Statements({"db.system.name": "postgresql", "db.namespace": "shop"}).find("SELECT * FROM orders")
-WAIT = wait_operation("postgresql/shop")
+WAIT = wait_operation("postgresql/shop", "db1:5432")
 Milliseconds = Callable[[str, bool], float]
 
 
 def minute(at: int, query: Milliseconds, wait: Milliseconds, service: str = "shop", requests: bool = True) -> list[Any]:
-    """What one minute of a service sends: a statement and a connection for each request, which takes as long as both."""
+    """What one minute of a service sends: for each request a statement and a connection; it takes as long as both."""
     is_noisy, table, now_ns = at >= NOISY_FROM, CallTable(), NOW_NS + at * MINUTE_NS
     spans = []
     for tenant, number in A_MINUTE.items():
@@ -73,10 +73,28 @@ def test_who_waits_for_a_pool_that_another_tenant_uses_up_is_the_victim(store: T
     )
     alert, _ = judged(store)
     [period] = alert.periods
-    assert (period.labels["victim"], period.labels["job"], "tenant" in period.labels) == ("acme", "shop", False)
+    assert "tenant" not in period.labels
+    assert {name: period.labels[name] for name in ("victim", "job", "database")} == {
+        "victim": "acme", "job": "shop", "database": "db1:5432/postgresql/shop"
+    }  # fmt: skip
     assert period.fired_at_ms is not None
     minutes = (period.fired_at_ms * 1_000_000 - NOW_NS) / MINUTE_NS
     assert NOISY_FROM + 3 <= minutes <= NOISY_FROM + 10
+
+
+def test_a_worker_that_uses_the_same_database_is_a_neighbour(store: TelemetryStore, put: Any) -> None:
+    """globex' export runs in a service of its own, without any request; acme's statements take longer meanwhile."""
+
+    def exported(tenant: str, is_noisy: bool) -> float:
+        return 6000.0 if is_noisy and tenant == "globex" else 0.0
+
+    put(
+        *sends(lambda tenant, is_noisy: 200.0 if is_noisy and tenant == "acme" else 30.0, lambda *_: 1.0),
+        *sends(exported, lambda *_: 1.0, service="exporter", requests=False),
+    )
+    alert, _ = judged(store)
+    [fire] = alert.fires
+    assert (fire.labels["victim"], fire.labels["job"]) == ("acme", "shop")
 
 
 @pytest.mark.parametrize("why", ["nobody is slower", "slow by itself"])

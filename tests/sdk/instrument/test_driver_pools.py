@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import socket
 import threading
 import time
 import weakref
@@ -16,6 +17,7 @@ import psycopg_pool
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import create_engine
 
 import tocsin
 from tocsin.sdk import agent as agents
@@ -289,6 +291,33 @@ def test_a_connection_that_psycopgs_pool_has_lost_is_told_and_not_kept_alive(url
         assert at(PsycopgPool.take, "self.pool") in held(client.get("/metrics").text)[0]
     assert pool.pool.closed
     assert [one for one in instrument.gauges() if one.name == "database_connection_held_seconds"] == []
+
+
+def test_pools_of_one_server_call_it_alike_whatever_the_driver(url: str, sqlite_url: str) -> None:
+    """What services that share a database are known by."""
+    app, servers = FastAPI(), dict[str, list[str | None]]()
+    tocsin.instrument(app)
+
+    @app.get("/all")
+    async def ask_all() -> None:
+        for kind in (AsyncpgPool, PsycopgPool):
+            pool = kind(url)
+            await pool.open()
+            await pool.give_back(await pool.take())
+            await pool.close()
+        engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+        engine.connect().close()
+        engine.dispose()
+        create_engine(sqlite_url).connect().close()
+
+    with capture_spans():
+        assert TestClient(app).get("/all").status_code == 200
+        [agent] = agents.all_agents()
+        agent.digest()
+        waited = [operation for operation, _, _ in agent.collect_calls().rows if operation.kind.group == "pool"]
+    for operation in waited:
+        servers.setdefault(operation.labels["pool"].partition("/")[0], []).append(operation.labels.get("server"))
+    assert servers == {"postgresql": [f"{socket.gethostname()}:5432"] * 3, "sqlite": [None]}
 
 
 @pytest.mark.parametrize("kind", POOLS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import weakref
 from collections.abc import Callable, Iterator
 from time import perf_counter_ns
@@ -43,21 +44,29 @@ def limit_gauge(name: str, most: int) -> Gauge:
     return Gauge("database_connection_pool_limit", words, "{connection}", most, {"pool": name})
 
 
-def wait_operation(name: str) -> Operation:
-    """Waiting for a connection of the pool of this name."""
-    attributes = {"db.client.connection.pool.name": name}
-    return Operation(_WAIT, "connection wait", attributes, attributes, {"pool": name})
+def server_of(host: str, port: int | str) -> str:
+    """How services that use the same server call it alike, `db1:5432`: this machine by its name, not as localhost."""
+    if not host or host.startswith(("/", "@", "127.")) or host in ("localhost", "::1"):
+        host = socket.gethostname()
+    return f"{host}:{port}" if port else host
+
+
+def wait_operation(pool: str, server: str) -> Operation:
+    """Waiting for a connection of the pool of this name. server: `db1:5432`, '' when it is unknown."""
+    attributes = {"db.client.connection.pool.name": pool}
+    labels = {"pool": pool, "server": server} if server else {"pool": pool}
+    return Operation(_WAIT, "connection wait", attributes, attributes, labels)
 
 
 class PoolWatch:
     """Follows connections from the moment they are taken until they are given back."""
 
-    def __init__(self, settings: Settings, name_of: Callable[[Any], str]) -> None:
-        self._name_of = name_of
+    def __init__(self, settings: Settings, name_and_server_of: Callable[[Any], tuple[str, str]]) -> None:
+        self._name_and_server_of = name_and_server_of
         self._pools: weakref.WeakSet[Any] = weakref.WeakSet()
         # Of each connection its record; one that was detached is its pool's no more.
         self._holders = Holders(settings, lambda record: record.fairy_ref is not None)
-        self._operations: dict[str, Operation] = {}
+        self._operations: dict[tuple[str, str], Operation] = {}
 
     def switch_on(self, patches: Patches) -> None:
         from sqlalchemy.pool import Pool
@@ -81,7 +90,7 @@ class PoolWatch:
             yield limit_gauge(name, most)
 
     def _name(self, pool: Any) -> str:
-        return self._name_of(pool._dialect) or pool.logging_name or "default"
+        return self._name_and_server_of(pool._dialect)[0] or pool.logging_name or "default"
 
     def _watch_connect(self, original: Callable[[Any], Any]) -> Callable[[Any], Any]:
         taken, failed = guarded_hook(self._taken), guarded_hook(self._failed)
@@ -116,19 +125,20 @@ class PoolWatch:
         name = self._name(pool)
         self._holders.take(connection._connection_record, name, span, now_ns)
         # Last, because it measures what all of this has cost.
-        note(self._operation(name), began_ns, now_ns, span)
+        note(self._operation(pool, name), began_ns, now_ns, span)
 
     def _failed(self, pool: Any, began_ns: int, error: Exception) -> None:
         """Nobody gave a connection back in time, or the database refused one. The former is the holders' fault."""
         if IGNORED in pool.__dict__ or hasattr(pool._dialect, IGNORED):
             return
         span = current_span()
-        note(self._operation(self._name(pool)), began_ns, perf_counter_ns(), span, qualified_name(error))
+        note(self._operation(pool, self._name(pool)), began_ns, perf_counter_ns(), span, qualified_name(error))
         if span is not None and type(error).__name__ == "TimeoutError":
             self._holders.name_on(span, self._name(pool))
 
-    def _operation(self, name: str) -> Operation:
-        operation = self._operations.get(name)
+    def _operation(self, pool: Any, name: str) -> Operation:
+        key = name, self._name_and_server_of(pool._dialect)[1]
+        operation = self._operations.get(key)
         if operation is None:
-            operation = self._operations[name] = wait_operation(name)
+            operation = self._operations[key] = wait_operation(*key)
         return operation

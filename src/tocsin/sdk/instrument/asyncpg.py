@@ -54,7 +54,7 @@ class Instrument(_contract.Instrument):
             if source is not None:
                 noted(source, query, began_ns, ended_ns, _rows(answer), error, connection, parameters)
 
-        self._pools = DriverPools(settings, _sizes, lambda connection: str(connection._params.database), _is_kept)
+        self._pools = DriverPools(settings, _sizes, _database_of, _is_kept)
         if all(hasattr(Pool, name) for name in ("get_size", "get_idle_size", "get_max_size")):
             self.patches.wrap(Pool, "_acquire", self._pools.watch_async)
             self.patches.wrap(Pool, "release", self._pools.watch_return_async)
@@ -74,6 +74,10 @@ def _sizes(pool: Any) -> Sizes | None:
         return None
     size, idle = pool.get_size(), pool.get_idle_size()
     return Sizes(max(0, size - idle), idle, pool.get_max_size())
+
+
+def _database_of(connection: Any) -> tuple[str, str, int]:
+    return (str(connection._params.database), *_host_and_port(connection._addr))
 
 
 def _is_kept(proxy: Any) -> bool:

@@ -18,7 +18,7 @@ class Instrument(_contract.Instrument):
     def switch_on(self, settings: Settings) -> None:
         import psycopg_pool
 
-        self._pools = DriverPools(settings, _sizes, lambda connection: str(connection.info.dbname))
+        self._pools = DriverPools(settings, _sizes, _database_of)
         kinds = (
             (psycopg_pool.ConnectionPool, self._pools.watch, self._pools.watch_return),
             (psycopg_pool.AsyncConnectionPool, self._pools.watch_async, self._pools.watch_return_async),
@@ -29,6 +29,11 @@ class Instrument(_contract.Instrument):
 
     def gauges(self) -> Iterable[_contract.Gauge]:
         return self._pools.gauges()
+
+
+def _database_of(connection: Any) -> tuple[str, str, int]:
+    info = connection.info
+    return str(info.dbname), info.host, info.port
 
 
 def _sizes(pool: Any) -> Sizes | None:
