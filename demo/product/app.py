@@ -36,8 +36,9 @@ def create_app(settings: ProductSettings, renderer_client: httpx2.AsyncClient | 
     declare()
     # A demo is watched for minutes, so its leak is to be named within some; half an hour is better for a product.
     tocsin.instrument(
-        app, service="tallyroom", environment="demo", release=settings.release, leak_window_seconds=LEAK_WINDOW_SECONDS
-    )
+        app, service="tallyroom", environment="demo", release=settings.release, leak_window_seconds=LEAK_WINDOW_SECONDS,
+        allocation_ratio=0.02,
+    )  # fmt: skip
     app.add_middleware(AccessLog)
     app.include_router(tocsin.monitoring_router)
     app.include_router(tocsin.metrics_router)

@@ -23,6 +23,7 @@ ORDERS, USERS = statement("SELECT * FROM orders", "aa"), statement("SELECT * FRO
 LISTED = "GET /orders"
 ACME = Scope.of("acme")
 DB = Asked(("db",))
+SOME_CALLS = calls.Calls(9, 0, 0, 1.0, 0.0, 9.0, 1.0, 1.0, 1.0, 1.0, 0, 0)
 
 
 def at(minutes: float) -> int:
@@ -50,6 +51,25 @@ def counted(store: TelemetryStore, put: Any) -> TelemetryStore:
         ),
     )
     return store
+
+
+@pytest.mark.parametrize(
+    ("tenant", "share", "request_share", "before", "has_requests", "is_noisy"),
+    [
+        ("globex", 0.6, 0.2, None, True, True),
+        ("globex", 0.6, 0.4, None, True, False),
+        ("globex", 0.6, 0.4, 0.1, True, True),
+        ("globex", 0.2, 0.01, None, True, False),
+        ("globex", 0.6, 0.0, None, True, True),  # its jobs
+        ("globex", 0.6, 0.0, None, False, False),  # a product without any requests
+        ("", 0.9, 0.0, None, True, False),
+    ],
+)
+def test_who_is_noisy(
+    tenant: str, share: float, request_share: float, before: float | None, has_requests: bool, is_noisy: bool
+) -> None:
+    row = call_tenants.TenantShare(tenant, SOME_CALLS, share, request_share, before, has_requests)
+    assert row.is_noisy == is_noisy
 
 
 def test_statements_come_by_the_time_they_take_together(counted: TelemetryStore) -> None:

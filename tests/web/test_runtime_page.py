@@ -89,14 +89,36 @@ def told(pid: int, now_ns: int) -> Any:
     return log_request(records, resource(pid))
 
 
+def needed(now_ns: int, environment: str = "production") -> Any:
+    """What the SDK adds up of measured requests: acme's reports peak at 30 MB, globex' at 10; no bytes of /old."""
+    report, old = {"method": "GET", "route": "/reports/{id}"}, {"method": "GET", "route": "/old"}
+    amounts = {
+        "measured_total": [(4, report, "acme"), (4, report, "globex"), (2, old, "acme")],
+        "peak_bytes_total": [(120 * MB, report, "acme"), (40 * MB, report, "globex")],
+        "kept_bytes_total": [(8 * MB, report, "acme"), (0, report, "globex")],
+        "kept_blocks_total": [(400, report, "acme"), (0, report, "globex"), (10, old, "acme")],
+    }
+    metrics = [
+        counter(
+            f"http_request_memory_{name}",
+            [number(of, time_ns=now_ns, attrs={**labels, "tocsin.tenant": tenant}) for of, labels, tenant in rows],
+            temporality=1,
+        )
+        for name, rows in amounts.items()
+    ]
+    return metric_request(metrics, resource(4711, environment=environment))
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with served(tmp_path_factory.mktemp("runtime")) as running:
         now = time.time_ns()
         send(running, "metrics", figures(4711, now, 38.0 * MB), figures(4712, now, 0.0))
         send(running, "metrics", figures(9, now, 0.0, environment="staging"))
+        send(running, "metrics", needed(now - SECOND_NS))
         send(running, "logs", told(4711, now))
         eventually(lambda: len(read(running)["processes"]) >= 3, "three processes are visible")
+        eventually(lambda: memory(running), "what requests need is visible")
         eventually(lambda: read(running)["blocking"] and read(running)["restarts"], "what they told is visible")
         yield running
 
@@ -114,6 +136,47 @@ def read(site: Served, query: str = "") -> Any:
     answer = site.administrator.get(f"/api/v1/runtime{query}")
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+def memory(site: Served, query: str = "", client: Any = None) -> Any:
+    answer = (client or site.administrator).get(f"/api/v1/runtime/memory{query}")
+    assert answer.status_code == 200, answer.text
+    return answer.json()["endpoints"]
+
+
+def test_which_endpoints_need_the_memory_and_for_whom(site: Served) -> None:
+    report, old = memory(site)
+    assert (report["service"], report["method"], report["route"]) == ("tallyroom", "GET", "/reports/{id}")
+    assert (report["measured"], report["peak_bytes"], report["kept_bytes"]) == (8, 20 * MB, MB)
+    assert (report["kept_blocks"], report["tenant"], report["tenant_peak_bytes"]) == (50, "acme", 30 * MB)
+    assert (old["route"], old["measured"], old["peak_bytes"], old["kept_blocks"]) == ("/old", 2, None, 5)
+    assert [row["route"] for row in memory(site, "?route=/old")] == ["/old"]
+    assert memory(site, "?environment=staging") == []
+    assert [row["measured"] for row in memory(site, "?range=30d")] == [8, 2]
+
+
+def test_a_tenants_viewer_reads_of_its_own_requests_alone(site: Served) -> None:
+    report = memory(site, client=site.tom)[0]
+    assert (report["measured"], report["peak_bytes"], report["tenant"]) == (4, 30 * MB, "acme")
+    assert memory(site, "?tenant=globex", client=site.tom) == []
+
+
+def test_the_card_of_memory_names_the_endpoint_and_otherwise_says_how_to_begin(site: Served) -> None:
+    card = site.administrator.get("/runtime").text.split('id="memory"')[1].split("</section>")[0]
+    assert "/reports/{id}" in re.sub(r"<[^>]+>", "", card)
+    assert "20\u202fMB" in card
+    assert "tenant=acme" in card or "/tenants/acme" in card
+    empty = site.administrator.get("/runtime?env=staging").text.split('id="memory"')[1].split("</section>")[0]
+    assert "allocation_ratio=0.01" in empty
+    named = {"method": "GET", "route": "/reports/{id}"}
+    own = site.tom.get("/services/tallyroom/endpoint", params=named).text.split('id="memory"')[1].split("</section>")[0]
+    assert "30\u202fMB" in own
+    assert "globex" not in own
+    # An endpoint of which nothing was measured shows no empty card.
+    assert (
+        'id="memory"'
+        not in site.administrator.get("/services/tallyroom/endpoint", params=named | {"route": "/never"}).text
+    )
 
 
 def test_the_page_opens_with_the_leak_and_what_grows(site: Served) -> None:
@@ -157,8 +220,9 @@ def test_a_tenants_viewer_does_not_see_processes(site: Served) -> None:
 def test_the_cards_name_a_call_that_answers(site: Served) -> None:
     html = site.administrator.get("/runtime?range=24h&env=production").text
     calls = {call.replace("&amp;", "&") for call in re.findall(r'<p class="mono">GET ([^<]+)</p>', html)}
-    assert calls == {"/api/v1/runtime?range=24h&environment=production"}
-    assert site.administrator.get(calls.pop()).status_code == 200
+    whole = "/api/v1/runtime?range=24h&environment=production"
+    assert calls == {whole, whole.replace("runtime", "runtime/memory")}
+    assert [site.administrator.get(call).status_code for call in calls] == [200, 200]
 
 
 WELL = Process("shop", "i", "7", "h", "1", {"running": 1.0, "memory_bytes": 50.0 * MB, "lag_p99_seconds": 0.004})

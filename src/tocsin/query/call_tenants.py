@@ -21,25 +21,22 @@ NOISY_FACTOR = 2.0
 @dataclass(frozen=True, slots=True)
 class TenantShare:
     """A tenant's part, 0-1, of the time of the calls and of the requests. `before` is its part of the time in the
-    window of the same length before, None when nobody called then."""
+    window of the same length before, None when nobody called then. `has_requests`: anybody's, in the same window."""
 
     tenant: str
     calls: Calls
     share: float
     request_share: float
     before: float | None
-
-    @property
-    def factor(self) -> float:
-        """How much more of the time than of the requests it takes."""
-        return self.share / self.request_share if self.request_share else 0.0
+    has_requests: bool = True
 
     @property
     def is_noisy(self) -> bool:
-        if self.share < NOISY_SHARE:
+        """Work of nobody never is; a tenant without any request may be, through its jobs."""
+        if not self.tenant or self.share < NOISY_SHARE:
             return False
         jumped = self.before is not None and self.share >= NOISY_FACTOR * max(self.before, 0.01)
-        return jumped or self.factor >= NOISY_FACTOR
+        return jumped or (self.has_requests and self.share >= NOISY_FACTOR * self.request_share)
 
 
 def tenant_shares(
@@ -64,6 +61,7 @@ def tenant_shares(
             share=row["seconds"] / total,
             request_share=requests.get(row["tenant"], 0) / answered,
             before=earlier.get(row["tenant"], 0.0) / spent if spent else None,
+            has_requests=bool(requests),
         )
         for row in rows[:limit]
     ]

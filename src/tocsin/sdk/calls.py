@@ -134,8 +134,12 @@ def note(
     of: int = 1,
     facts: Attributes | None = None,
     span_id: bytes = b"",
+    before_ns: int = 0,
 ) -> list[Any] | None:
-    """Takes note of a call that has ended; gives the equal calls of its trace so far. Its hook guards it."""
+    """Takes note of a call that has ended; gives the equal calls of its trace so far. Its hook guards it.
+
+    before_ns: what the hook has spent before the call, for the overhead meter.
+    """
     if span is None:
         _note_loose(operation, current_tenant() or "", (began_ns, ended_ns, None, error, amount, of, facts, span_id))
         return None
@@ -157,7 +161,7 @@ def note(
         group = None
     if root.is_metered:
         # Since the call ended nothing has happened but its hook.
-        spent_ns = perf_counter_ns() - ended_ns
+        spent_ns = perf_counter_ns() - ended_ns + before_ns
         root.note_hook(operation.kind.group, spent_ns, ended_ns - began_ns)  # type: ignore[attr-defined]  # they have it
     return group
 

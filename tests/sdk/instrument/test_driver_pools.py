@@ -1,21 +1,30 @@
-"""Pools of asyncpg and psycopg without SQLAlchemy: as full as they are, and as long a wait as there was."""
+"""Pools of asyncpg and psycopg without SQLAlchemy: how full they are, how long one waits, and who has connections."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
+import inspect
+import socket
 import threading
 import time
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import asyncpg
 import psycopg_pool
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import create_engine
 
 import tocsin
 from tocsin.sdk import agent as agents
 from tocsin.sdk import instrument
 from tocsin.sdk.instrument._contract import Gauge
 from tocsin.testing import capture_spans
+from waiting import eventually
 
 WAITED_SECONDS = 0.3
 
@@ -105,3 +114,226 @@ def test_an_asyncio_pool_of_psycopg_is_watched_as_well(url: str) -> None:
     with capture_spans():
         asyncio.run(work())
         assert waits()
+
+
+class AsyncpgPool:
+    """One connection, and how the app takes it and gives it back."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    async def open(self) -> None:
+        self.pool = await asyncpg.create_pool(self.url, min_size=1, max_size=1)
+
+    async def take(self) -> Any:
+        return await self.pool.acquire()
+
+    async def take_within(self, seconds: float) -> Any:
+        return await self.pool.acquire(timeout=seconds)
+
+    async def give_back(self, connection: Any) -> None:
+        await self.pool.release(connection)
+
+    async def close(self) -> None:
+        self.pool.terminate()
+
+
+class PsycopgPool(AsyncpgPool):
+    async def open(self) -> None:
+        self.pool = psycopg_pool.ConnectionPool(self.url, min_size=1, max_size=1, open=True)
+
+    async def take(self) -> Any:
+        return self.pool.getconn()
+
+    async def take_within(self, seconds: float) -> Any:
+        return self.pool.getconn(timeout=seconds)
+
+    async def give_back(self, connection: Any) -> None:
+        self.pool.putconn(connection)
+
+    async def close(self) -> None:
+        self.pool.close()
+
+
+class PsycopgAsyncPool(AsyncpgPool):
+    async def open(self) -> None:
+        self.pool = psycopg_pool.AsyncConnectionPool(self.url, min_size=1, max_size=1, open=False)
+        await self.pool.open()
+
+    async def take(self) -> Any:
+        return await self.pool.getconn()
+
+    async def take_within(self, seconds: float) -> Any:
+        return await self.pool.getconn(timeout=seconds)
+
+    async def give_back(self, connection: Any) -> None:
+        await self.pool.putconn(connection)
+
+    async def close(self) -> None:
+        await self.pool.close()
+
+
+POOLS = [AsyncpgPool, PsycopgPool, PsycopgAsyncPool]
+
+
+def shop(kind: type[AsyncpgPool], url: str) -> tuple[FastAPI, AsyncpgPool, list[Any]]:
+    """A product whose route `/keep` forgets to give its connection back before `/return` is called."""
+    app, pool, kept = FastAPI(), kind(url), []
+    tocsin.instrument(app, tenant="header:X-Tenant-ID", held_connection_seconds=0.0)
+    app.include_router(tocsin.metrics_router)
+    app.router.add_event_handler("startup", pool.open)
+    app.router.add_event_handler("shutdown", pool.close)
+
+    @app.get("/keep")
+    async def keep() -> None:
+        kept.append(await pool.take())
+
+    @app.get("/return")
+    async def give_back() -> None:
+        await pool.give_back(kept.pop())
+
+    @app.get("/borrow")
+    async def borrow() -> None:
+        await pool.give_back(await pool.take())
+
+    return app, pool, kept
+
+
+def at(function: Callable[..., Any], words: str) -> str:
+    lines, first = inspect.getsourcelines(function)
+    number = first + next(index for index, line in enumerate(lines) if words in line)
+    return f"test_driver_pools.py:{number} in {function.__name__}"
+
+
+def held(shown: str) -> list[str]:
+    return [row for row in shown.splitlines() if row.startswith("database_connection_held_seconds{")]
+
+
+@pytest.mark.parametrize("kind", POOLS)
+def test_who_keeps_a_connection_is_told_until_it_comes_back(url: str, kind: type[AsyncpgPool]) -> None:
+    app, _, _ = shop(kind, url)
+    with TestClient(app) as client, capture_spans() as captured:
+        client.get("/keep", headers={"X-Tenant-ID": "acme"})
+        (row,) = held(client.get("/metrics").text)
+        assert at(kind.take, "self.pool") in row
+        assert 'route="GET /keep"' in row
+        assert client.get("/return").status_code == 200
+        assert held(client.get("/metrics").text) == []
+        client.get("/borrow")
+        (event,) = [one for one in captured.find("GET /borrow").events if one.name == "tocsin.db.connection_held"]
+        assert event.attributes["code.function.name"] == "take"
+        assert event.attributes["tocsin.db.pool.name"].startswith("postgresql/")
+
+
+@pytest.mark.parametrize("kind", POOLS)
+def test_a_request_that_gets_no_connection_names_who_holds_them(url: str, kind: type[AsyncpgPool]) -> None:
+    app, pool, _ = shop(kind, url)
+
+    @app.get("/wait")
+    async def wait() -> str:
+        try:
+            await pool.take_within(0.05)
+        except (TimeoutError, psycopg_pool.PoolTimeout) as error:
+            return type(error).__name__
+        return ""
+
+    with TestClient(app) as client, capture_spans() as captured:
+        client.get("/keep")
+        assert client.get("/wait").json() in ("TimeoutError", "PoolTimeout")
+        (holder,) = captured.find("GET /wait").attributes["tocsin.db.pool.holders"]
+        client.get("/return")
+    assert holder.startswith("GET /keep at ")
+    assert f"{at(kind.take, 'self.pool')} for 0." in holder
+
+
+def test_a_wait_ended_by_the_apps_own_timeout_names_the_holders_as_well(url: str) -> None:
+    app, pool, _ = shop(AsyncpgPool, url)
+
+    @app.get("/wait")
+    async def wait() -> str:
+        try:
+            async with asyncio.timeout(0.05):
+                await pool.take()
+        except TimeoutError:
+            return "too late"
+        return ""
+
+    with TestClient(app) as client, capture_spans() as captured:
+        client.get("/keep")
+        assert client.get("/wait").json() == "too late"
+        assert captured.find("GET /wait").attributes["tocsin.db.pool.holders"]
+        assert captured.find("connection wait").attributes["error.type"] == "asyncio.exceptions.CancelledError"
+        client.get("/return")
+
+
+def test_a_connection_that_was_closed_instead_of_released_is_kept_by_nobody(url: str) -> None:
+    app, _, kept = shop(AsyncpgPool, url)
+
+    @app.get("/close")
+    async def close() -> None:
+        await kept.pop().close()
+
+    with TestClient(app) as client, capture_spans():
+        client.get("/keep")
+        assert held(client.get("/metrics").text)
+        client.get("/close")
+        assert held(client.get("/metrics").text) == []
+
+
+@pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning")
+def test_a_connection_that_psycopgs_pool_has_lost_is_told_and_not_kept_alive(url: str) -> None:
+    app, pool, kept = shop(PsycopgPool, url)
+    with TestClient(app) as client, capture_spans():
+        client.get("/keep")
+        lost = weakref.ref(kept.pop())
+        eventually(lambda: gc.collect() >= 0 and lost() is None, "nobody keeps it")
+        # Its place in the pool is lost for good, and who lost it is known.
+        assert at(PsycopgPool.take, "self.pool") in held(client.get("/metrics").text)[0]
+    assert pool.pool.closed
+    assert [one for one in instrument.gauges() if one.name == "database_connection_held_seconds"] == []
+
+
+def test_pools_of_one_server_call_it_alike_whatever_the_driver(url: str, sqlite_url: str) -> None:
+    """What services that share a database are known by."""
+    app, servers = FastAPI(), dict[str, list[str | None]]()
+    tocsin.instrument(app)
+
+    @app.get("/all")
+    async def ask_all() -> None:
+        for kind in (AsyncpgPool, PsycopgPool):
+            pool = kind(url)
+            await pool.open()
+            await pool.give_back(await pool.take())
+            await pool.close()
+        engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+        engine.connect().close()
+        engine.dispose()
+        create_engine(sqlite_url).connect().close()
+
+    with capture_spans():
+        assert TestClient(app).get("/all").status_code == 200
+        [agent] = agents.all_agents()
+        agent.digest()
+        waited = [operation for operation, _, _ in agent.collect_calls().rows if operation.kind.group == "pool"]
+    for operation in waited:
+        servers.setdefault(operation.labels["pool"].partition("/")[0], []).append(operation.labels.get("server"))
+    assert servers == {"postgresql": [f"{socket.gethostname()}:5432"] * 3, "sqlite": [None]}
+
+
+@pytest.mark.parametrize("kind", POOLS)
+def test_a_fault_of_ours_takes_no_connection_from_the_app(
+    url: str, kind: type[AsyncpgPool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tocsin.sdk import guard
+    from tocsin.sdk.instrument._holders import Holders
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(Holders, "take", broken)
+    monkeypatch.setattr(Holders, "give_back", broken)
+    app, _, _ = shop(kind, url)
+    with TestClient(app) as client:
+        assert [client.get("/borrow").status_code for _ in range(3)] == [200, 200, 200]
+    assert sum(guard.faults.values()) == 6
+    guard.faults.clear()

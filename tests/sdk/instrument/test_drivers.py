@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,14 +13,16 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from psycopg import sql
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import tocsin
 from tocsin.sdk import agent as agents
 from tocsin.sdk import instrument
 from tocsin.sdk.call_digest import CallCollection
+from tocsin.sdk.instrument import _explain
 from tocsin.testing import Capture, CapturedSpan, capture_spans
+from waiting import eventually
 
 ACME, GLOBEX = {"X-Tenant-ID": "acme"}, {"X-Tenant-ID": "globex"}
 SELECTED = "SELECT n FROM generate_series(1, %s) AS n"
@@ -216,3 +219,188 @@ def test_switched_off_the_drivers_are_what_they_were() -> None:
     assert psycopg.Cursor.execute is not before[0]
     instrument.switch_all_off()
     assert (psycopg.Cursor.execute, asyncpg.Connection.fetch) == before
+
+
+SLOW = "SELECT pg_sleep(0.03) FROM customers WHERE name = %s AND id < 4242"
+
+
+async def slowly_by_psycopg(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute(SLOW, ("customer 3",)).fetchall()
+
+
+async def slowly_by_psycopg_named(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.cursor().execute(query=SLOW.replace("%s", "%(name)s"), params={"name": "customer 3"})
+
+
+async def slowly_by_psycopg_composed(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute(sql.SQL(SLOW.replace("%s", "{}")).format("customer 3"))
+
+
+async def slowly_by_psycopg_async(url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await (await connection.execute(SLOW, ("customer 3",))).fetchall()
+
+
+async def slowly_by_asyncpg(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.fetch(SLOW.replace("%s", "$1"), "customer 3")
+    await connection.close()
+
+
+async def slowly_by_asyncpg_prepared(url: str) -> None:
+    async with asyncpg.create_pool(url, min_size=1, max_size=1) as pool, pool.acquire() as connection:
+        statement = await connection.prepare(SLOW.replace("%s", "$1"))
+        await statement.fetch("customer 3")
+
+
+ENGINES: dict[str, Engine] = {}
+"""What is learned of a statement is its engine's: one made anew for each request would know nothing."""
+
+
+async def slowly_by_sqlalchemy_on_psycopg(url: str) -> None:
+    engine = ENGINES.setdefault(url, create_engine(url.replace("postgresql://", "postgresql+psycopg://")))
+    with engine.connect() as connection:
+        connection.execute(text(SLOW.replace("%s", ":name")), {"name": "customer 3"})
+    engine.dispose()
+
+
+SLOWLY = [
+    slowly_by_psycopg, slowly_by_psycopg_named, slowly_by_psycopg_composed, slowly_by_psycopg_async, slowly_by_asyncpg,
+    slowly_by_asyncpg_prepared, slowly_by_sqlalchemy_on_psycopg,
+]  # fmt: skip
+
+
+@pytest.fixture
+def customers(url: str) -> str:
+    """The same database, with a table in it."""
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "CREATE TABLE customers AS SELECT n AS id, 'customer ' || n AS name FROM generate_series(1, 5) n"
+        )
+    return url
+
+
+@pytest.mark.parametrize("run", SLOWLY, ids=lambda run: run.__name__)
+def test_a_slow_statement_brings_its_plan_without_values(
+    customers: str, run: Callable[[str], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_explain, "PAUSE_SECONDS", 0.0)
+
+    async def handler() -> None:
+        await run(customers)
+
+    client, asked = serve(handler, slow_query_seconds=0.02), []
+    with capture_spans() as captured:
+
+        def plan() -> Any:
+            captured.clear()
+            asked.append(client.get("/work", headers=ACME))
+            return queries(captured)[0].attributes.get("tocsin.db.query.plan")
+
+        found = eventually(plan, "the plan is told")
+        counted = {
+            (tenant, caller, key.attributes["db.query.summary"]): row.count
+            for (key, tenant, _, caller), row in collected().by_caller.items() if key.kind.group == "db"
+        }  # fmt: skip
+    assert "customers" in found
+    assert "cost=" in found
+    assert "customer 3" not in found
+    assert "4242" not in found
+    assert "actual time" not in found
+    # What asks for the plan is nobody's statement, and nothing was run a second time.
+    assert counted["acme", "GET /work", "SELECT customers"] == len(asked)
+    assert not [summary for _, _, summary in counted if summary.startswith(("EXPLAIN", "SET"))]
+    assert counted_by_postgresql(customers, "pg_sleep(")[1] == len(asked)
+
+
+@pytest.mark.parametrize("run", [slowly_by_psycopg, slowly_by_asyncpg], ids=lambda run: run.__name__)
+def test_a_statement_is_explained_once_and_two_not_within_five_seconds(
+    customers: str, run: Callable[[str], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(_explain, "_learn", lambda ask, dialect, operation: asked.append(operation.name))
+
+    async def handler() -> None:
+        for _ in range(3):
+            await run(customers)
+
+    client = serve(handler, slow_query_seconds=0.01)
+    with capture_spans():
+        client.get("/work")
+        eventually(lambda: asked, "a plan is asked for")
+        client.get("/work")
+    assert asked == ["SELECT customers"]
+
+
+def test_a_plan_is_never_asked_for_where_the_settings_forbid_it(
+    customers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_explain, "_learn", lambda *_: pytest.fail("asked"))
+
+    async def handler() -> None:
+        await slowly_by_psycopg(customers)
+        await slowly_by_asyncpg(customers)
+
+    client = serve(handler, slow_query_seconds=0.01, explain=False)
+    with capture_spans():
+        client.get("/work")
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+def test_a_write_and_a_batch_are_never_explained(customers: str, driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(_explain, "_learn", lambda *given: asked.append(given))
+    monkeypatch.setattr(_explain, "PAUSE_SECONDS", 0.0)
+    write = "WITH slow AS (SELECT pg_sleep(0.03)) UPDATE customers SET name = name FROM slow"
+
+    async def handler() -> None:
+        if driver == "psycopg":
+            with psycopg.connect(customers) as connection:
+                connection.execute(write)
+                connection.cursor().executemany(SLOW, [("a",), ("customer 3",)])
+        else:
+            opened = await asyncpg.connect(customers)
+            await opened.execute(write)
+            await opened.executemany(SLOW.replace("%s", "$1"), [("a",), ("customer 3",)])
+            await opened.close()
+
+    client = serve(handler, slow_query_seconds=0.01)
+    with capture_spans() as captured:
+        assert client.get("/work").status_code == 200
+        assert [span.attributes["tocsin.slow"] for span in queries(captured)][:2] == [True, True]
+    assert asked == []
+
+
+def test_a_plan_that_cannot_be_had_is_no_fault_and_harms_nobody(
+    customers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A role that may log in only once at a time: the connection for EXPLAIN is refused."""
+    from tocsin.sdk import guard
+
+    monkeypatch.setattr(_explain, "PAUSE_SECONDS", 0.0)
+    learned: list[str] = []
+    learn = _explain._learn
+    monkeypatch.setattr(_explain, "_learn", lambda *given: learned.append(str(learn(*given))))
+    role = f"narrow_{uuid.uuid4().hex}"
+    with psycopg.connect(customers, autocommit=True) as owner:
+        owner.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 1")
+        owner.execute(f"GRANT SELECT ON customers TO {role}")
+        narrow = psycopg.conninfo.make_conninfo(customers, user=role)
+        opened = psycopg.connect(narrow)
+
+        def handler() -> int:
+            return len(opened.execute(SLOW, ("customer 3",)).fetchall())
+
+        client = serve(handler, slow_query_seconds=0.01)
+        with capture_spans() as captured:
+            assert client.get("/work").json() == 1
+            eventually(lambda: learned, "the plan was asked for")
+            (span,) = [one for one in queries(captured) if "pg_sleep" in one.attributes["db.query.text"]]
+        opened.close()
+        owner.execute(f"DROP OWNED BY {role}")
+        owner.execute(f"DROP ROLE {role}")
+    assert "tocsin.db.query.plan" not in span.attributes
+    assert not guard.faults

@@ -239,8 +239,9 @@ def test_endless_paths_and_hosts_are_bounded() -> None:
 
     client = Client("httpx")
     for number in range(3000):
-        sent = client.begin(True, lambda *_: None)
-        client.end(sent, "GET", ("http", f"host-{chr(97 + number % 26) * (number // 26 + 1)}", None, "/x"), 200, None)
+        sent = client.begin(0, True, lambda *_: None)
+        url = ("http", f"host-{chr(97 + number % 26) * (number // 26 + 1)}", None, "/x")
+        client.end(sent, 0, "GET", url, 200, None)
     assert len(client._operations) <= 1002
 
 

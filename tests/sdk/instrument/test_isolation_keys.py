@@ -106,6 +106,23 @@ def test_asynchronous_clients_are_checked(redis_port: int, is_piped: bool) -> No
     assert counted(shown, KEYS) == {'{result="scoped",tenant="acme"}': 2}
 
 
+def test_a_key_that_was_its_tenants_own_is_another_ones_in_the_next_request(store: Any) -> None:
+    """What is remembered of a key is whose own it was, never that it was in order."""
+    tocsin.isolation(key_patterns=["org:{tenant}:*"])
+
+    def handler() -> None:
+        for _ in range(3):
+            store.get("org:acme:a")
+
+    found, client, _ = visit(handler, ACME, GLOBEX, ACME, {})
+    assert set(found) == {("key", "org:{tenant}:*", "globex", "acme")}
+    assert counted(client, KEYS) == {
+        '{result="scoped",tenant="acme"}': 6,
+        '{result="scoped",tenant="globex"}': 3,
+        '{reason="no_tenant",result="not_checked"}': 3,
+    }
+
+
 def test_own_keys_are_counted_and_no_crossing(store: Any) -> None:
     tocsin.isolation(key_patterns=["everybody:*", "org:{tenant}:*"], shared=["all"])
 

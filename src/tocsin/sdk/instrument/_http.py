@@ -40,15 +40,18 @@ _REQUEST = Kind(
 
 
 class Sent:
-    """One request on its way. timings: milliseconds of its parts, by attribute, as far as the client tells."""
+    """One request on its way. timings: milliseconds of its parts, by attribute, as far as the client tells.
 
-    __slots__ = ("began_ns", "span", "span_id", "timings")
+    entered_ns: when our hook was entered; began_ns: when it was left again and the request began.
+    """
 
-    def __init__(self, span: RecordingSpan | None) -> None:
+    __slots__ = ("began_ns", "entered_ns", "span", "span_id", "timings")
+
+    def __init__(self, span: RecordingSpan | None, entered_ns: int) -> None:
         self.span = span
         self.span_id = new_span_id() if span is not None else b""
         self.timings: dict[str, Any] = {}
-        self.began_ns = perf_counter_ns()
+        self.began_ns = self.entered_ns = entered_ns
 
 
 class Client:
@@ -64,9 +67,9 @@ class Client:
         self.begin = guarded(None)(self._begin)
         self.end = guarded_hook(self._end)
 
-    def _begin(self, has_header: bool, set_header: Callable[[str, str], Any]) -> Sent:
+    def _begin(self, entered_ns: int, has_header: bool, set_header: Callable[[str, str], Any]) -> Sent:
         """To be called before sending; hands the trace on unless somebody else has."""
-        sent = Sent(current_span())
+        sent = Sent(current_span(), entered_ns)
         span = sent.span
         if span is not None and not has_header and isinstance(current_context().get(SPAN_KEY), RecordingSpan):
             root = span.root
@@ -74,21 +77,24 @@ class Client:
             set_header("traceparent", format_traceparent(root.trace_id, sent.span_id, span.sampled_flag()))
             if root.trace_state:
                 set_header("tracestate", root.trace_state)
+        sent.began_ns = perf_counter_ns()
         return sent
 
     def _end(
-        self, sent: Sent | None, method: str, url: tuple[str, str, int | None, str], status: int,
+        self, sent: Sent | None, ended_ns: int, method: str, url: tuple[str, str, int | None, str], status: int,
         error: BaseException | None,
     ) -> None:  # fmt: skip
         """To be called after the head of the response, or the error. url: scheme, host, port, path."""
         if sent is None:
             return
-        ended_ns = perf_counter_ns()
         scheme, host, port, path = url
         key = (method, scheme, host, port, self._paths.of(path or "/"), status)
         operation = self._operations.get(key) or self._make(key)
         name = qualified_name(error) if error is not None else (str(status) if status >= 400 else "")
-        note(operation, sent.began_ns, ended_ns, sent.span, name, facts=sent.timings or None, span_id=sent.span_id)
+        note(
+            operation, sent.began_ns, ended_ns, sent.span, name, facts=sent.timings or None, span_id=sent.span_id,
+            before_ns=sent.began_ns - sent.entered_ns,
+        )  # fmt: skip
 
     def is_certificate_known(self, host: str) -> bool:
         """Whether we looked within an hour; looking costs some 50 µs."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from tocsin.sdk.agent import current_agent
-from tocsin.sdk.increases import MOST_NOTED, Increases
+from tocsin.sdk.increases import MOST_NOTED, Increases, Note
 from tocsin.sdk.instrument._isolation_named import SCOPED_LABELS, Place, hold
 from tocsin.sdk.isolation import configure, crossing_reason, declared
 from tocsin.sdk.isolation_findings import KEYS
@@ -29,11 +29,18 @@ _SEVERAL = {
 }  # fmt: skip
 
 
-class _Named(NamedTuple):
-    """What a key says: the tenant and where it stands; a place of None when it names nobody."""
+class _Named:
+    """What a key says: the tenant and where it stands; a place of None when it names nobody.
 
-    place: Place | None
-    value: str
+    own: the tenant whose own it was found to be the last time, how its rows name it, and what is counted for it then.
+    One tuple, because other threads read it meanwhile.
+    """
+
+    __slots__ = ("own", "place", "value")
+
+    def __init__(self, place: Place | None, value: str) -> None:
+        self.place, self.value = place, value
+        self.own: tuple[str, Any, Note] | None = None
 
 
 _NOBODY = _Named(None, "")
@@ -54,31 +61,45 @@ class Keys:
 
     def check(self, command: str, args: Sequence[Any]) -> None:
         """args: the command itself and its arguments, the first of which is a key."""
-        several = _SEVERAL.get(command)
-        keys: Sequence[Any] = (args[1],) if several is None else _flat(args[several])
         if declared.version != self._version:
             self._forget()
-        known, work = self._known, None
-        for key in keys:
-            text = key if type(key) is str else self._text_of(key)
-            place, value = known.get(text) or self._find(text)
-            if place is None:
-                continue
-            if work is None:
-                work = work_at_hand()
-                tenant: str = (work.tenant or work.find_tenant() or "") if work is not None else ""
-                allowed = declared.allowed.get((tenant, work.row_tenant), ()) if tenant else ()
-            if value in allowed and place.is_settled and self._is_always and not crossing_reason.get():
-                # Nearly all keys end here.
-                agent = work.agent or current_agent()
-                if agent is not None:
-                    increases: Increases = agent.increases
-                    noted = increases.noted
-                    noted.append((KEYS, SCOPED_LABELS, tenant, 1))
-                    if len(noted) > MOST_NOTED:
-                        increases.count_noted()
+        key = args[1]
+        if type(key) is str and command not in _SEVERAL:
+            named = self._known.get(key) or self._find(key)
+            if named.place is None:
+                return
+            work, own = work_at_hand(), named.own
+            if own is None or work is None or crossing_reason.get():
+                self._hold(command, named, work)
+            elif (work.tenant or work.find_tenant()) == own[0] and work.row_tenant == own[1] and work.agent is not None:
+                # Nearly all keys end here: found to be its tenant's own before.
+                noted = work.agent.increases.noted
+                noted.append(own[2])
+                if len(noted) > MOST_NOTED:
+                    work.agent.increases.count_noted()
             else:
-                hold(KEYS, "key", place, value, f"{command} {place.what}", self._ratio)
+                self._hold(command, named, work)
+            return
+        several = _SEVERAL.get(command)
+        for each in (key,) if several is None else _flat(args[several]):
+            text = each if type(each) is str else self._text_of(each)
+            named = self._known.get(text) or self._find(text)
+            if named.place is not None:
+                self._hold(command, named, work_at_hand())
+
+    def _hold(self, command: str, named: _Named, work: Any) -> None:
+        """Holds one key against the tenant of here and now, and remembers when it is its own."""
+        place, value = named.place, named.value
+        if place is None:
+            return
+        tenant: str = (work.find_tenant() or "") if work is not None else ""
+        allowed = declared.allowed.get((tenant, work.row_tenant), ()) if tenant else ()
+        if value in allowed and place.is_settled and self._is_always and not crossing_reason.get():
+            note = (KEYS, SCOPED_LABELS, tenant, 1)
+            named.own = tenant, work.row_tenant, note
+            _count(note, work)
+        else:
+            hold(KEYS, "key", place, value, f"{command} {place.what}", self._ratio)
 
     def _forget(self) -> None:
         """After a new declaration everything is read anew."""
@@ -119,6 +140,16 @@ class Keys:
             place = self._places.get(what) or Place(what, column, is_declared=is_declared, is_certain=is_certain)
             self._places[what] = place
         return place
+
+
+def _count(note: Note, work: Any) -> None:
+    agent = work.agent or current_agent()
+    if agent is not None:
+        increases: Increases = agent.increases
+        noted = increases.noted
+        noted.append(note)
+        if len(noted) > MOST_NOTED:
+            increases.count_noted()
 
 
 def _flat(keys: Sequence[Any]) -> list[Any]:

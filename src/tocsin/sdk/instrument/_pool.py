@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import socket
 import weakref
 from collections.abc import Callable, Iterator
 from time import perf_counter_ns
-from typing import Any, NamedTuple
+from typing import Any
 
-from tocsin.sdk.caller import Line, own_line
 from tocsin.sdk.calls import Kind, Operation, current_span, note
 from tocsin.sdk.errors import qualified_name
 from tocsin.sdk.guard import guarded_hook
 from tocsin.sdk.instrument._contract import Gauge, Patches
-from tocsin.sdk.route import caller_of
+from tocsin.sdk.instrument._holders import Holders
 from tocsin.sdk.settings import Settings
-from tocsin.sdk.spans import RecordingSpan
 
 # Waits shorter than this are counted and make no span.
 _SHORT_NS = 1_000_000
-_SHOWN_HOLDERS = 10
 # Set on pools and dialects that are not to be watched.
 IGNORED = "_tocsin_ignored"
 
@@ -35,25 +33,6 @@ _WAIT = Kind(
 )
 
 
-class Holder(NamedTuple):
-    """Who has a connection, since when (perf_counter), and the line that took it."""
-
-    pool: str
-    since_ns: int
-    span: RecordingSpan | None
-    line: Line | None
-    record: Any
-
-    def where(self) -> str:
-        """`GET /search`, a span's name, or '' outside of everything."""
-        return caller_of(self.span.root) if self.span is not None else ""
-
-    def __str__(self) -> str:
-        seconds = (perf_counter_ns() - self.since_ns) / 1e9
-        parts = [self.where(), f"at {self.line}" if self.line is not None else "", f"for {seconds:.1f} s"]
-        return " ".join(part for part in parts if part)
-
-
 def size_gauges(name: str, active: int, idle: int, overflow: int) -> Iterator[Gauge]:
     words = "Connections of the pool: in use, idle, and in use beyond its size."
     for state, value in (("active", active), ("idle", idle), ("overflow", overflow)):
@@ -65,21 +44,29 @@ def limit_gauge(name: str, most: int) -> Gauge:
     return Gauge("database_connection_pool_limit", words, "{connection}", most, {"pool": name})
 
 
-def wait_operation(name: str) -> Operation:
-    """Waiting for a connection of the pool of this name."""
-    attributes = {"db.client.connection.pool.name": name}
-    return Operation(_WAIT, "connection wait", attributes, attributes, {"pool": name})
+def server_of(host: str, port: int | str) -> str:
+    """How services that use the same server call it alike, `db1:5432`: this machine by its name, not as localhost."""
+    if not host or host.startswith(("/", "@", "127.")) or host in ("localhost", "::1"):
+        host = socket.gethostname()
+    return f"{host}:{port}" if port else host
+
+
+def wait_operation(pool: str, server: str) -> Operation:
+    """Waiting for a connection of the pool of this name. server: `db1:5432`, '' when it is unknown."""
+    attributes = {"db.client.connection.pool.name": pool}
+    labels = {"pool": pool, "server": server} if server else {"pool": pool}
+    return Operation(_WAIT, "connection wait", attributes, attributes, labels)
 
 
 class PoolWatch:
     """Follows connections from the moment they are taken until they are given back."""
 
-    def __init__(self, settings: Settings, name_of: Callable[[Any], str]) -> None:
-        self._held_ns = settings.held_connection_seconds * 1e9
-        self._name_of = name_of
+    def __init__(self, settings: Settings, name_and_server_of: Callable[[Any], tuple[str, str]]) -> None:
+        self._name_and_server_of = name_and_server_of
         self._pools: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._held: dict[int, Holder] = {}
-        self._operations: dict[str, Operation] = {}
+        # Of each connection its record; one that was detached is its pool's no more.
+        self._holders = Holders(settings, lambda record: record.fairy_ref is not None)
+        self._operations: dict[tuple[str, str], Operation] = {}
 
     def switch_on(self, patches: Patches) -> None:
         from sqlalchemy.pool import Pool
@@ -90,23 +77,7 @@ class PoolWatch:
     def gauges(self) -> Iterator[Gauge]:
         for pool in list(self._pools):
             yield from self._sizes(pool)
-        seconds: dict[tuple[str, str, str], float] = {}
-        for holder in self.holders():
-            where = (holder.pool, holder.where(), str(holder.line or ""))
-            held = (perf_counter_ns() - holder.since_ns) / 1e9
-            if held * 1e9 >= self._held_ns:
-                seconds[where] = max(seconds.get(where, 0.0), held)
-        words = "How long somebody has kept a connection that is kept too long: the longest by pool, route and line."
-        for (name, route, line), held in list(seconds.items())[:_SHOWN_HOLDERS]:
-            labels = {"pool": name, "route": route, "line": line}
-            yield Gauge("database_connection_held_seconds", words, "s", round(held, 3), labels)
-
-    def holders(self) -> list[Holder]:
-        """Everybody who has a connection right now, the longest first."""
-        for key, holder in list(self._held.items()):
-            if holder.record.fairy_ref is None:  # detached from its pool
-                self._held.pop(key, None)
-        return sorted(self._held.values(), key=lambda holder: holder.since_ns)
+        yield from self._holders.gauges()
 
     def _sizes(self, pool: Any) -> Iterator[Gauge]:
         """Only pools that keep connections can tell."""
@@ -119,7 +90,7 @@ class PoolWatch:
             yield limit_gauge(name, most)
 
     def _name(self, pool: Any) -> str:
-        return self._name_of(pool._dialect) or pool.logging_name or "default"
+        return self._name_and_server_of(pool._dialect)[0] or pool.logging_name or "default"
 
     def _watch_connect(self, original: Callable[[Any], Any]) -> Callable[[Any], Any]:
         taken, failed = guarded_hook(self._taken), guarded_hook(self._failed)
@@ -137,7 +108,7 @@ class PoolWatch:
         return connect
 
     def _watch_return(self, original: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
-        returned = guarded_hook(self._returned)
+        returned = guarded_hook(self._holders.give_back)
 
         def _return_conn(pool: Any, record: Any) -> None:
             returned(record)
@@ -152,35 +123,22 @@ class PoolWatch:
         if pool not in self._pools:
             self._pools.add(pool)
         name = self._name(pool)
-        note(self._operation(name), began_ns, now_ns, span)
-        self._held[id(connection._connection_record)] = Holder(
-            name, now_ns, span, own_line(), connection._connection_record
-        )
+        self._holders.take(connection._connection_record, name, span, now_ns)
+        # Last, because it measures what all of this has cost.
+        note(self._operation(pool, name), began_ns, now_ns, span)
 
     def _failed(self, pool: Any, began_ns: int, error: Exception) -> None:
         """Nobody gave a connection back in time, or the database refused one. The former is the holders' fault."""
         if IGNORED in pool.__dict__ or hasattr(pool._dialect, IGNORED):
             return
         span = current_span()
-        note(self._operation(self._name(pool)), began_ns, perf_counter_ns(), span, qualified_name(error))
+        note(self._operation(pool, self._name(pool)), began_ns, perf_counter_ns(), span, qualified_name(error))
         if span is not None and type(error).__name__ == "TimeoutError":
-            name = self._name(pool)
-            holders = [str(holder) for holder in self.holders() if holder.pool == name]
-            span.root.set_attribute("tocsin.db.pool.holders", holders[:_SHOWN_HOLDERS])
+            self._holders.name_on(span, self._name(pool))
 
-    def _returned(self, record: Any) -> None:
-        holder = self._held.pop(id(record), None)
-        if holder is None or holder.span is None:
-            return
-        held_ns = perf_counter_ns() - holder.since_ns
-        if held_ns >= self._held_ns:
-            facts = {"tocsin.db.pool.name": holder.pool, "tocsin.duration_ms": round(held_ns / 1e6, 3)}
-            if holder.line is not None:
-                facts.update(holder.line.attributes())
-            holder.span.root.add_event("tocsin.db.connection_held", facts)
-
-    def _operation(self, name: str) -> Operation:
-        operation = self._operations.get(name)
+    def _operation(self, pool: Any, name: str) -> Operation:
+        key = name, self._name_and_server_of(pool._dialect)[1]
+        operation = self._operations.get(key)
         if operation is None:
-            operation = self._operations[name] = wait_operation(name)
+            operation = self._operations[key] = wait_operation(*key)
         return operation

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from time import perf_counter_ns
+from functools import partial
 from typing import Any
 
 from tocsin.sdk.caller import Line, own_line
 from tocsin.sdk.calls import Kind, Operation, current_span, note
 from tocsin.sdk.errors import qualified_name
 from tocsin.sdk.guard import guarded_hook
+from tocsin.sdk.instrument._explain import Ask, Explainer
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.spans import RecordingSpan
 from tocsin.sdk.sql import fingerprint
@@ -19,6 +20,9 @@ from tocsin.sdk.sql import fingerprint
 _TEXTS = 2000
 # Operations of one database; beyond it statements are counted by verb alone.
 _OPERATIONS = 1000
+
+# How the plan of a statement is asked for: of the connection that ran it, its text and its parameters.
+AskOf = Callable[[Any, str, Any], Ask]
 
 READ = Kind(
     "db.client.operation.duration",
@@ -82,24 +86,34 @@ class Statements:
         return operation
 
 
-def statement_noter(settings: Settings) -> Callable[..., None]:
-    """What happens after each statement that a driver ran: (database, statement, began_ns, rows, error)."""
+def statement_noter(settings: Settings, ask_of: AskOf) -> Callable[..., None]:
+    """What happens after each statement that a driver of PostgreSQL ran.
+
+    (database, statement, began_ns, ended_ns, rows, error, connection, parameters); parameters is None for a statement
+    that was run many times at once. ask_of: how the plan of one that was slow is asked for.
+    """
     slow_ns = settings.slow_query_seconds * 1e9
     repeated = settings.repeated_queries
+    explainer = Explainer() if settings.explain else None
 
     @guarded_hook
-    def noted(source: Statements, statement: str, began_ns: int, rows: int, error: BaseException | None) -> None:
-        ended_ns = perf_counter_ns()
+    def noted(
+        source: Statements, statement: str, began_ns: int, ended_ns: int, rows: int, error: BaseException | None,
+        connection: Any, parameters: Any,
+    ) -> None:  # fmt: skip
         operation = source.operations.get(statement) or source.find(statement)
         span = current_span()
         line, facts, name = None, None, ""
-        if error is not None or ended_ns - began_ns >= slow_ns:
+        is_slow = ended_ns - began_ns >= slow_ns
+        if error is not None or is_slow:
             line = own_line()
-            facts = rare_facts(span, operation, line, (ended_ns - began_ns) / 1e6, ended_ns - began_ns >= slow_ns)
+            facts = rare_facts(span, operation, line, (ended_ns - began_ns) / 1e6, is_slow)
             name = qualified_name(error) if error is not None else ""
         group = note(operation, began_ns, ended_ns, span, name, -1 if name else rows, facts=facts)
         if group is not None and len(group) >= repeated > 0:
             remember_line(span, operation, line)
+        if is_slow and not name and explainer is not None and parameters is not None:
+            explainer.explain("postgresql", operation, statement, partial(ask_of, connection, statement, parameters))
 
     return noted
 
@@ -124,7 +138,7 @@ def remember_line(span: Any, operation: Operation, line: Line | None) -> None:
 
 
 def is_no_call_of_the_app(own: tuple[str, ...]) -> bool:
-    """Whether the caller of our caller is the driver itself, in one of its modules `own`, or SQLAlchemy, whose
+    """Whether the caller of our caller is the driver itself or we, in one of the modules `own`, or SQLAlchemy, whose
     statements are noted where its dialects run them."""
     name = str(sys._getframe(2).f_globals.get("__name__", ""))
     if name in own:

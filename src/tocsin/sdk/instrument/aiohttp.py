@@ -40,17 +40,20 @@ class Instrument(_contract.Instrument):
 
         @guarded(None)
         def prepare(session: Any, options: dict[str, Any]) -> Sent | None:
+            entered_ns = perf_counter_ns()
             given = options.get("headers")
             headers = CIMultiDict(given or {})
-            sent = begin("traceparent" in headers or has_trace(session.headers), headers.__setitem__)
+            has_header = "traceparent" in headers or has_trace(session.headers)
+            sent = begin(entered_ns, has_header, headers.__setitem__)
             if len(headers) != len(given or ()):
                 options["headers"] = headers
             return sent
 
         @guarded_hook
         def finish(sent: Any, session: Any, method: str, target: Any, status: int, error: Any) -> None:
+            ended_ns = perf_counter_ns()
             url = session._build_url(target)
-            end(sent, method.upper(), (url.scheme, url.host or "", url.port, url.path), status, error)
+            end(sent, ended_ns, method.upper(), (url.scheme, url.host or "", url.port, url.path), status, error)
 
         async def _request(self: Any, method: str, str_or_url: Any, **options: Any) -> Any:
             sent = prepare(self, options)

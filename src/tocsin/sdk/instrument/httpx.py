@@ -44,15 +44,16 @@ class Instrument(_contract.Instrument):
         begin, end = self._client.begin, self._client.end
 
         def handle_request(self: Any, request: Any) -> Any:
+            entered_ns = perf_counter_ns()
             headers = request.headers
-            sent = begin("traceparent" in headers, headers.__setitem__)
+            sent = begin(entered_ns, "traceparent" in headers, headers.__setitem__)
             request.extensions[_KEY] = sent
             try:
                 response = original(self, request)
             except BaseException as error:
-                end(sent, request.method, _url(request), 0, error)
+                end(sent, perf_counter_ns(), request.method, _url(request), 0, error)
                 raise
-            end(sent, request.method, _url(request), response.status_code, None)
+            end(sent, perf_counter_ns(), request.method, _url(request), response.status_code, None)
             return response
 
         return handle_request
@@ -61,15 +62,16 @@ class Instrument(_contract.Instrument):
         begin, end = self._client.begin, self._client.end
 
         async def handle_async_request(self: Any, request: Any) -> Any:
+            entered_ns = perf_counter_ns()
             headers = request.headers
-            sent = begin("traceparent" in headers, headers.__setitem__)
+            sent = begin(entered_ns, "traceparent" in headers, headers.__setitem__)
             request.extensions[_KEY] = sent
             try:
                 response = await original(self, request)
             except BaseException as error:
-                end(sent, request.method, _url(request), 0, error)
+                end(sent, perf_counter_ns(), request.method, _url(request), 0, error)
                 raise
-            end(sent, request.method, _url(request), response.status_code, None)
+            end(sent, perf_counter_ns(), request.method, _url(request), response.status_code, None)
             return response
 
         return handle_async_request

@@ -11,19 +11,29 @@ from tocsin.sdk.settings import Settings
 
 
 class Instrument(_contract.Instrument):
-    """How full each pool is, and how long one waits for a connection."""
+    """How full each pool is, how long one waits for a connection, and who keeps one too long."""
 
     modules = ("psycopg_pool",)
 
     def switch_on(self, settings: Settings) -> None:
         import psycopg_pool
 
-        self._pools = DriverPools(_sizes, lambda connection: str(connection.info.dbname))
-        self.patches.wrap(psycopg_pool.ConnectionPool, "getconn", self._pools.watch)
-        self.patches.wrap(psycopg_pool.AsyncConnectionPool, "getconn", self._pools.watch_async)
+        self._pools = DriverPools(settings, _sizes, _database_of)
+        kinds = (
+            (psycopg_pool.ConnectionPool, self._pools.watch, self._pools.watch_return),
+            (psycopg_pool.AsyncConnectionPool, self._pools.watch_async, self._pools.watch_return_async),
+        )
+        for kind, watch_taken, watch_returned in kinds:
+            self.patches.wrap(kind, "getconn", watch_taken)
+            self.patches.wrap(kind, "putconn", watch_returned)
 
     def gauges(self) -> Iterable[_contract.Gauge]:
         return self._pools.gauges()
+
+
+def _database_of(connection: Any) -> tuple[str, str, int]:
+    info = connection.info
+    return str(info.dbname), info.host, info.port
 
 
 def _sizes(pool: Any) -> Sizes | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
@@ -17,11 +18,13 @@ from tocsin.sdk.errors import qualified_name
 from tocsin.sdk.guard import guarded_hook
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.instrument._explain import Explainer
-from tocsin.sdk.instrument._pool import IGNORED, PoolWatch
+from tocsin.sdk.instrument._explain_engine import ask, dialect_of
+from tocsin.sdk.instrument._pool import IGNORED, PoolWatch, server_of
 from tocsin.sdk.instrument._statements import Statements, rare_facts, remember_line
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.spans import RecordingSpan
 
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306, "mssql": 1433, "oracle": 1521}
 _SYSTEMS = {"mssql": "microsoft.sql_server", "oracle": "oracle.db"}
 
 
@@ -43,6 +46,8 @@ class Source(Statements):
         }
         super().__init__(facts, is_mysql=dialect.name in ("mysql", "mariadb"))
         self.name = f"{system}/{namespace}" if namespace else system
+        port = url.port or _PORTS.get(dialect.name, "")
+        self.server = "" if dialect.name == "sqlite" else server_of(str(facts["server.address"]), port)
 
 
 def source_of(dialect: Any, engine: Any) -> Source | None:
@@ -54,6 +59,11 @@ def source_of(dialect: Any, engine: Any) -> Source | None:
             return None
         source = dialect.__dict__["_tocsin_source"] = Source(engine)
     return source
+
+
+def _name_and_server(dialect: Any) -> tuple[str, str]:
+    source = source_of(dialect, None)
+    return (source.name, source.server) if source is not None else ("", "")
 
 
 class Instrument(_contract.Instrument):
@@ -69,7 +79,7 @@ class Instrument(_contract.Instrument):
 
         if int(sqlalchemy.__version__.partition(".")[0]) < 2:
             raise _contract.UnsupportedError(f"SQLAlchemy {sqlalchemy.__version__} is older than 2.0")
-        self._pools = PoolWatch(settings, lambda dialect: getattr(source_of(dialect, None), "name", ""))
+        self._pools = PoolWatch(settings, _name_and_server)
         self._noted = _noted(settings, Explainer() if settings.explain else None)
         self.patches.wrap(DefaultDialect, "do_execute", self._watch_execute)
         self.patches.wrap(DefaultDialect, "do_execute_no_params", self._watch_no_params)
@@ -208,7 +218,8 @@ def _noted(settings: Settings, explainer: Explainer | None) -> Callable[..., Non
             remember_line(span, operation, line)
         engine = source.engine()
         if is_slow and not name and explainer is not None and engine is not None:
-            explainer.explain(engine, operation, statement, parameters)
+            prepare = partial(partial, ask, engine, statement, parameters)
+            explainer.explain(dialect_of(engine), operation, statement, prepare)
 
     return noted
 

@@ -38,10 +38,11 @@ class Instrument(_contract.Instrument):
         begin, end = self._client.begin, self._client.end
 
         def _make_request(self: Any, conn: Any, method: str, url: str, *args: Any, **options: Any) -> Any:
+            entered_ns = perf_counter_ns()
             given = options.get("headers")
             # The caller's headers stay its own: they may be used again for the next request.
             headers = dict(given.items()) if given is not None else {}
-            sent = begin(has_trace(given), headers.__setitem__)
+            sent = begin(entered_ns, has_trace(given), headers.__setitem__)
             if len(headers) != len(given or ()):
                 options["headers"] = headers if given is None else _like(given, headers)
             address = (self.scheme, self.host, self.port, url.partition("?")[0])
@@ -49,12 +50,12 @@ class Instrument(_contract.Instrument):
             try:
                 response = original(self, conn, method, url, *args, **options)
             except BaseException as error:
-                end(sent, method, address, 0, error)
+                end(sent, perf_counter_ns(), method, address, 0, error)
                 raise
             phases = conn.__dict__.pop(_PHASES, before)
             if phases is not None and sent is not None:
                 sent.timings.update(phases)
-            end(sent, method, address, response.status, None)
+            end(sent, perf_counter_ns(), method, address, response.status, None)
             return response
 
         return _make_request

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
 from tocsin.query import runtime as query
 from tocsin.query.begun import begin
+from tocsin.query.memory import endpoint_memory
 from tocsin.query.runtime import Process
 from tocsin.query.runtime_spreads import spreads
 from tocsin.web.api.asked import READING, Asked, Store
 from tocsin.web.api.contract import BEARER, Shown
-from tocsin.web.auth import Viewer
+from tocsin.web.api.figures import Narrowed
+from tocsin.web.auth import Anybody, Viewer
 
 router = APIRouter(prefix="/api/v1/runtime", tags=["telemetry"], dependencies=[Depends(BEARER)], responses=READING)
 
@@ -81,6 +84,24 @@ class RestartAnswer(BaseModel):
     detail: str
 
 
+class MemoryAnswer(Shown):
+    """Means of the requests of an endpoint whose memory was measured; bytes are null where the kernel tells none."""
+
+    service: str
+    method: str
+    route: str
+    measured: int = Field(description="Requests that had their process to themselves and were looked at")
+    peak_bytes: float | None = Field(description="More than the process had before, at most")
+    kept_bytes: float | None = Field(description="More than the process had before, at the end")
+    kept_blocks: float = Field(description="Blocks of Python's allocator that were still there at the end")
+    tenant: str = Field(description="Whose requests peak highest; empty for requests of nobody")
+    tenant_peak_bytes: float | None
+
+
+class MemoryList(BaseModel):
+    endpoints: list[MemoryAnswer]
+
+
 class RuntimeAnswer(BaseModel):
     processes: list[ProcessAnswer]
     blocking: list[BlockingAnswer]
@@ -107,6 +128,15 @@ def read_runtime(store: Store, viewer: Viewer, asked: Asked) -> RuntimeAnswer:
             for event in query.restarts(told, whole.window)
         ],
     )
+
+
+@router.get("/memory", summary="Which requests need the memory, by endpoint")
+def read_memory(
+    store: Store, principal: Anybody, asked: Narrowed, limit: Annotated[int, Query(ge=1, le=1000)] = 20
+) -> MemoryList:
+    """Of the share of requests that the SDK's `allocation_ratio` measures; the highest peak first."""
+    rows = endpoint_memory(store, principal.scope, asked, limit)
+    return MemoryList(endpoints=[MemoryAnswer.model_validate(row) for row in rows])
 
 
 def _process(one: Process) -> ProcessAnswer:

@@ -13,6 +13,7 @@ from tocsin.query import client_errors, errors, logs, red, traces
 from tocsin.query import tenants as tenants_query
 from tocsin.query.begun import begin
 from tocsin.query.filters import Filter
+from tocsin.query.memory import endpoint_memory
 from tocsin.query.traces import TraceQuery, TraceSummary
 from tocsin.web import charts, headline, tiles
 from tocsin.web.log_asked import log_query
@@ -70,6 +71,7 @@ def endpoint(view: Annotated[View, Depends(view_of(page))], service: str, method
         operation=search,
         groups=groups,
         fields=client_errors.failing_fields(view.store, view.scope, asked, limit=8),
+        memory=endpoint_memory(view.store, view.scope, asked),
         lines=asked_lines.result().lines,
     )
 

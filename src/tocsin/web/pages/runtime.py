@@ -13,6 +13,7 @@ from tocsin.model.access import Role
 from tocsin.query import runtime as query
 from tocsin.query.begun import begin
 from tocsin.query.evaluate import Evaluated
+from tocsin.query.memory import endpoint_memory
 from tocsin.query.red import step_times
 from tocsin.query.runtime import Process
 from tocsin.query.runtime_spreads import LAG, PAUSE, Spreads, spreads
@@ -49,6 +50,7 @@ def runtime(view: Annotated[View, Depends(view_of(page))]) -> Response:
     reader, settings = reader_for(view.request, view.scope), promql_settings_of(view.request)
     step = asked.step_seconds(query.CHART_POINTS)
     asked_late = begin(spreads, view.store, view.scope, asked, step)
+    asked_memory = begin(endpoint_memory, view.store, view.scope, asked)
     told = query.happened(view.store, view.scope, asked)
     late = asked_late.result()
     found = query.processes(view.store, view.scope, asked, late, told)
@@ -63,6 +65,8 @@ def runtime(view: Annotated[View, Depends(view_of(page))]) -> Response:
         leaking=[one for one in found if one.is_leaking],
         blocking=blocking,
         restarts=restarts[:20],
+        memory=asked_memory.result(),
+        memory_rest=view.rest("/runtime/memory", tenant=None),
         charts=[
             *(_chart(view, place, found, *course, rest) for place, course in enumerate(over_time)),
             _late_chart(view, found, late, step, rest),
