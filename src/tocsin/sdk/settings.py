@@ -84,7 +84,7 @@ class Settings:
     # gzip, none, or auto (gzip unless the server is on this machine, where CPU is dearer than the loopback).
     compression: str = "auto"
     # Added µs per request (median) past which the SDK sheds its dearest parts; 0 never sheds.
-    overhead_budget_us: float = 200.0
+    overhead_budget_us: float = 300.0
     # 0-1, the share of requests whose need of memory is measured, where they have the process to themselves; about
     # 0.1 ms each, so raise it when memory is the question.
     allocation_ratio: float = 0.0
