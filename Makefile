@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Tests start the server often: its modules are compiled once, whatever this shell is set to.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo serve test check format bench screenshots release clean
+.PHONY: help setup demo serve test check packages format bench screenshots release clean
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
@@ -17,14 +17,16 @@ serve: setup     ## start the server
 	$(BIN)/tocsin serve
 
 test: setup .venv/.test-installed  ## run every check and every test, as CI does
-	scripts/debian-packages
-	$(MAKE) check
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(MAKE) -j 2 --output-sync=target check packages
+	$(BIN)/pytest -n 3 --dist loadgroup
 
 check: .venv/.test-installed       ## lint, format and types, without tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+packages:        ## install what tests need of Debian's: databases, Prometheus, a browser
+	scripts/debian-packages
 
 format: .venv/.test-installed      ## put the code into its format
 	$(BIN)/ruff check --fix .
@@ -38,12 +40,11 @@ bench: setup .venv/.test-installed ## run the benchmarks and print their tables
 	$(BIN)/python -m bench.remote_write
 	$(BIN)/python -m bench.log_ingest
 	$(BIN)/python -m bench.log_search
-	scripts/debian-packages
+	$(MAKE) packages
 	$(BIN)/python -m bench.promql
 	$(BIN)/python -m bench.alerting
 
-screenshots: setup .venv/.test-installed  ## draw the pictures of the README anew
-	scripts/debian-packages
+screenshots: setup .venv/.test-installed packages  ## draw the pictures of the README anew
 	$(BIN)/python -m scripts.screenshots
 
 release: setup   ## build the files of a release into dist, signed with KEY=… if given
