@@ -11,6 +11,8 @@ from tocsin.app import SECTIONS, Server
 from tocsin.config import load
 from tocsin.ingest.validate import parse
 from tocsin.model.alert import Alert
+from tocsin.model.control import SYSTEM
+from tocsin.notify.path import CHECK
 from tocsin.storage.telemetry.decode import Signal
 from waiting import eventually
 
@@ -36,5 +38,30 @@ def test_isolation_crossing_is_told_within_seconds(tmp_path: Path, no_engine: En
         assert alert.annotations["summary"].endswith("reached data of other tenants in /reports at reports.py:53")
         assert alert.severity.name == "P0"
         print(f"event to alert: {time.monotonic() - started:.2f} s")  # noqa: T201 - seen with pytest -s
+    finally:
+        server.close()
+
+
+def test_synthetic_alert_takes_the_way_of_an_applications_event(tmp_path: Path, no_engine: EngineSlot) -> None:
+    """From the SDK's bytes through ingest, store and rule to the receipt; with the rule off to the pipeline."""
+    server = Server(load(SECTIONS, None, {}, {"server.data": str(tmp_path)}))
+    server.start()
+    try:
+        proved = server.path.check()
+        assert proved.is_well, proved
+        hops = [hop.name for hop in proved.hops]
+        assert [hops[0], hops[-1]] == ["raised", "receipt of log"]
+        assert hops.index("taken by ingest") < hops.index("rule fired") < hops.index("notification made")
+
+        keys = {state.rule.name: state.key for run in server.rules.groups for state in run.states}
+        url = "https://tocsin.acme.example/rules/{}".format  # as in alerts; a mail draws what that rule measures
+        assert server._measured_at(url(keys["TocsinIngestLate"])) == ("tocsin_spool_age_seconds", 60.0)
+        assert server._measured_at(url(keys["Isolation Crossing"])) == ("", None)
+        assert server._measured_at(url("none")) is None
+
+        server.rules.switch(SYSTEM, keys[CHECK], False)
+        bare = server.path.check()
+        assert bare.is_well, bare
+        assert any("so ingest is not tried" in hop.name for hop in bare.hops)
     finally:
         server.close()

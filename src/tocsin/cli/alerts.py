@@ -15,6 +15,7 @@ from rich.table import Table
 
 from tocsin.cli.client import DATA, URL, Client, Data, Json, Token, Url, client
 from tocsin.cli.fail import fail
+from tocsin.cli.notify import walk
 
 API = "/api/v1/alerts"
 V2 = "/alertmanager/api/v2"
@@ -210,6 +211,12 @@ def review(
     Console(highlight=False).print(table)
     for pair in found["together"][:10]:
         typer.echo(f"{' and '.join(pair['names'])} began together {pair['times']} times")
+
+
+@alerts_app.command("test")
+def prove_path(as_json: Json = False, url: Url = URL, data: Data = DATA, token: Token = "") -> None:
+    """Send a synthetic alert from the SDK to the receipt and print each hop with its time; exit code 1 when lost."""
+    walk(client(url, data, token, changes=True), as_json)
 
 
 @alerts_app.command("history")

@@ -48,7 +48,12 @@ class Marks:
 
     @property
     def false_positive_ratio(self) -> float | None:
-        return self.false_positives / self.fired if self.fired else None
+        """Of its firings; at most 1, also where the firing that was false has left the history."""
+        return min(1.0, self.false_positives / self.fired) if self.fired else None
+
+    @property
+    def acknowledged_ratio(self) -> float | None:
+        return min(1.0, self.acknowledged / self.fired) if self.fired else None
 
 
 class Alerts:
