@@ -62,12 +62,16 @@ def list_(url: Url = URL, data: Data = DATA, token: Token = "", as_json: Json = 
     if as_json:
         Console().print_json(data=answer)
         return
-    table = Table("Rule", "Severity", "State", "File", "Took", "Error or what it waits for", box=None, pad_edge=False)
+    columns = ("Rule", "Severity", "State", "False", "File", "Took", "Error or what it waits for")
+    table = Table(*columns, box=None, pad_edge=False)
     for group in answer["groups"]:
         for rule in group["rules"]:
             said = rule["error"] or rule["waits_for"]
             took = f"{rule['seconds'] * 1000:.0f} ms"
-            table.add_row(rule["name"], rule["severity"], rule["state"], group["file"], took, said)
+            severity = rule["severity"] + (f" (from {rule['demoted_from']})" if rule["demoted_from"] else "")
+            ratio = rule["false_positive_ratio"]
+            false = "–" if ratio is None else f"{ratio:.0%} of {rule['fired']}"
+            table.add_row(rule["name"], severity, rule["state"], false, group["file"], took, said)
     Console().print(table)
     for one in answer["unreadable"]:
         typer.echo(f"{one['name']}: {one['reason']}", err=True)

@@ -13,6 +13,7 @@ from tocsin.alerts.explain import explain
 from tocsin.storage.control import NotFound
 from tocsin.web import alert_headline
 from tocsin.web.alert_board import alert_board
+from tocsin.web.alert_chart import alert_chart
 from tocsin.web.alerting import alert_for, past, pipeline_of
 from tocsin.web.page import Page
 from tocsin.web.state import control_of
@@ -36,6 +37,7 @@ def alert(view: Annotated[View, Depends(view_of(page))], fingerprint: str, at: s
         headline=alert_headline.alert(view.speech, known, made.state, made.sentence),
         board=board,
         known=known,
+        drawn=alert_chart(view, known),
         made=made,
         cluster=cluster if cluster is not None and len(cluster.alerts) > 1 else None,
         related=[one for one in board.of(cluster) if one is not known][:12] if cluster else [],

@@ -22,7 +22,7 @@ from tocsin.web.api.rules import FAULTS, explanation
 from tocsin.web.auth import Operator
 from tocsin.web.page import Page
 from tocsin.web.rule_charts import rule_chart
-from tocsin.web.ruling import Ruled, engine_of, rule_of, surroundings_for
+from tocsin.web.ruling import Ruled, engine_of, rule_marks, rule_of, surroundings_for
 from tocsin.web.view import View, view_of
 
 page = Page(id="rule", title="Rule", group="", path="/rules/{key}", order=4, parent="rules", notes_reads=False)
@@ -43,6 +43,9 @@ def rule(view: Annotated[View, Depends(view_of(page))], key: str, at: str = "") 
         ruled=ruled,
         rule=ruled.state.rule,
         why=why,
+        marks=rule_marks(view.request, view.principal).get(ruled.state.rule.name)
+        if ruled.state.rule.is_alerting
+        else None,
         at_ns=at_ms * 1_000_000,
         drawn=rule_chart("rule", ruled.state.rule, _around(view, ruled), view.window, periods),
         periods=[period for period in reversed(periods) if period.fired_at_ms is not None][:50],
