@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
@@ -88,6 +88,26 @@ def test_alert_says_who_is_told_and_what_happened(site: Served) -> None:
     assert re.match(r"DatabaseDown fires since .* P0", headline(site.administrator, path))
     assert "about DatabaseDown" in html
     assert "notified" in html
+
+
+def test_past_is_told_by_what_was_routed_and_routes_stay_the_platforms(site: Served) -> None:
+    key = key_of(site, "HighErrors", "acme")
+    until(site, f"/alerts/{key}", "default was told at")
+    later = (datetime.now(UTC) + timedelta(seconds=1)).isoformat(timespec="seconds")
+    asked = {"params": {"at": later}, "headers": {"accept": "application/json"}}
+
+    then = site.administrator.get(f"/api/v1/alerts/{key}", **asked).json()["then"]  # type: ignore[arg-type]
+    assert (then["is_by_routes_of_now"], then["ways"][0]["receiver"]) == (False, "default")
+    assert then["ways"][0]["route"].startswith("{}")
+    assert then["ways"][0]["receipt"].startswith("receipt")
+    assert 'route <b class="mono">{}' in site.administrator.get(f"/alerts/{key}", params={"at": later}).text
+
+    seen = site.tom.get(f"/api/v1/alerts/{key}", **asked)  # type: ignore[arg-type]
+    assert seen.json()["then"]["ways"][0]["receipt"].startswith("receipt")
+    history = site.tom.get("/api/v1/monitoring/alerts/history", params={"format": "csv"}).text
+    for text in (seen.text, history, site.tom.get(f"/alerts/{key}", params={"at": later}).text):
+        assert not re.search(r'[">]\{\}', text)  # how routes and groups begin
+        assert "HighErrors" in text
 
 
 def test_buttons_act_and_return(site: Served) -> None:

@@ -19,6 +19,9 @@ from tocsin.model.told import Cooldown, Told
 OF_THE_ALERT = ("inhibition", "silence", "maintenance", "snooze")
 """Stages that hold an alert back on every route."""
 
+ON_A_ROUTE = ("active_time", "mute_time", "cooldown")
+"""Stages that hold an alert back on one route."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hold:

@@ -72,6 +72,9 @@ def show(
     typer.echo(found["sentence"])
     if found["then"]:
         typer.echo(f"At {found['then']['at'][:19]} UTC: {found['then']['sentence']}")
+        for way in [] if found["then"]["is_by_routes_of_now"] else found["then"]["ways"]:
+            where = f", line {way['line']} of then" if way["line"] else ""
+            typer.echo(f"  to {way['receiver']} by {way['route']}{where}")
     for change in reversed(found["history"]):
         who = f" by {change['actor']}" if change["actor"] else ""
         why = change["detail"].get("reason") or change["detail"].get("note") or ""

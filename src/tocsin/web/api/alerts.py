@@ -202,9 +202,9 @@ def detail(
     return AlertDetail(
         alert=alert_answer(board, known),
         sentence=made.sentence,
-        explanation=plain_explanation(made),
-        history=[change_answer(change) for change in history],
-        then=None if at is None else past_answer(past(request, principal.scope, known, at)),
+        explanation=plain_explanation(made, principal.scope),
+        history=[change_answer(change, principal.scope) for change in history],
+        then=None if at is None else past_answer(past(request, principal.scope, known, at), principal.scope),
     )
 
 
