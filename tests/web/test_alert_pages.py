@@ -143,7 +143,7 @@ def test_silences_and_maintenance_are_made_and_ended_on_their_page(site: Served)
 def test_history_lists_filters_and_exports(site: Served) -> None:
     html = site.administrator.get("/alerts/history").text
     assert re.match(r"In the last hour \d+ alerts fired and", headline(site.administrator, "/alerts/history"))
-    assert "Noise" in html
+    assert "/alerts/review" in html
     assert (
         "Tidy"
         not in site.administrator.get("/alerts/history", params={"name": "DatabaseDown"}).text.partition("Changes")[2]
@@ -159,6 +159,23 @@ def test_history_lists_filters_and_exports(site: Served) -> None:
     later = datetime.now(UTC).isoformat()
     assert site.administrator.get(path, params={"start": later}).json()["changes"] == []
     assert site.administrator.get(path, params={"start": "yesterday-ish"}).status_code == 400
+
+
+def test_review_says_what_made_people_act_and_what_was_false(site: Served) -> None:
+    client = site.administrator
+    for tenant, action in (("acme", "ack"), ("globex", "false-positive")):
+        assert client.post(f"/api/v1/alerts/{key_of(site, 'HighErrors', tenant)}/{action}").status_code == 200
+    found = client.get("/api/v1/alerts/review", params={"last": "1h"}).json()
+    row = next(one for one in found["names"] if one["name"] == "HighErrors")
+
+    assert (row["fired"], row["actionable_ratio"], row["false_positive_ratio"], row["proposal"]) == (2, 0.5, 0.5, "")
+    assert row["median_acknowledge_seconds"] >= 0
+    assert found["critical"]["false"] == 1
+    html = client.get("/alerts/review").text
+    assert 'id="v-HighErrors"' in html
+    assert "Of critical alerts" in html
+    assert "globex" not in site.tom.get("/alerts/review").text
+    assert "DatabaseDown" not in site.tom.get("/alerts/review").text
 
 
 def test_one_call_feeds_the_board(site: Served) -> None:

@@ -202,16 +202,24 @@ def review(
     data: Data = DATA,
     token: Token = "",
 ) -> None:
-    """Which alerts are noise: how often they fired, rang at night, flapped, were false, and fire together."""
+    """Which alerts are noise: what made people act and how soon, false alarms, nights, flapping, and what to do."""
     found = client(url, data, token).get(f"{API}/review", last=_last(last, last_24h, last_hour, last_7d))
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
-    table = Table("Alert", "fired", "told", "at night", "acked", "false", "flaps", "advice", box=None, pad_edge=False)
+    columns = ("Alert", "fired", "told", "acted", "false", "until taken", "late", "at night", "flaps", "what to do")
+    table = Table(*columns, box=None, pad_edge=False)
     for row in found["names"]:
-        counts = [row[key] for key in ("fired", "notified", "at_night", "acknowledged", "false_positives", "flaps")]
-        table.add_row(row["name"], *(str(count) for count in counts), row["advice"])
+        ratios = [_share(row[key]) for key in ("actionable_ratio", "false_positive_ratio")]
+        waited = row["median_acknowledge_seconds"]
+        counts = [str(row[key]) for key in ("late", "at_night", "flaps")]
+        told = [str(row["fired"]), str(row["notified"]), *ratios, "–" if waited is None else f"{waited:.0f} s", *counts]
+        table.add_row(row["name"], *told, row["advice"])
     Console(highlight=False).print(table)
+    critical = found["critical"]
+    if critical["fired"]:
+        part = f"{_share(critical['false_ratio'])} ({critical['false']} of {critical['fired']})"
+        typer.echo(f"of critical alerts {part} were called false; the aim is below 2%")
     for pair in found["together"][:10]:
         typer.echo(f"{' and '.join(pair['names'])} began together {pair['times']} times")
 
@@ -305,6 +313,10 @@ def expire_silence(
     server = client(url, data, token, changes=True)
     for id in ids:
         server.ask("DELETE", f"{V2}/silence/{id}")
+
+
+def _share(ratio: float | None) -> str:
+    return "–" if ratio is None else f"{ratio:.0%}"
 
 
 def _act(server: Client, fingerprint: str, action: str, **said: str) -> None:
