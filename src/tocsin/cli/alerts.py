@@ -19,6 +19,7 @@ from tocsin.cli.notify import walk
 
 API = "/api/v1/alerts"
 V2 = "/alertmanager/api/v2"
+TRIED = {"fires": "fires", "at night": "night_pages", "real": "real", "false": "noise"}
 alerts_app = typer.Typer(help="What fires, who is told, and what people did about it.", no_args_is_help=True)
 silence_app = typer.Typer(help="Silences: alerts that nobody is told of for a time.", no_args_is_help=True)
 alerts_app.add_typer(silence_app, name="silence")
@@ -222,6 +223,32 @@ def review(
         typer.echo(f"of critical alerts {part} were called false; the aim is below 2%")
     for pair in found["together"][:10]:
         typer.echo(f"{' and '.join(pair['names'])} began together {pair['times']} times")
+
+
+@alerts_app.command("tune")
+def tune(
+    since: Annotated[str, typer.Option(help="How far back, such as 7d.")] = "7d",
+    rule: Annotated[str, typer.Option(help="Only the rule of this name.")] = "",
+    as_json: Json = False,
+    url: Url = URL,
+    data: Data = DATA,
+    token: Token = "",
+) -> None:
+    """Changes of rules that would have rung less and lost nothing real, tried over history, as diffs of their YAML."""
+    found = client(url, data, token).ask("POST", "/api/v1/rules/tune", params={"since": since, "rule": rule}).json()
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    for one in found["proposals"]:
+        now, then = one["now"], one["proposed"]
+        typer.echo(f"# {one['rule']} ({one['file']}): {one['change']}")
+        sums = [f"{word} {now[key]} → {then[key]}" for word, key in TRIED.items()]
+        typer.echo(f"# {', '.join(sums)}")
+        typer.echo(one["diff"])
+    for name, why in found["failed"].items():
+        typer.echo(f"cannot replay {name}: {why}", err=True)
+    if not found["proposals"]:
+        typer.echo(f"nothing to change: {len(found['looked_at'])} rules were tried over the last {since}")
 
 
 @alerts_app.command("test")
