@@ -65,6 +65,7 @@ from tocsin.model.delivery import Acknowledgement
 from tocsin.model.log_levels import least_number
 from tocsin.model.notification import Notification
 from tocsin.model.notification_plain import notification_of
+from tocsin.model.path_check import CHECK_LABEL
 from tocsin.model.settings import Preset, setting
 from tocsin.model.tenant import PLATFORM
 from tocsin.model.tenant import Scope as TenantScope
@@ -72,7 +73,7 @@ from tocsin.notify.acknowledge import Acknowledgements
 from tocsin.notify.chart import Picture, chart_of
 from tocsin.notify.contract import channel_settings
 from tocsin.notify.deliver import Deliverer
-from tocsin.notify.path import CHECK_LABEL, PathWatch
+from tocsin.notify.path import PathWatch
 from tocsin.notify.receivers import Receivers, alertmanager_receivers, own_receivers
 from tocsin.notify.settings import NotifySettings
 from tocsin.notify.template import Templates

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from pathlib import Path
 
 from engine_slot import EngineSlot
@@ -11,8 +12,9 @@ from tocsin.app import SECTIONS, Server
 from tocsin.config import load
 from tocsin.ingest.validate import parse
 from tocsin.model.alert import Alert
+from tocsin.model.clock import utc_now
 from tocsin.model.control import SYSTEM
-from tocsin.notify.path import CHECK
+from tocsin.model.path_check import CHECK
 from tocsin.storage.telemetry.decode import Signal
 from waiting import eventually
 
@@ -52,6 +54,10 @@ def test_synthetic_alert_takes_the_way_of_an_applications_event(tmp_path: Path, 
         hops = [hop.name for hop in proved.hops]
         assert [hops[0], hops[-1]] == ["raised", "receipt of log"]
         assert hops.index("taken by ingest") < hops.index("rule fired") < hops.index("notification made")
+
+        ends_at = utc_now() + timedelta(hours=1)
+        server.control.maintenances.begin(SYSTEM, ends_at=ends_at, reason="upgrade", matchers=[])
+        assert server.path.check().is_well  # maintenance does not make a false alarm of it
 
         keys = {state.rule.name: state.key for run in server.rules.groups for state in run.states}
         url = "https://tocsin.acme.example/rules/{}".format  # as in alerts; a mail draws what that rule measures

@@ -10,6 +10,9 @@ import httpx2
 import pytest
 from served import Served, served
 
+from tocsin.model.alert import Alert
+from tocsin.model.notification import Notification
+from tocsin.notify.render import text_of
 from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("alert_pages")
@@ -225,3 +228,40 @@ def test_alert_says_why_who_was_told_at_a_past_instant(site: Served) -> None:
     assert 'id="then"' not in site.administrator.get(path, params={"at": "no time"}).text
     told = site.administrator.get(f"/api/v1{path}", params={"at": "2020-01-01T03:12:00+01:00"}).json()["then"]
     assert (told["state"], told["at"][:16]) == ("unknown", "2020-01-01T02:12")
+
+
+def test_links_of_messages_lead_to_their_alert_and_fill_the_silence(site: Served) -> None:
+    """The links of a message as they are sent, followed: open, acknowledge, silence."""
+    links = {}
+    for labels in ALERTS[1:3]:
+        alert = Alert(labels, {}, starts_at=datetime.now(UTC))
+        detail = site.administrator.get(f"/api/v1/alerts/{alert.fingerprint}").json()
+        group = detail["explanation"]["routes"][0]["group_key"]
+        told = Notification("k", "default", group, {}, (alert,), (), alert.starts_at, external_url="http://x")
+        links[labels["tenant"]] = {link.label: link.url.removeprefix("http://x") for link in text_of(told).links}
+
+    acme = site.administrator.get(links["acme"]["Open"])
+    assert (acme.status_code, acme.headers["location"]) == (
+        303,
+        f"/alerts/{key_of(site, 'HighErrors', 'acme')}?range=1h",
+    )
+    assert site.administrator.get(links["acme"]["Acknowledge"]).headers["location"] == acme.headers["location"]
+    form = site.administrator.get(links["acme"]["Silence"]).text
+    assert 'value="alertname=&#34;HighErrors&#34;, service=&#34;orders&#34;' in form
+    assert "not yours to see" in site.tom.get(links["globex"]["Open"]).text
+
+
+def test_group_of_a_message_is_acknowledged_at_once(site: Served) -> None:
+    body = [{"labels": {"alertname": "Flood", "severity": "warning", "host": host}} for host in "ab"]
+    assert site.administrator.post("/alertmanager/api/v2/alerts", json=body).status_code == 200
+    group = '{}:{alertname="Flood"}'
+    html = site.administrator.get("/alerts", params={"group": group, "do": "acknowledge"}).text
+    assert '<button class="button">Acknowledge 2</button>' in html
+    assert site.tom.post("/alerts-acknowledge", data={"group": group}).status_code == 403
+    done = site.administrator.post("/alerts-acknowledge", data={"group": group})
+    assert (done.status_code, done.headers["location"]) == (303, "/alerts?group=%7B%7D%3A%7Balertname%3D%22Flood%22%7D")
+    found = site.administrator.get("/api/v1/alerts", params={"name": "Flood"}).json()["alerts"]
+    assert [one["handling"]["acknowledged_by"] for one in found] == ["TOCSIN_ADMIN_TOKEN"] * 2
+    assert "No alert of that group is known any more" in site.administrator.get("/alerts?group=gone").text
+    for one in found:
+        site.administrator.post(f"/api/v1/alerts/{one['fingerprint']}/resolve")

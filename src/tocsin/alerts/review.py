@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Literal
 
 from tocsin.model.alert_state import AlertChange, Change
+from tocsin.model.path_check import CHECK
 from tocsin.model.severity import Severity
 
 TOGETHER = timedelta(seconds=60)
@@ -109,7 +110,7 @@ def review(changes: Sequence[AlertChange], zone: tzinfo, now: datetime | None = 
     ended: dict[str, datetime] = {}
     starts: list[tuple[datetime, str]] = []
     names: dict[str, str] = {}
-    for change in sorted(changes, key=lambda each: (each.at, each.id)):
+    for change in sorted((one for one in changes if one.name != CHECK), key=lambda each: (each.at, each.id)):
         mine, key = found[change.name], change.fingerprint
         firing = open_firings.get(key)
         names[key] = change.name

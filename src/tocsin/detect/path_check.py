@@ -8,7 +8,7 @@ from tocsin.detect.rules.engine import RuleEngine
 from tocsin.ingest.gate import Gate
 from tocsin.ingest.validate import parse
 from tocsin.model.alert import Alert
-from tocsin.notify.path import CHECK, CHECK_LABEL
+from tocsin.model.path_check import CHECK, CHECK_LABEL
 from tocsin.sdk.encode import resource
 from tocsin.sdk.records import INFO, Record, RecordEncoder
 from tocsin.storage.telemetry.decode import Signal

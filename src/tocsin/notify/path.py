@@ -19,6 +19,7 @@ from tocsin.model.alert import Alert
 from tocsin.model.clock import Clock, utc_now
 from tocsin.model.delivery import Delivery
 from tocsin.model.notification import Notification, Outcome
+from tocsin.model.path_check import CHECK, CHECK_LABEL
 from tocsin.notify import counters
 from tocsin.notify.contract import DeliveryError, Message
 from tocsin.notify.deliver import Deliverer
@@ -28,12 +29,9 @@ from tocsin.notify.render import text_of
 
 log = structlog.get_logger("tocsin.notify")
 
-CHECK_LABEL = "tocsin_path_check"
-"""Label of synthetic alerts; a route that matches it leads them to notify.test_receiver."""
-
 ENDS_AFTER = timedelta(minutes=5)
 KEPT = 100
-CHECK, BROKEN = "TocsinPathCheck", "TocsinPagingPathBroken"
+BROKEN = "TocsinPagingPathBroken"
 
 Enter = Callable[[Alert], str | None]
 """Gives an alert to where alerts come in; says where that was."""
