@@ -102,6 +102,35 @@ def test_slack_has_buttons_to_acknowledge_silence_and_open() -> None:
     assert buttons["Silence"].startswith("https://tocsin.acme.example/silences?filter=")
 
 
+def test_slack_has_the_buttons_and_pictures_of_its_configuration() -> None:
+    with provider(WIRED["slack"].good) as there:
+        pictures = {"image_url": "https://x/i.png", "thumb_url": "https://x/t.png"}
+        made = settings_of("slack", there.url, actions=("Wiki=https://w/a?b=c", "Broken=none"), **pictures)
+        channels()["slack"].send(made, message_of(FIRING))
+        blocks = there.asked[0].json["attachments"][0]["blocks"]
+    buttons = {one["text"]["text"]: one["url"] for one in blocks[-1]["elements"]}
+    assert buttons["Wiki"] == "https://w/a?b=c"
+    assert {"Open", "Silence"} <= buttons.keys()
+    assert "Broken" not in buttons
+    assert len({one["action_id"] for one in blocks[-1]["elements"]}) == len(blocks[-1]["elements"])
+    assert [one["image_url"] for one in blocks if one["type"] == "image"] == ["https://x/i.png"]
+    assert blocks[1]["accessory"]["image_url"] == "https://x/t.png"
+
+
+def test_opsgenie_calls_the_responders_of_its_configuration() -> None:
+    with provider(WIRED["opsgenie"].good) as there:
+        called = ("team.name=exports", "user.username=ada@acme.example", "team=ops", "nonsense")
+        made = settings_of("opsgenie", there.url, responders=called, details=("site=berlin",), entity="db", note="look")
+        channels()["opsgenie"].send(made, message_of(FIRING))
+        asked = there.asked[0].json
+    assert asked["responders"] == [
+        {"type": "team", "name": "exports"}, {"type": "user", "username": "ada@acme.example"},
+        {"type": "team", "name": "ops"},
+    ]  # fmt: skip
+    said = asked["details"]["site"], asked["entity"], asked["note"], asked["source"]
+    assert said == ("berlin", "db", "look", "Tocsin")
+
+
 def test_slack_reads_no_mention_out_of_an_alert() -> None:
     asked, _ = sent("slack", notification(alert(tenant="<!channel>")))
     assert "<!channel>" not in asked.body.decode()
