@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tocsin.model.notification import Notification, Receipt
 from tocsin.model.severity import VOCABULARIES
 from tocsin.notify.channels import alertmanager, desktop, pagerduty, pushover, webhook
 from tocsin.notify.contract import DeliveryError, channels
+from tocsin.notify.render import text_of
 
 FIRING = notification()
 OVER = notification(resolved=(ended(alert()),), key="end")
@@ -410,3 +412,14 @@ def test_desktop_shows_by_notify_send(monkeypatch: pytest.MonkeyPatch, tmp_path:
     shown = (tmp_path / "shown").read_text().splitlines()
     assert shown[:3] == ["--app-name=Tocsin", "--urgency=critical", "--"]
     assert shown[3].startswith("P1 --help")
+
+
+@pytest.mark.parametrize(
+    ("said", "link"),
+    [("docs/runbooks/low-disk.md", "https://tocsin.acme.example/runbooks/low-disk"), ("http://r/x", "http://r/x")],
+)
+def test_runbook_of_a_shipped_rule_is_read_on_the_server(said: str, link: str) -> None:
+    told = notification(replace(alert(), annotations={"runbook_url": said}))
+    links = {one.label: one.url for one in text_of(told).links}
+    assert links["Runbook"] == link
+    assert text_of(told).alerts[0].runbook_url == link

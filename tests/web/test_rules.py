@@ -375,3 +375,16 @@ def known_alert(ruled: Served) -> str:
         lambda: client.get("/api/v1/alerts", params={"name": "Busy"}).json()["alerts"], "Busy is in the pipeline"
     )
     return str(found[0]["fingerprint"])
+
+
+def test_every_shipped_runbook_is_a_page_that_rules_and_alerts_lead_to(ruled: Served) -> None:
+    client = ruled.administrator
+    key = key_of(client, "High CPU")
+    assert 'href="/runbooks/high-cpu"' in client.get(f"/rules/{key}").text
+    page = client.get("/runbooks/high-cpu").text
+    assert '<h1 class="headline">High CPU</h1>' in page
+    assert "<b>Do:</b>" in page
+    assert f"/rules/{key}" in page
+    assert ruled.tom.get("/runbooks/high-cpu").status_code == 200
+    for name in ("none", "..%2fcli", "High-CPU"):
+        assert client.get(f"/runbooks/{name}").status_code == 404

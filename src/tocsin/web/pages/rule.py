@@ -16,6 +16,7 @@ from tocsin.detect.rules.rule import Rule
 from tocsin.detect.rules.rule_text import write_rules
 from tocsin.detect.rules.tested import cases_of
 from tocsin.model.access import Role
+from tocsin.model.runbooks import runbook_link
 from tocsin.query import evaluate
 from tocsin.web import rules_headline
 from tocsin.web.api.rules import FAULTS, explanation
@@ -48,6 +49,7 @@ def rule(view: Annotated[View, Depends(view_of(page))], key: str, at: str = "") 
         else None,
         at_ns=at_ms * 1_000_000,
         drawn=rule_chart("rule", ruled.state.rule, _around(view, ruled), view.window, periods),
+        runbook_link=runbook_link,
         periods=[period for period in reversed(periods) if period.fired_at_ms is not None][:50],
         cases=cases_of(ruled.run.file, ruled.state.rule.name),
         custom=ruled.run.file.removeprefix(CUSTOM) if ruled.run.loaded.origin == "custom" else "",
