@@ -308,6 +308,7 @@ class Server:
             lead=self.lead,
         )
         self.alerts.resume = self.deliverer.start
+        self.alerts.on_acknowledged = self.acknowledgements.tell_soon
         self.rules = self._new_rules()
         self.patterns = PatternWatch(self.store, self._tell_of_pattern, config[PatternSettings])
         self.alerts.more_inhibitions = lambda: self.rules.inhibitions

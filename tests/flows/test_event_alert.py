@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import hmac
+import json
 import time
 from datetime import timedelta
 from pathlib import Path
 
+from starlette.testclient import TestClient
+from tests.notify.providers import Told, provider
+
 from engine_slot import EngineSlot
 from otlp import log_record, log_request
+from tocsin.alerts.handling import Handler
 from tocsin.app import SECTIONS, Server
 from tocsin.config import load
 from tocsin.ingest.validate import parse
 from tocsin.model.alert import Alert
 from tocsin.model.clock import utc_now
 from tocsin.model.control import SYSTEM
+from tocsin.model.notification import Outcome
 from tocsin.model.path_check import CHECK
 from tocsin.storage.telemetry.decode import Signal
 from waiting import eventually
@@ -71,3 +78,47 @@ def test_synthetic_alert_takes_the_way_of_an_applications_event(tmp_path: Path, 
         assert any("so ingest is not tried" in hop.name for hop in bare.hops)
     finally:
         server.close()
+
+
+def test_acknowledgement_goes_to_pagerduty_and_comes_from_there(tmp_path: Path, no_engine: EngineSlot) -> None:
+    taken = Told(202, {"status": "success", "message": "Event processed"}, {"content-type": "application/json"})
+    with provider(taken) as there:
+        pager = {"routing_key": "k", "url": there.url, "signing_secret": "hush"}
+        settings = {"server.data": str(tmp_path)} | {f"notify_pagerduty.{name}": value for name, value in pager.items()}
+        server = Server(load(SECTIONS, None, {}, settings))
+        server.start()
+        try:
+            now = utc_now()
+            names = ("Here", "There")
+            alerts = [Alert({"alertname": name, "severity": "critical"}, {}, starts_at=now) for name in names]
+            server.alerts.accept(alerts)
+            keys = {asked.json["payload"]["class"]: asked.json["dedup_key"] for asked in there.wait(2)}
+
+            def told() -> int:
+                made = server.control.deliveries.newest()
+                return sum(1 for one in made if one.channel == "pagerduty" and one.outcome is Outcome.SENT)
+
+            eventually(told, "both are told", is_it=lambda count: count == 2)
+
+            Handler(server.alerts).acknowledge(SYSTEM, server.alerts.known()[alerts[0].fingerprint])
+            third = there.wait(3)[2].json
+            assert (third["event_action"], third["dedup_key"]) == ("acknowledge", keys["Here"])
+
+            body = json.dumps(
+                {
+                    "event": {
+                        "event_type": "incident.acknowledged",
+                        "agent": {"type": "user_reference", "summary": "Ada"},
+                        "data": {"type": "incident", "incident_key": keys["There"]},
+                    }
+                }
+            ).encode()
+            client = TestClient(server.asgi)
+            path, header = "/api/v1/notify/pagerduty/events", "x-pagerduty-signature"
+            assert client.post(path, content=body, headers={header: "v1=00"}).status_code == 401
+            signature = "v1=00,v1=" + hmac.new(b"hush", body, "sha256").hexdigest()
+            assert client.post(path, content=body, headers={header: signature}).status_code == 200
+            handling = server.alerts.known()[alerts[1].fingerprint].handling
+            assert handling.acknowledged_by == "Ada"
+        finally:
+            server.close()
