@@ -84,6 +84,7 @@ class RuleEngine:
         self._lead = lead
         self._leads = lead.is_leader
         self._marks_of = marks_of
+        self._marks: Sequence[Marks] = ()
         self._judged_at = 0.0
         self._around: dict[str, tuple[Surroundings, Fresh]] = {}
         self._last_good: dict[str, Loaded] = {}
@@ -143,10 +144,12 @@ class RuleEngine:
 
     def _judge(self, runs: Sequence[GroupRun]) -> None:
         """By what people said of the alerts of late."""
-        self._judged_at = time.monotonic()
-        settings, marks = self.settings, self._marks_of()
-        states = [state for run in runs for state in run.states]
-        judge(states, marks, settings.demote_after, settings.demote_false_ratio)
+        self._judged_at, self._marks = time.monotonic(), self._marks_of()
+        for run in runs:
+            self._demote(run)
+
+    def _demote(self, run: GroupRun) -> None:
+        judge(run.states, self._marks, self.settings.demote_after, self.settings.demote_false_ratio)
 
     def _files(self) -> tuple[list[Loaded], list[Unreadable]]:
         found = list(packs(self.settings.profile)) if self.settings.is_packs_on else []
@@ -307,6 +310,7 @@ class RuleEngine:
         self._count_rules(run)
         self._tell(run, at_ms)
         self._keep(run, at_ms)
+        self._demote(run)  # now that it is known what is active
 
     def _evaluate_events(self) -> None:
         """The rules over events alone, between the times of their groups."""
