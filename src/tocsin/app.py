@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -39,11 +40,13 @@ from tocsin.collect.scrape import Scraper, ScrapeSettings, config_of
 from tocsin.collect.tail import Tailer
 from tocsin.collect.tail_settings import TailSettings
 from tocsin.config import DEFAULT, PRESET, Config, ConfigError, load
+from tocsin.detect.path_check import PathEntry
 from tocsin.detect.patterns.news import News
 from tocsin.detect.patterns.settings import PatternSettings
 from tocsin.detect.patterns.watch import PatternWatch
 from tocsin.detect.rules.engine import RuleEngine
 from tocsin.detect.rules.over_rows import rows_of
+from tocsin.detect.rules.replay import measured_by
 from tocsin.detect.rules.writing import writer_to
 from tocsin.detect.settings import RuleSettings
 from tocsin.ingest.gate import Admission, Gate, IngestSettings, Refused
@@ -57,10 +60,12 @@ from tocsin.ingest.remote_write import PATHS as WRITE_PATHS
 from tocsin.ingest.remote_write import RemoteWrite
 from tocsin.ingest.syslog import SyslogListener, SyslogSettings
 from tocsin.ingest.validate import parse
+from tocsin.model.clock import utc_now
 from tocsin.model.delivery import Acknowledgement
 from tocsin.model.log_levels import least_number
 from tocsin.model.notification import Notification
 from tocsin.model.notification_plain import notification_of
+from tocsin.model.path_check import CHECK_LABEL
 from tocsin.model.settings import Preset, setting
 from tocsin.model.tenant import PLATFORM
 from tocsin.model.tenant import Scope as TenantScope
@@ -68,7 +73,7 @@ from tocsin.notify.acknowledge import Acknowledgements
 from tocsin.notify.chart import Picture, chart_of
 from tocsin.notify.contract import channel_settings
 from tocsin.notify.deliver import Deliverer
-from tocsin.notify.path import CHECK_LABEL, PathWatch
+from tocsin.notify.path import PathWatch
 from tocsin.notify.receivers import Receivers, alertmanager_receivers, own_receivers
 from tocsin.notify.settings import NotifySettings
 from tocsin.notify.template import Templates
@@ -303,10 +308,11 @@ class Server:
             lead=self.lead,
         )
         self.alerts.resume = self.deliverer.start
+        self.alerts.on_acknowledged = self.acknowledgements.tell_soon
         self.rules = self._new_rules()
         self.patterns = PatternWatch(self.store, self._tell_of_pattern, config[PatternSettings])
         self.alerts.more_inhibitions = lambda: self.rules.inhibitions
-        self.path = PathWatch(self.deliverer, lambda alert: self.alerts.accept([alert]))
+        self.path = PathWatch(self.deliverer, PathEntry(self.gate, self.rules, version("tocsin")))
         self.path.is_here = lambda: self.lead.is_leader
         self.local_token = secrets.token_urlsafe(32)
         self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), LokiPush(self.gate), build_site(self))
@@ -390,7 +396,12 @@ class Server:
             count_rows_of=lambda tenant: rows_of(self.store, _scope_of(tenant)),
             lead=self.lead,
             open_lines_of=lambda tenant: lambda: LogSource(self.store, _scope_of(tenant)),
+            marks_of=lambda: self.control.alerts.marks(start=utc_now() - self._history()),
         )
+
+    def _history(self) -> timedelta:
+        """How long it is known what alerts did."""
+        return timedelta(hours=self.settings[AlertSettings].history_hours)
 
     def _new_lead(self) -> Lead:
         """Who evaluates and tells: this server, or one of those that share its control store."""
@@ -428,10 +439,18 @@ class Server:
     def _draw(self, notification: Notification) -> Picture | None:
         """The chart of a mail; a store that does not answer must not keep the mail."""
         try:
-            return chart_of(notification, self.metrics(PLATFORM), self.settings[PromQLSettings])
+            return chart_of(notification, self.metrics(PLATFORM), self.settings[PromQLSettings], self._measured_at)
         except EngineError as error:
             log.warning("notify.chart_failed", error=str(error))
             return None
+
+    def _measured_at(self, source: str) -> tuple[str, float | None] | None:
+        """What one of our rules measures, by the address of its page; what is no PromQL is not drawn."""
+        found = self.rules.find_at(source)
+        if found is None:
+            return None
+        parts = measured_by(found.rule)
+        return ("", None) if found.rule.over else (parts.text, parts.threshold)
 
     def restart_collectors(self) -> None:
         """Scrape and collect anew, by the scrape configuration as it is now. Raises ScrapeConfigError."""

@@ -9,7 +9,9 @@ import pytest
 from pipeline_world import PLAIN, World, names
 
 from tocsin.alerts.dispatch import Refused
+from tocsin.alerts.handling import Handler
 from tocsin.alerts.settings import AlertSettings
+from tocsin.model.access import Principal, Role
 from tocsin.model.alert import Alert
 from tocsin.model.alert_state import Change
 from tocsin.model.notification import Outcome
@@ -205,3 +207,17 @@ def test_server_that_lags_behind_another_still_tells_what_it_alone_knows(tmp_pat
 
     told = {alert.labels["instance"] for each in world.told for alert in each.firing}
     assert told == {"a", "b", "c"}
+
+
+def test_group_is_called_acknowledged_once_everything_in_it_is(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    heard: list[str] = []
+    world.pipeline.on_acknowledged = heard.append
+    alerts = [world.fire("Down", host=host) for host in "ab"]
+    world.turn(60, tuple(alerts))
+    ada = Principal("u", "ada", Role.OPERATOR)
+
+    Handler(world.pipeline).acknowledge(ada, world.pipeline.known()[alerts[0].fingerprint])
+    assert heard == []
+    Handler(world.pipeline).acknowledge(ada, world.pipeline.known()[alerts[1].fingerprint])
+    assert heard == ['{}:{alertname="Down"}']

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from tocsin.alerts.review import review
 from tocsin.model.alert import Alert
 from tocsin.model.alert_state import AlertChange, Change, change_of
+from tocsin.model.severity import Severity
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -60,3 +62,35 @@ def test_mostly_false_rule_is_to_be_deleted() -> None:
 
 def test_nothing_gives_nothing() -> None:
     assert review([], UTC).names == ()
+
+
+def of(fingerprint: str, one: AlertChange, severity: Severity = Severity.P3, actor: str = "") -> AlertChange:
+    return replace(one, fingerprint=fingerprint, severity=severity, actor=actor)
+
+
+def test_share_that_made_somebody_act_and_who_was_late() -> None:
+    changes = [of(key, change(0, "Slow", Change.FIRING)) for key in "abcd"]
+    changes += [of("a", change(30, "Slow", Change.ACKNOWLEDGED)), of("a", change(31, "Slow", Change.ASSIGNED))]
+    changes += [of("a", change(40, "Slow", Change.RESOLVED)), of("b", change(20, "Slow", Change.RESOLVED))]
+    changes += [of("c", change(70, "Slow", Change.RESOLVED), actor="ada")]
+
+    (slow,) = review(changes, UTC).names
+    assert (slow.fired, slow.acted, slow.actionable_ratio, slow.late) == (4, 2, 0.5, 1)  # a P3: within an hour
+    (slow,) = review(changes, UTC, now=NOON + timedelta(hours=2)).names
+    assert slow.late == 2  # d still fires
+
+
+def test_critical_alerts_are_judged_by_themselves() -> None:
+    changes = [of(f"{place}", change(place, "Down", Change.FIRING), Severity.P1) for place in range(4)]
+    changes += [of("0", change(1, "Down", Change.FALSE_POSITIVE), Severity.P1)]
+    changes += [of("x", change(1, "Dull", Change.FIRING)), of("x", change(2, "Dull", Change.FALSE_POSITIVE))]
+    made = review(changes, UTC)
+
+    assert (made.critical_fired, made.critical_false, made.critical_false_ratio) == (4, 1, 0.25)
+    assert {one.name: one.proposal for one in made.names} == {"Dull": "delete", "Down": ""}
+
+
+def test_what_nobody_ever_touched_is_to_be_lowered() -> None:
+    changes = [of(f"{place}", change(place * 100, "Dull", Change.FIRING)) for place in range(10)]
+
+    assert [one.proposal for one in review(changes, UTC).names] == ["demote"]

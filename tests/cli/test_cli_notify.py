@@ -41,6 +41,9 @@ def test_list_and_path(run: Run) -> None:
     assert path.exit_code == 0, path.output
     assert "receipt of log" in path.output
     assert path.output.endswith("well\n")
+    tested = run("alerts", "test")
+    assert tested.exit_code == 0, tested.output
+    assert "receipt of log" in tested.output
 
 
 def test_viewers_may_look_but_not_send(run: Run) -> None:

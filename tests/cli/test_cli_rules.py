@@ -60,3 +60,20 @@ def test_server_lists_exports_and_backtests(run: Run, rules: Path) -> None:
     assert found.exit_code == 0, found.output
     assert '"fires": 1' in found.output
     assert run("rules", "backtest", str(rules / "rules.yaml"), "--since", "30m", "--most-fires", "0").exit_code == 1
+
+
+def test_why_says_value_and_threshold_at_an_instant(run: Run) -> None:
+    found = run("rules", "why", "High CPU", "--at", "2026-03-02T03:12")
+    assert found.exit_code == 0, found.output
+    assert "High CPU at 2026-03-02T03:12:00 UTC: " in found.output
+    assert "nothing was measured: no series match the expression at this time" in found.output
+    assert "tocsin_spool_age_seconds > 60, for" in run("rules", "why", "TocsinIngestLate").output
+    assert run("rules", "why", "nobody").exit_code == 2
+    assert run("rules", "why", "High CPU", "--at", "teatime").exit_code == 2
+
+
+def test_tune_looks_at_what_fired(run: Run) -> None:
+    found = run("alerts", "tune", "--since", "30m", "--rule", "High CPU")
+    assert found.exit_code == 0, found.output
+    assert "nothing to change: 1 rules were tried over the last 30m" in found.output
+    assert run("alerts", "tune", "--since", "soon").exit_code == 2

@@ -29,6 +29,8 @@ WELL = {
     'tocsin_ingest_requests_total{instance="a", signal="traces", outcome="200"}': "0+100x60",
     'tocsin_ingest_requests_total{instance="a", signal="traces", outcome="503"}': "7x60",
     'tocsin_ingest_requests_total{instance="a", signal="traces", outcome="401"}': "7x60",
+    'tocsin_paging_path_checks_total{instance="a", outcome="arrived"}': "0+1x60",
+    'tocsin_paging_path_checks_total{instance="a", outcome="lost"}': "2x60",
 }
 TROUBLE = {
     "TocsinDown": ('up{job="tocsin", instance="a"}', "0x60"),
@@ -40,6 +42,7 @@ TROUBLE = {
         'tocsin_ingest_requests_total{instance="a", signal="traces", outcome="401"}',
         "0+9x60",
     ),
+    "TocsinPagingPathUnreliable": ('tocsin_paging_path_checks_total{instance="a", outcome="lost"}', "0x20 1x40"),
 }
 
 

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import hmac
+import json
 import time
+from datetime import timedelta
 from pathlib import Path
+
+from starlette.testclient import TestClient
+from tests.notify.providers import Told, provider
 
 from engine_slot import EngineSlot
 from otlp import log_record, log_request
+from tocsin.alerts.handling import Handler
 from tocsin.app import SECTIONS, Server
 from tocsin.config import load
 from tocsin.ingest.validate import parse
 from tocsin.model.alert import Alert
+from tocsin.model.clock import utc_now
+from tocsin.model.control import SYSTEM
+from tocsin.model.notification import Outcome
+from tocsin.model.path_check import CHECK
 from tocsin.storage.telemetry.decode import Signal
 from waiting import eventually
 
@@ -38,3 +49,76 @@ def test_isolation_crossing_is_told_within_seconds(tmp_path: Path, no_engine: En
         print(f"event to alert: {time.monotonic() - started:.2f} s")  # noqa: T201 - seen with pytest -s
     finally:
         server.close()
+
+
+def test_synthetic_alert_takes_the_way_of_an_applications_event(tmp_path: Path, no_engine: EngineSlot) -> None:
+    """From the SDK's bytes through ingest, store and rule to the receipt; with the rule off to the pipeline."""
+    server = Server(load(SECTIONS, None, {}, {"server.data": str(tmp_path)}))
+    server.start()
+    try:
+        proved = server.path.check()
+        assert proved.is_well, proved
+        hops = [hop.name for hop in proved.hops]
+        assert [hops[0], hops[-1]] == ["raised", "receipt of log"]
+        assert hops.index("taken by ingest") < hops.index("rule fired") < hops.index("notification made")
+
+        ends_at = utc_now() + timedelta(hours=1)
+        server.control.maintenances.begin(SYSTEM, ends_at=ends_at, reason="upgrade", matchers=[])
+        assert server.path.check().is_well  # maintenance does not make a false alarm of it
+
+        keys = {state.rule.name: state.key for run in server.rules.groups for state in run.states}
+        url = "https://tocsin.acme.example/rules/{}".format  # as in alerts; a mail draws what that rule measures
+        assert server._measured_at(url(keys["TocsinIngestLate"])) == ("tocsin_spool_age_seconds", 60.0)
+        assert server._measured_at(url(keys["Isolation Crossing"])) == ("", None)
+        assert server._measured_at(url("none")) is None
+
+        server.rules.switch(SYSTEM, keys[CHECK], False)
+        bare = server.path.check()
+        assert bare.is_well, bare
+        assert any("so ingest is not tried" in hop.name for hop in bare.hops)
+    finally:
+        server.close()
+
+
+def test_acknowledgement_goes_to_pagerduty_and_comes_from_there(tmp_path: Path, no_engine: EngineSlot) -> None:
+    taken = Told(202, {"status": "success", "message": "Event processed"}, {"content-type": "application/json"})
+    with provider(taken) as there:
+        pager = {"routing_key": "k", "url": there.url, "signing_secret": "hush"}
+        settings = {"server.data": str(tmp_path)} | {f"notify_pagerduty.{name}": value for name, value in pager.items()}
+        server = Server(load(SECTIONS, None, {}, settings))
+        server.start()
+        try:
+            now = utc_now()
+            names = ("Here", "There")
+            alerts = [Alert({"alertname": name, "severity": "critical"}, {}, starts_at=now) for name in names]
+            server.alerts.accept(alerts)
+            keys = {asked.json["payload"]["class"]: asked.json["dedup_key"] for asked in there.wait(2)}
+
+            def told() -> int:
+                made = server.control.deliveries.newest()
+                return sum(1 for one in made if one.channel == "pagerduty" and one.outcome is Outcome.SENT)
+
+            eventually(told, "both are told", is_it=lambda count: count == 2)
+
+            Handler(server.alerts).acknowledge(SYSTEM, server.alerts.known()[alerts[0].fingerprint])
+            third = there.wait(3)[2].json
+            assert (third["event_action"], third["dedup_key"]) == ("acknowledge", keys["Here"])
+
+            body = json.dumps(
+                {
+                    "event": {
+                        "event_type": "incident.acknowledged",
+                        "agent": {"type": "user_reference", "summary": "Ada"},
+                        "data": {"type": "incident", "incident_key": keys["There"]},
+                    }
+                }
+            ).encode()
+            client = TestClient(server.asgi)
+            path, header = "/api/v1/notify/pagerduty/events", "x-pagerduty-signature"
+            assert client.post(path, content=body, headers={header: "v1=00"}).status_code == 401
+            signature = "v1=00,v1=" + hmac.new(b"hush", body, "sha256").hexdigest()
+            assert client.post(path, content=body, headers={header: signature}).status_code == 200
+            handling = server.alerts.known()[alerts[1].fingerprint].handling
+            assert handling.acknowledged_by == "Ada"
+        finally:
+            server.close()

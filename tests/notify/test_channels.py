@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tocsin.model.notification import Notification, Receipt
 from tocsin.model.severity import VOCABULARIES
 from tocsin.notify.channels import alertmanager, desktop, pagerduty, pushover, webhook
 from tocsin.notify.contract import DeliveryError, channels
+from tocsin.notify.render import text_of
 
 FIRING = notification()
 OVER = notification(resolved=(ended(alert()),), key="end")
@@ -100,6 +102,35 @@ def test_slack_has_buttons_to_acknowledge_silence_and_open() -> None:
     buttons = {one["text"]["text"]: one["url"] for one in asked.json["attachments"][0]["blocks"][-1]["elements"]}
     assert {"Open", "Acknowledge", "Silence", "Runbook"} <= set(buttons)
     assert buttons["Silence"].startswith("https://tocsin.acme.example/silences?filter=")
+
+
+def test_slack_has_the_buttons_and_pictures_of_its_configuration() -> None:
+    with provider(WIRED["slack"].good) as there:
+        pictures = {"image_url": "https://x/i.png", "thumb_url": "https://x/t.png"}
+        made = settings_of("slack", there.url, actions=("Wiki=https://w/a?b=c", "Broken=none"), **pictures)
+        channels()["slack"].send(made, message_of(FIRING))
+        blocks = there.asked[0].json["attachments"][0]["blocks"]
+    buttons = {one["text"]["text"]: one["url"] for one in blocks[-1]["elements"]}
+    assert buttons["Wiki"] == "https://w/a?b=c"
+    assert {"Open", "Silence"} <= buttons.keys()
+    assert "Broken" not in buttons
+    assert len({one["action_id"] for one in blocks[-1]["elements"]}) == len(blocks[-1]["elements"])
+    assert [one["image_url"] for one in blocks if one["type"] == "image"] == ["https://x/i.png"]
+    assert blocks[1]["accessory"]["image_url"] == "https://x/t.png"
+
+
+def test_opsgenie_calls_the_responders_of_its_configuration() -> None:
+    with provider(WIRED["opsgenie"].good) as there:
+        called = ("team.name=exports", "user.username=ada@acme.example", "team=ops", "nonsense")
+        made = settings_of("opsgenie", there.url, responders=called, details=("site=berlin",), entity="db", note="look")
+        channels()["opsgenie"].send(made, message_of(FIRING))
+        asked = there.asked[0].json
+    assert asked["responders"] == [
+        {"type": "team", "name": "exports"}, {"type": "user", "username": "ada@acme.example"},
+        {"type": "team", "name": "ops"},
+    ]  # fmt: skip
+    said = asked["details"]["site"], asked["entity"], asked["note"], asked["source"]
+    assert said == ("berlin", "db", "look", "Tocsin")
 
 
 def test_slack_reads_no_mention_out_of_an_alert() -> None:
@@ -381,3 +412,14 @@ def test_desktop_shows_by_notify_send(monkeypatch: pytest.MonkeyPatch, tmp_path:
     shown = (tmp_path / "shown").read_text().splitlines()
     assert shown[:3] == ["--app-name=Tocsin", "--urgency=critical", "--"]
     assert shown[3].startswith("P1 --help")
+
+
+@pytest.mark.parametrize(
+    ("said", "link"),
+    [("docs/runbooks/low-disk.md", "https://tocsin.acme.example/runbooks/low-disk"), ("http://r/x", "http://r/x")],
+)
+def test_runbook_of_a_shipped_rule_is_read_on_the_server(said: str, link: str) -> None:
+    told = notification(replace(alert(), annotations={"runbook_url": said}))
+    links = {one.label: one.url for one in text_of(told).links}
+    assert links["Runbook"] == link
+    assert text_of(told).alerts[0].runbook_url == link

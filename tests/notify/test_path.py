@@ -7,8 +7,9 @@ from tests.notify.conftest import Deliver
 from tests.notify.providers import Told, provider
 
 from tocsin.model.alert import Alert
+from tocsin.model.path_check import CHECK_LABEL
 from tocsin.notify.channels import log, webhook
-from tocsin.notify.path import CHECK_LABEL, PathWatch
+from tocsin.notify.path import PathWatch
 from tocsin.notify.receivers import Integration
 from waiting import eventually
 

@@ -35,6 +35,10 @@ receivers:
         title: '{{ template "slack.default.title" . }}'
         fields: [{title: a, value: b, short: true}]
         image_url: http://p
+        actions:
+          - {type: button, text: Wiki, url: 'https://w/{{ .Status }}', style: danger}
+          - {type: button, text: Page, name: p}
+        link_names: true
       - channel: "#other"
         api_url: https://hooks.slack.com/services/T/B/own
         send_resolved: true
@@ -114,6 +118,12 @@ def test_end_is_told_where_alertmanager_tells_it(receivers: Receivers) -> None:
     }
 
 
+def test_lists_of_maps_are_taken(receivers: Receivers) -> None:
+    slack = settings(receivers, "exports", "slack[0]").settings
+    assert (slack.fields, slack.actions, slack.image_url) == (("a=b",), ("Wiki=https://w/{{ .Status }}",), "http://p")
+    assert settings(receivers, "phones", "opsgenie[0]").settings.responders == ("team.name=ops",)
+
+
 def test_http_config_is_how_it_gets_in(receivers: Receivers) -> None:
     hook = settings(receivers, "exports", "webhook[0]")
     assert (hook.access.authorization, hook.access.credentials) == ("Bearer", "acme-secret")
@@ -124,8 +134,11 @@ def test_http_config_is_how_it_gets_in(receivers: Receivers) -> None:
 def test_what_is_not_carried_out_is_said(receivers: Receivers) -> None:
     notes = "\n".join(receivers.notes)
     assert "receiver 'exports', webhook[0]: http_config.proxy_url is not carried out" in notes
-    assert "receiver 'exports', slack[0]: image_url is not carried out" in notes
-    assert "receiver 'phones', opsgenie[0]: responders is not carried out" in notes
+    assert "receiver 'exports', slack[0]: link_names is not carried out" in notes
+    assert "receiver 'exports', slack[0]: actions[0].style is not carried out" in notes
+    assert "slack[0]: actions[1] is not carried out: it has no text with url" in notes
+    assert "image_url" not in notes
+    assert "responders" not in notes
     assert "receiver 'phones', smoke[0]: smoke_configs is not supported here" in notes
     assert "cannot use receiver 'phones', sns[0]: it lacks access_key and secret_key (role_arn of sigv4 is" in notes
     assert 'cannot fill phones.victorops_configs[0].state_message: function "nope" not defined; our own words' in notes

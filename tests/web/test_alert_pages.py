@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
 from served import Served, served
 
+from tocsin.model.alert import Alert
+from tocsin.model.notification import Notification
+from tocsin.notify.render import text_of
 from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("alert_pages")
@@ -90,6 +93,26 @@ def test_alert_says_who_is_told_and_what_happened(site: Served) -> None:
     assert "notified" in html
 
 
+def test_past_is_told_by_what_was_routed_and_routes_stay_the_platforms(site: Served) -> None:
+    key = key_of(site, "HighErrors", "acme")
+    until(site, f"/alerts/{key}", "default was told at")
+    later = (datetime.now(UTC) + timedelta(seconds=1)).isoformat(timespec="seconds")
+    asked = {"params": {"at": later}, "headers": {"accept": "application/json"}}
+
+    then = site.administrator.get(f"/api/v1/alerts/{key}", **asked).json()["then"]  # type: ignore[arg-type]
+    assert (then["is_by_routes_of_now"], then["ways"][0]["receiver"]) == (False, "default")
+    assert then["ways"][0]["route"].startswith("{}")
+    assert then["ways"][0]["receipt"].startswith("receipt")
+    assert 'route <b class="mono">{}' in site.administrator.get(f"/alerts/{key}", params={"at": later}).text
+
+    seen = site.tom.get(f"/api/v1/alerts/{key}", **asked)  # type: ignore[arg-type]
+    assert seen.json()["then"]["ways"][0]["receipt"].startswith("receipt")
+    history = site.tom.get("/api/v1/monitoring/alerts/history", params={"format": "csv"}).text
+    for text in (seen.text, history, site.tom.get(f"/alerts/{key}", params={"at": later}).text):
+        assert not re.search(r'[">]\{\}', text)  # how routes and groups begin
+        assert "HighErrors" in text
+
+
 def test_buttons_act_and_return(site: Served) -> None:
     key = key_of(site, "HighErrors", "acme")
     answer = site.administrator.post(f"/alerts/{key}/ack", data={"back": "/alerts"})
@@ -123,7 +146,7 @@ def test_silences_and_maintenance_are_made_and_ended_on_their_page(site: Served)
 def test_history_lists_filters_and_exports(site: Served) -> None:
     html = site.administrator.get("/alerts/history").text
     assert re.match(r"In the last hour \d+ alerts fired and", headline(site.administrator, "/alerts/history"))
-    assert "Noise" in html
+    assert "/alerts/review" in html
     assert (
         "Tidy"
         not in site.administrator.get("/alerts/history", params={"name": "DatabaseDown"}).text.partition("Changes")[2]
@@ -139,6 +162,23 @@ def test_history_lists_filters_and_exports(site: Served) -> None:
     later = datetime.now(UTC).isoformat()
     assert site.administrator.get(path, params={"start": later}).json()["changes"] == []
     assert site.administrator.get(path, params={"start": "yesterday-ish"}).status_code == 400
+
+
+def test_review_says_what_made_people_act_and_what_was_false(site: Served) -> None:
+    client = site.administrator
+    for tenant, action in (("acme", "ack"), ("globex", "false-positive")):
+        assert client.post(f"/api/v1/alerts/{key_of(site, 'HighErrors', tenant)}/{action}").status_code == 200
+    found = client.get("/api/v1/alerts/review", params={"last": "1h"}).json()
+    row = next(one for one in found["names"] if one["name"] == "HighErrors")
+
+    assert (row["fired"], row["actionable_ratio"], row["false_positive_ratio"], row["proposal"]) == (2, 0.5, 0.5, "")
+    assert row["median_acknowledge_seconds"] >= 0
+    assert found["critical"]["false"] == 1
+    html = client.get("/alerts/review").text
+    assert 'id="v-HighErrors"' in html
+    assert "Of critical alerts" in html
+    assert "globex" not in site.tom.get("/alerts/review").text
+    assert "DatabaseDown" not in site.tom.get("/alerts/review").text
 
 
 def test_one_call_feeds_the_board(site: Served) -> None:
@@ -188,3 +228,40 @@ def test_alert_says_why_who_was_told_at_a_past_instant(site: Served) -> None:
     assert 'id="then"' not in site.administrator.get(path, params={"at": "no time"}).text
     told = site.administrator.get(f"/api/v1{path}", params={"at": "2020-01-01T03:12:00+01:00"}).json()["then"]
     assert (told["state"], told["at"][:16]) == ("unknown", "2020-01-01T02:12")
+
+
+def test_links_of_messages_lead_to_their_alert_and_fill_the_silence(site: Served) -> None:
+    """The links of a message as they are sent, followed: open, acknowledge, silence."""
+    links = {}
+    for labels in ALERTS[1:3]:
+        alert = Alert(labels, {}, starts_at=datetime.now(UTC))
+        detail = site.administrator.get(f"/api/v1/alerts/{alert.fingerprint}").json()
+        group = detail["explanation"]["routes"][0]["group_key"]
+        told = Notification("k", "default", group, {}, (alert,), (), alert.starts_at, external_url="http://x")
+        links[labels["tenant"]] = {link.label: link.url.removeprefix("http://x") for link in text_of(told).links}
+
+    acme = site.administrator.get(links["acme"]["Open"])
+    assert (acme.status_code, acme.headers["location"]) == (
+        303,
+        f"/alerts/{key_of(site, 'HighErrors', 'acme')}?range=1h",
+    )
+    assert site.administrator.get(links["acme"]["Acknowledge"]).headers["location"] == acme.headers["location"]
+    form = site.administrator.get(links["acme"]["Silence"]).text
+    assert 'value="alertname=&#34;HighErrors&#34;, service=&#34;orders&#34;' in form
+    assert "not yours to see" in site.tom.get(links["globex"]["Open"]).text
+
+
+def test_group_of_a_message_is_acknowledged_at_once(site: Served) -> None:
+    body = [{"labels": {"alertname": "Flood", "severity": "warning", "host": host}} for host in "ab"]
+    assert site.administrator.post("/alertmanager/api/v2/alerts", json=body).status_code == 200
+    group = '{}:{alertname="Flood"}'
+    html = site.administrator.get("/alerts", params={"group": group, "do": "acknowledge"}).text
+    assert '<button class="button">Acknowledge 2</button>' in html
+    assert site.tom.post("/alerts-acknowledge", data={"group": group}).status_code == 403
+    done = site.administrator.post("/alerts-acknowledge", data={"group": group})
+    assert (done.status_code, done.headers["location"]) == (303, "/alerts?group=%7B%7D%3A%7Balertname%3D%22Flood%22%7D")
+    found = site.administrator.get("/api/v1/alerts", params={"name": "Flood"}).json()["alerts"]
+    assert [one["handling"]["acknowledged_by"] for one in found] == ["TOCSIN_ADMIN_TOKEN"] * 2
+    assert "No alert of that group is known any more" in site.administrator.get("/alerts?group=gone").text
+    for one in found:
+        site.administrator.post(f"/api/v1/alerts/{one['fingerprint']}/resolve")

@@ -342,3 +342,49 @@ def test_export_is_plain_prometheus(ruled: Served) -> None:
     assert "tocsin:" not in text
     assert "${" not in text
     assert ruled.administrator.get(f"{API}/export", params={"file": "none"}).status_code == 404
+
+
+def test_alert_shows_what_its_rule_measured_of_its_own_series(ruled: Served) -> None:
+    path = f"/alerts/{known_alert(ruled)}"
+    drawn = 'data-chart="alert" data-label="tenant:requests:rate5m"'
+    eventually(lambda: ruled.administrator.get(path).text, "it is drawn", is_it=lambda text: drawn in text)
+    seen_by_tom = ruled.tom.get(path).text
+    assert 'data-chart="alert" data-label="Busy"' in seen_by_tom  # rules over all are not his to see
+    assert "globex" not in seen_by_tom
+
+
+def test_false_alarms_stand_beside_their_rule(ruled: Served) -> None:
+    key = known_alert(ruled)
+    counts = []
+    for _ in range(2):
+        assert ruled.administrator.post(f"/api/v1/alerts/{key}/false-positive").status_code == 200
+        listed = ruled.administrator.get(API).json()["groups"]
+        [busy] = [rule for group in listed for rule in group["rules"] if rule["name"] == "Busy"]
+        counts.append(busy["false_positives"])
+    assert counts[0] == counts[1] >= 1  # once a firing
+    assert (busy["demoted_from"], busy["severity"]) == ("", "P3")
+    assert busy["false_positive_ratio"] == min(1, counts[0] / busy["fired"])
+    assert f'title="{counts[0]} of {busy["fired"]} firings"' in ruled.administrator.get("/rules").text
+    assert "as people said" in ruled.administrator.get(f"/rules/{busy['key']}").text
+
+
+def known_alert(ruled: Served) -> str:
+    """The fingerprint of Busy, once the pipeline has it."""
+    client = ruled.administrator
+    found = eventually(
+        lambda: client.get("/api/v1/alerts", params={"name": "Busy"}).json()["alerts"], "Busy is in the pipeline"
+    )
+    return str(found[0]["fingerprint"])
+
+
+def test_every_shipped_runbook_is_a_page_that_rules_and_alerts_lead_to(ruled: Served) -> None:
+    client = ruled.administrator
+    key = key_of(client, "High CPU")
+    assert 'href="/runbooks/high-cpu"' in client.get(f"/rules/{key}").text
+    page = client.get("/runbooks/high-cpu").text
+    assert '<h1 class="headline">High CPU</h1>' in page
+    assert "<b>Do:</b>" in page
+    assert f"/rules/{key}" in page
+    assert ruled.tom.get("/runbooks/high-cpu").status_code == 200
+    for name in ("none", "..%2fcli", "High-CPU"):
+        assert client.get(f"/runbooks/{name}").status_code == 404

@@ -13,11 +13,15 @@ from tocsin.alerts.mute import Intervals, interval_at
 from tocsin.alerts.route import Route
 from tocsin.alerts.silence import Silencer
 from tocsin.model.alert_state import AlertChange, Change, KnownAlert, change_of
+from tocsin.model.path_check import is_check
 from tocsin.model.silence import Maintenance
 from tocsin.model.told import Cooldown, Told
 
 OF_THE_ALERT = ("inhibition", "silence", "maintenance", "snooze")
 """Stages that hold an alert back on every route."""
+
+ON_A_ROUTE = ("active_time", "mute_time", "cooldown")
+"""Stages that hold an alert back on one route."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class Circumstances:
 def holds_on_alert(known: KnownAlert, around: Circumstances, now: datetime) -> list[Hold]:
     """What holds the alert back wherever it goes."""
     labels, found = known.alert.labels, []
+    if is_check(labels):
+        return []
     if inhibitions := around.inhibitor.inhibitions(labels, now):
         rule, source = inhibitions[0]
         reason = f"inhibited by {source.name}{f', {rule.note}' if rule.note else ''}"
@@ -58,7 +64,8 @@ def holds_on_alert(known: KnownAlert, around: Circumstances, now: datetime) -> l
     if maintenance := maintenance_over(around.maintenances, labels, now):
         found.append(Hold("maintenance", "maintenance is on", (maintenance,)))
     if known.handling.is_snoozed(now):
-        found.append(Hold("snooze", f"snoozed by {known.handling.snoozed_by} until {known.handling.snoozed_until}"))
+        until = datetime.fromisoformat(known.handling.snoozed_until)
+        found.append(Hold("snooze", f"snoozed by {known.handling.snoozed_by} until {until:%Y-%m-%d %H:%M} UTC"))
     return found
 
 

@@ -26,6 +26,8 @@ from tocsin.alerts.inhibit import Inhibitor, InhibitRule
 from tocsin.alerts.intake import Room, Taken, taken_in
 from tocsin.alerts.lead import ALONE, Lead
 from tocsin.alerts.outbox import Deliver, Outbox
+from tocsin.alerts.route import Route
+from tocsin.alerts.routed import Mutes, rerouted, with_routes
 from tocsin.alerts.settings import AlertSettings
 from tocsin.alerts.silence import Silencer
 from tocsin.alerts.storm import Limits, Storm
@@ -78,6 +80,7 @@ class Pipeline:
         self._lock = threading.RLock()
         self._woken = threading.Event()
         self.resume: Callable[[], None] = lambda: None  # deliveries that another server has begun
+        self.on_acknowledged: Callable[[str], None] = lambda group_key: None  # must not wait
         self._is_closed = False
         self._leads = False
         self._heard_at = self.started_at
@@ -86,6 +89,8 @@ class Pipeline:
         self._book = Book.recalled(config.route, control, self.started_at)
         self._in_flight: dict[str, Told | None] = {}  # what a group was told before the notification under way
         self._cooldowns = control.notifications.cooldowns()
+        self._mutes = Mutes()
+        self._routes_noted: Route | None = None  # the tree by which the history says where alerts go
         self._pruned_at = self.started_at
         self._around = Circumstances(Inhibitor(()), Silencer(()))
         self._load()
@@ -100,7 +105,8 @@ class Pipeline:
             room = Room(book.alerts, len(book.alerts), self.settings.most_alerts)
 
             def take(before: Mapping[str, KnownAlert]) -> Taken:
-                return taken_in(alerts, before, now, self.config.resolve_timeout_seconds, room)
+                found = taken_in(alerts, before, now, self.config.resolve_timeout_seconds, room)
+                return with_routes(found, self.config.route)
 
             if self.lead.is_shared:
                 # Another server may have taken the same alert a moment ago: what it wrote decides.
@@ -163,6 +169,19 @@ class Pipeline:
                 self._book.firing.discard(known.fingerprint)
         self.wake()
 
+    def acknowledged(self, known: KnownAlert) -> None:
+        """Says of the groups of this alert in which now everything that fires is acknowledged that somebody has it."""
+        with self._lock:
+            now = self.clock()
+            keys = {
+                group.key
+                for group in self._book.groups.values()
+                if known.fingerprint in group.members
+                and all(_is_taken(self._book.alerts[key], now) for key in group.members)
+            }
+        for key in keys:
+            self.on_acknowledged(key)
+
     def start(self) -> None:
         """Begin to tell, with what was left over when the server ended; where several share, once this one leads."""
         self._thread = threading.Thread(target=self._run, name="tocsin-alerts", daemon=True)
@@ -181,6 +200,8 @@ class Pipeline:
             now = self.clock()
             if ended := self._book.note_ended(now):
                 self.control.alerts.note(ended)
+            if self._routes_noted is not self.config.route:
+                self._note_routes(now)
             counters.firing.set(len(self._book.firing))
             ready = [group for group in self._book.groups.values() if not self._is_waiting(group)]
             if due := [group for group in ready if group.next_flush <= now]:
@@ -273,6 +294,14 @@ class Pipeline:
 
     # Telling groups.
 
+    def _note_routes(self, now: datetime) -> None:
+        """Where alerts that fire go from now on, where that is not where they went."""
+        firing = [self._book.alerts[key] for key in self._book.firing]
+        before = self.control.alerts.routes({known.fingerprint for known in firing})
+        if changes := rerouted(firing, before, self.config.route, now):
+            self.control.alerts.note(changes)
+        self._routes_noted = self.config.route
+
     def _is_waiting(self, group: Group) -> bool:
         return group_id(group.route.receiver, group.key) in self._in_flight
 
@@ -290,7 +319,7 @@ class Pipeline:
                         self._book.alerts[known.fingerprint] = touched[known.fingerprint] = noted[0]
                         changes.append(noted[1])
             group.flushed(now)
-            writing = self._writing_for(group, members, on_alert, now)
+            writing = self._writing_for(group, members, on_alert, now, changes)
             if writing is None:
                 touched |= self._book.drop_resolved(group)
             else:
@@ -301,12 +330,18 @@ class Pipeline:
         self._book.forget_empty(due)
 
     def _writing_for(
-        self, group: Group, members: Sequence[KnownAlert], on_alert: dict[str, list[Hold]], now: datetime
+        self,
+        group: Group,
+        members: Sequence[KnownAlert],
+        on_alert: dict[str, list[Hold]],
+        now: datetime,
+        changes: list[AlertChange],
     ) -> Writing | None:
-        """What is to be written and told of a group; None when nothing is."""
+        """What is to be written and told of a group; None when nothing is. changes: gets what its route holds back."""
         logged = self._book.log_for(group)
         sends_resolved = self.config.receiver(group.route.receiver).sends_resolved
         look = look_at(group, members, on_alert, logged.told, self._around, sends_resolved, now)
+        changes += self._mutes.noted(members, group.route.receiver, look.held, now)
         if not look.reason:
             return None
         after = log_after(logged, look, now)
@@ -409,4 +444,9 @@ class Pipeline:
         self.control.notifications.prune(before)
         self.control.silences.prune(before)
         self._book.forget_logs(before)
+        self._mutes.forget(self._book.alerts)
         self._cooldowns = {key: each for key, each in self._cooldowns.items() if each.told_at >= before}
+
+
+def _is_taken(known: KnownAlert, now: datetime) -> bool:
+    return bool(known.handling.acknowledged_by) or not known.is_firing(now)

@@ -26,7 +26,9 @@ class Handler:
         handling = replace(
             known.handling, acknowledged_by=actor.name, acknowledged_at=at, note=note or known.handling.note
         )
-        return self._done(actor, known, handling, Change.ACKNOWLEDGED, note)
+        after = self._done(actor, known, handling, Change.ACKNOWLEDGED, note)
+        self._pipeline.acknowledged(after)
+        return after
 
     def acknowledge_told(self, notification: Notification, by: str, channel: str) -> None:
         """Somebody who was told has acknowledged it where they were told."""

@@ -15,9 +15,11 @@ from rich.table import Table
 
 from tocsin.cli.client import DATA, URL, Client, Data, Json, Token, Url, client
 from tocsin.cli.fail import fail
+from tocsin.cli.notify import walk
 
 API = "/api/v1/alerts"
 V2 = "/alertmanager/api/v2"
+TRIED = {"fires": "fires", "at night": "night_pages", "real": "real", "false": "noise"}
 alerts_app = typer.Typer(help="What fires, who is told, and what people did about it.", no_args_is_help=True)
 silence_app = typer.Typer(help="Silences: alerts that nobody is told of for a time.", no_args_is_help=True)
 alerts_app.add_typer(silence_app, name="silence")
@@ -71,6 +73,9 @@ def show(
     typer.echo(found["sentence"])
     if found["then"]:
         typer.echo(f"At {found['then']['at'][:19]} UTC: {found['then']['sentence']}")
+        for way in [] if found["then"]["is_by_routes_of_now"] else found["then"]["ways"]:
+            where = f", line {way['line']} of then" if way["line"] else ""
+            typer.echo(f"  to {way['receiver']} by {way['route']}{where}")
     for change in reversed(found["history"]):
         who = f" by {change['actor']}" if change["actor"] else ""
         why = change["detail"].get("reason") or change["detail"].get("note") or ""
@@ -198,18 +203,58 @@ def review(
     data: Data = DATA,
     token: Token = "",
 ) -> None:
-    """Which alerts are noise: how often they fired, rang at night, flapped, were false, and fire together."""
+    """Which alerts are noise: what made people act and how soon, false alarms, nights, flapping, and what to do."""
     found = client(url, data, token).get(f"{API}/review", last=_last(last, last_24h, last_hour, last_7d))
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
-    table = Table("Alert", "fired", "told", "at night", "acked", "false", "flaps", "advice", box=None, pad_edge=False)
+    columns = ("Alert", "fired", "told", "acted", "false", "until taken", "late", "at night", "flaps", "what to do")
+    table = Table(*columns, box=None, pad_edge=False)
     for row in found["names"]:
-        counts = [row[key] for key in ("fired", "notified", "at_night", "acknowledged", "false_positives", "flaps")]
-        table.add_row(row["name"], *(str(count) for count in counts), row["advice"])
+        ratios = [_share(row[key]) for key in ("actionable_ratio", "false_positive_ratio")]
+        waited = row["median_acknowledge_seconds"]
+        counts = [str(row[key]) for key in ("late", "at_night", "flaps")]
+        told = [str(row["fired"]), str(row["notified"]), *ratios, "–" if waited is None else f"{waited:.0f} s", *counts]
+        table.add_row(row["name"], *told, row["advice"])
     Console(highlight=False).print(table)
+    critical = found["critical"]
+    if critical["fired"]:
+        part = f"{_share(critical['false_ratio'])} ({critical['false']} of {critical['fired']})"
+        typer.echo(f"of critical alerts {part} were called false; the aim is below 2%")
     for pair in found["together"][:10]:
         typer.echo(f"{' and '.join(pair['names'])} began together {pair['times']} times")
+
+
+@alerts_app.command("tune")
+def tune(
+    since: Annotated[str, typer.Option(help="How far back, such as 7d.")] = "7d",
+    rule: Annotated[str, typer.Option(help="Only the rule of this name.")] = "",
+    as_json: Json = False,
+    url: Url = URL,
+    data: Data = DATA,
+    token: Token = "",
+) -> None:
+    """Changes of rules that would have rung less and lost nothing real, tried over history, as diffs of their YAML."""
+    found = client(url, data, token).ask("POST", "/api/v1/rules/tune", params={"since": since, "rule": rule}).json()
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    for one in found["proposals"]:
+        now, then = one["now"], one["proposed"]
+        typer.echo(f"# {one['rule']} ({one['file']}): {one['change']}")
+        sums = [f"{word} {now[key]} → {then[key]}" for word, key in TRIED.items()]
+        typer.echo(f"# {', '.join(sums)}")
+        typer.echo(one["diff"])
+    for name, why in found["failed"].items():
+        typer.echo(f"cannot replay {name}: {why}", err=True)
+    if not found["proposals"]:
+        typer.echo(f"nothing to change: {len(found['looked_at'])} rules were tried over the last {since}")
+
+
+@alerts_app.command("test")
+def prove_path(as_json: Json = False, url: Url = URL, data: Data = DATA, token: Token = "") -> None:
+    """Send a synthetic alert from the SDK to the receipt and print each hop with its time; exit code 1 when lost."""
+    walk(client(url, data, token, changes=True), as_json)
 
 
 @alerts_app.command("history")
@@ -295,6 +340,10 @@ def expire_silence(
     server = client(url, data, token, changes=True)
     for id in ids:
         server.ask("DELETE", f"{V2}/silence/{id}")
+
+
+def _share(ratio: float | None) -> str:
+    return "–" if ratio is None else f"{ratio:.0%}"
 
 
 def _act(server: Client, fingerprint: str, action: str, **said: str) -> None:

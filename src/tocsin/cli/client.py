@@ -65,4 +65,7 @@ def said(answer: Any) -> str:
     if "json" not in answer.headers.get("content-type", ""):
         return f"{answer.status_code}: {answer.text[:300]}"
     body = answer.json()
-    return str(body.get("error") or body.get("detail") or body)[:2000]
+    reason = body.get("error") or body.get("detail") or body
+    if isinstance(reason, list):  # what FastAPI says of parameters
+        reason = "; ".join(f"cannot use {'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in reason)
+    return str(reason)[:2000]

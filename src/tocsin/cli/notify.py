@@ -7,14 +7,14 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tocsin.cli.client import DATA, URL, Data, Json, Token, Url, client
+from tocsin.cli.client import DATA, URL, Client, Data, Json, Token, Url, client
 from tocsin.cli.fail import fail, failing_clearly
 
 notify_app = typer.Typer(help="Channels: whom alerts reach, and a message by hand.", no_args_is_help=True)
@@ -122,7 +122,12 @@ def replay(
 @notify_app.command("path")
 def path(as_json: Json = False, url: Url = URL, data: Data = DATA, token: Token = "") -> None:
     """Send a synthetic alert through everything and print each hop with its time; exit code 1 when it was lost."""
-    told = client(url, data, token, changes=True).ask("POST", f"{API}/path").json()
+    walk(client(url, data, token, changes=True), as_json)
+
+
+def walk(server: Client, as_json: bool) -> NoReturn:
+    """Sends the synthetic alert and prints its way; ends the command."""
+    told = server.ask("POST", f"{API}/path").json()
     if as_json:
         typer.echo(json.dumps(told, indent=2))
     else:

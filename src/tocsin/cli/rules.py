@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,15 +63,61 @@ def list_(url: Url = URL, data: Data = DATA, token: Token = "", as_json: Json = 
     if as_json:
         Console().print_json(data=answer)
         return
-    table = Table("Rule", "Severity", "State", "File", "Took", "Error or what it waits for", box=None, pad_edge=False)
+    columns = ("Rule", "Severity", "State", "False", "File", "Took", "Error or what it waits for")
+    table = Table(*columns, box=None, pad_edge=False)
     for group in answer["groups"]:
         for rule in group["rules"]:
             said = rule["error"] or rule["waits_for"]
             took = f"{rule['seconds'] * 1000:.0f} ms"
-            table.add_row(rule["name"], rule["severity"], rule["state"], group["file"], took, said)
+            severity = rule["severity"] + (f" (from {rule['demoted_from']})" if rule["demoted_from"] else "")
+            ratio = rule["false_positive_ratio"]
+            false = "–" if ratio is None else f"{ratio:.0%} of {rule['fired']}"
+            table.add_row(rule["name"], severity, rule["state"], false, group["file"], took, said)
     Console().print(table)
     for one in answer["unreadable"]:
         typer.echo(f"{one['name']}: {one['reason']}", err=True)
+
+
+@rules_app.command("why")
+def why(
+    rule: Annotated[str, typer.Argument(help="A rule by its name, or by its key.")],
+    at: Annotated[str, typer.Option(help="An instant, such as 2026-03-02T03:12; in UTC without a zone.")] = "",
+    url: Url = URL,
+    data: Data = DATA,
+    token: Token = "",
+    as_json: Json = False,
+) -> None:
+    """Why a rule fires or does not, now or at a past instant: value, threshold, pending, for each label set."""
+    server = client(url, data, token)
+    keys = _keys(server.get("/api/v1/rules"), rule)
+    told = [server.get(f"/api/v1/rules/{key}", **({"at": _unix(at)} if at else {})) for key in keys]
+    if as_json:
+        Console().print_json(data=told)
+        return
+    for one in told:
+        limit = "" if one["threshold"] is None else f" {one['operator']} {one['threshold']:g}"
+        held = f", for {_span(one['for_seconds'])}" if one["for_seconds"] else ""
+        typer.echo(f"{one['rule']['name']} at {one['at'][:19]} UTC: {one['measured']}{limit}{held}")
+        if one["reason"]:
+            typer.echo(f"  {one['reason']}")
+        for verdict in one["verdicts"]:
+            labels = " ".join(f"{name}={text}" for name, text in verdict["labels"].items() if name != "alertname")
+            typer.echo(f"  {verdict['state']}: {verdict['reason']}  {labels}".rstrip())
+
+
+def _keys(listed: Any, wanted: str) -> list[str]:
+    found = [rule for group in listed["groups"] for rule in group["rules"] if wanted in (rule["name"], rule["key"])]
+    if not found:
+        fail(f"cannot find rule {wanted!r}: there is none of that name; `tocsin rules list` names them")
+    return [rule["key"] for rule in found]
+
+
+def _unix(text: str) -> float:
+    try:
+        said = datetime.fromisoformat(text)
+    except ValueError:
+        fail(f"cannot use instant {text!r}: it is none; write it as 2026-03-02T03:12")
+    return (said if said.tzinfo else said.replace(tzinfo=UTC)).timestamp()
 
 
 @rules_app.command("export")

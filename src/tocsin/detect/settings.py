@@ -35,8 +35,18 @@ class RuleSettings:
         2, help="Groups evaluated at a time; raise it when evaluations are missed and cores idle."
     )
 
+    demote_after: int = setting(
+        5,
+        help="False alarms within the kept history after which a rule is told one severity lower, never a P0; 0: none.",
+    )
+    demote_false_ratio: float = setting(
+        0.5, help="The part of a rule's firings that has to be false alarms for that, 0 to 1."
+    )
+
     def __post_init__(self) -> None:
         if self.profile not in PROFILE_NAMES:
             raise ValueError(f"profile is '{self.profile}': there is no such; write one of {', '.join(PROFILE_NAMES)}")
         if self.evaluation_interval_seconds < 1 or self.concurrency < 1:
             raise ValueError("evaluation_interval_seconds and concurrency must be at least 1; raise them")
+        if self.demote_after < 0 or not 0 < self.demote_false_ratio <= 1:
+            raise ValueError("demote_after must not be below 0, and demote_false_ratio lies between 0 and 1")

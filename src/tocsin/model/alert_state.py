@@ -21,6 +21,9 @@ class Change(StrEnum):
     SUPPRESSED = "suppressed"
     UNSUPPRESSED = "unsuppressed"
     NOTIFIED = "notified"
+    ROUTED = "routed"  # to others than before: the configuration changed while it fired
+    MUTED = "muted"  # by one route: its times, or a cooldown
+    UNMUTED = "unmuted"
     HELD = "held"  # for a digest
     FAILED = "failed"  # a notification of it could not be delivered
     ACKNOWLEDGED = "acknowledged"

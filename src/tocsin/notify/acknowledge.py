@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import structlog
@@ -32,6 +33,7 @@ class Acknowledgements:
         self._deliverer = deliverer
         self._clock = clock
         self._closing = threading.Event()
+        self._telling = ThreadPoolExecutor(2, "tocsin-acknowledge")
         self.listeners: list[OnAcknowledgement] = []
 
     def start(self) -> None:
@@ -39,6 +41,7 @@ class Acknowledgements:
 
     def close(self) -> None:
         self._closing.set()
+        self._telling.shutdown(wait=True, cancel_futures=True)
 
     def ask(self) -> None:
         """One round: every delivery that somebody may have acknowledged meanwhile."""
@@ -61,6 +64,11 @@ class Acknowledgements:
         for listener in self.listeners:
             listener(told)
         return True
+
+    def tell_soon(self, group_key: str) -> None:
+        """The same as `tell`, without waiting for it."""
+        if not self._closing.is_set():
+            self._telling.submit(self.tell, group_key)
 
     def tell(self, group_key: str) -> Sequence[str]:
         """Says at each provider where this group is open that somebody here has seen it; what did not work, in words.

@@ -31,6 +31,9 @@ COLORS = ((59, 111, 182), (196, 89, 11), (46, 125, 79), (124, 77, 160), (90, 100
 
 Values = Sequence[float | None]
 Draw = Callable[[Notification], "Picture | None"]
+Measures = Callable[[str], tuple[str, float | None] | None]
+"""What the rule at an address measures, and its threshold; None for an address of somebody else."""
+
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -42,9 +45,14 @@ class Picture:
     caption: str
 
 
-def chart_of(notification: Notification, reader: MetricReader, settings: QuerySettings) -> Picture | None:
-    """What the alerts' expression was in the hour before; None when the alerts name none, or it has no values."""
-    text, threshold = expression_of(notification)
+def chart_of(
+    notification: Notification, reader: MetricReader, settings: QuerySettings, asked_at: Measures | None = None
+) -> Picture | None:
+    """What the alerts' expression was in the hour before; None when the alerts name none, or it has no values.
+
+    asked_at: knows sources whose address does not name the expression, such as the pages of our own rules.
+    """
+    text, threshold = expression_of(notification, asked_at)
     if not text:
         return None
     window = _window(notification.made_at)
@@ -61,19 +69,26 @@ def chart_of(notification: Notification, reader: MetricReader, settings: QuerySe
     return Picture(draw(lines, threshold), caption + (f"; threshold {threshold:.4g}" if threshold is not None else ""))
 
 
-def expression_of(notification: Notification) -> tuple[str, float | None]:
-    """The expression that generator URLs name, without the comparison that made it an alert, and the threshold."""
+def expression_of(notification: Notification, asked_at: Measures | None = None) -> tuple[str, float | None]:
+    """The expression that the alerts' source stands for, without the comparison that made it an alert, and that."""
     sources = {alert.generator_url for alert in notification.alerts if alert.generator_url}
     if len(sources) != 1:
         return "", None
-    asked = parse_qs(urlsplit(sources.pop()).query)
-    text = next((asked[name][0] for name in ("g0.expr", "query", "expr") if asked.get(name)), "")
-    tree = parsed(text)
+    source = sources.pop()
+    if asked_at is not None and (known := asked_at(source)) is not None:
+        return known
+    tree = parsed(named_in(source))
     if tree is None:
         return "", None
     if isinstance(tree, Binary) and tree.operator in COMPARISONS and isinstance(tree.right, NumberLiteral):
         return str(tree.left), tree.right.value
     return str(tree), None
+
+
+def named_in(source: str) -> str:
+    """The expression that an address names, as Prometheus' do; '' where it names none."""
+    asked = parse_qs(urlsplit(source).query)
+    return next((asked[name][0] for name in ("g0.expr", "query", "expr") if asked.get(name)), "")
 
 
 def draw(lines: Sequence[Values], threshold: float | None = None) -> bytes:

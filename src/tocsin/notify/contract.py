@@ -42,17 +42,41 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """How a list of maps becomes texts "name=value": one key has the name, the first of `values` that is set the value.
+
+    Where there are several values to choose from, the name says which: "team.name=ops". passed_over: keys that are not
+    carried out and change nothing that matters.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    passed_over: frozenset[str] = frozenset()
+
+    def text(self, one: Mapping[str, Any]) -> str:
+        """'' for a map that has no such name and value."""
+        key = next((key for key in self.values if one.get(key)), "")
+        if not key or not one.get(self.name):
+            return ""
+        return f"{one[self.name]}{f'.{key}' if len(self.values) > 1 else ''}={one[key]}"
+
+    def unknown(self, one: Mapping[str, Any]) -> list[str]:
+        return sorted(one.keys() - {self.name, *self.values} - self.passed_over)
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """Where a channel stands in Alertmanager's configuration.
 
     keys: those of a receiver. shared: names under `global` and renamed: names in an entry that are called otherwise
-    here. send_resolved: Alertmanager's default.
+    here. listed: entries that are lists of maps. send_resolved: Alertmanager's default.
     """
 
     keys: tuple[str, ...]
     shared: Mapping[str, str] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
     send_resolved: bool = True
+    listed: Mapping[str, Listed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

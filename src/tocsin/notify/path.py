@@ -19,6 +19,7 @@ from tocsin.model.alert import Alert
 from tocsin.model.clock import Clock, utc_now
 from tocsin.model.delivery import Delivery
 from tocsin.model.notification import Notification, Outcome
+from tocsin.model.path_check import CHECK, CHECK_LABEL
 from tocsin.notify import counters
 from tocsin.notify.contract import DeliveryError, Message
 from tocsin.notify.deliver import Deliverer
@@ -28,15 +29,12 @@ from tocsin.notify.render import text_of
 
 log = structlog.get_logger("tocsin.notify")
 
-CHECK_LABEL = "tocsin_path_check"
-"""Label of synthetic alerts; a route that matches it leads them to notify.test_receiver."""
-
 ENDS_AFTER = timedelta(minutes=5)
 KEPT = 100
-CHECK, BROKEN = "TocsinPathCheck", "TocsinPagingPathBroken"
+BROKEN = "TocsinPagingPathBroken"
 
-Enter = Callable[[Alert], None]
-"""Gives an alert to where alerts come in."""
+Enter = Callable[[Alert], str | None]
+"""Gives an alert to where alerts come in; says where that was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +95,8 @@ class PathWatch:
         if not self.is_here():
             return PathResult(id, began, False, tuple(hops), "another server on this control store tells; ask that one")
         try:
-            self.enter(alert)
-            hops.append(Hop("accepted", (self._clock() - began).total_seconds()))
+            where = self.enter(alert)
+            hops.append(Hop(where or "accepted", (self._clock() - began).total_seconds()))
             heard = self._wait(id, settings.test_seconds)
         except Exception as error:  # noqa: BLE001 - whatever breaks the path is what this is here to tell
             result = PathResult(id, began, False, tuple(hops), f"the pipeline failed: {error}")
@@ -113,8 +111,10 @@ class PathWatch:
             seconds = self._deliverer.settings.test_seconds
             return PathResult(id, began, False, tuple(hops), f"there was no receipt within {seconds:g} s")
         notification, delivery = heard
+        fired_at = min((alert.starts_at for alert in notification.alerts), default=began)
         hops = [
             *hops,
+            *([Hop("rule fired", (fired_at - began).total_seconds())] if fired_at > began else []),
             Hop("notification made", (notification.made_at - began).total_seconds()),
             Hop("delivery begun", (delivery.made_at - began).total_seconds()),
             Hop(f"receipt of {delivery.receiver}", (delivery.changed_at - began).total_seconds()),

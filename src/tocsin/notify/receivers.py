@@ -16,7 +16,7 @@ from tocsin.collect.scrape_config import Access, access_of
 from tocsin.model.delivery import Delivery
 from tocsin.model.setting_values import ValueProblem, read_value, unwrapped
 from tocsin.model.settings import setting_info
-from tocsin.notify.contract import Channel, Origin, channels
+from tocsin.notify.contract import Channel, Listed, Origin, channels
 from tocsin.notify.settings import NotifySettings
 from tocsin.notify.template import check_template
 from tocsin.query.templates.parse import TemplateError
@@ -174,6 +174,8 @@ def _settings(
     for name, value in given.items():
         if name in _OURS or value is None:
             continue
+        if (listed := origin.listed.get(name)) is not None and _is_maps(value):
+            value = list(_texts(value, listed, f"{where}: {name}", notes))
         if name not in fields:
             notes.append(f"{where}: {name} is not carried out")
             continue
@@ -194,6 +196,20 @@ def _plain_names(block: Mapping[str, Any], wanted: Mapping[str, str] | None, fol
         yield plain if is_file else name, (folder / value).read_text().strip() if is_file else value
 
 
+def _is_maps(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, Mapping) for one in value)
+
+
+def _texts(value: Sequence[Mapping[str, Any]], listed: Listed, where: str, notes: list[str]) -> Iterator[str]:
+    for place, one in enumerate(value):
+        if not (text := listed.text(one)):
+            lacks = f"it has no {listed.name} with {' or '.join(listed.values)}"
+            notes.append(f"{where}[{place}] is not carried out: {lacks}")
+            continue
+        notes += [f"{where}[{place}].{key} is not carried out" for key in listed.unknown(one)]
+        yield text
+
+
 def _raw(hint: Any, value: Any) -> Any:
     """YAML's value as the setting's type reads it: numbers as text, a map as "name=value"."""
     inner, _ = unwrapped(hint)
@@ -202,8 +218,6 @@ def _raw(hint: Any, value: Any) -> Any:
     if isinstance(value, Mapping):
         return tuple(f"{name}={one}" for name, one in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str) and value and isinstance(value[0], Mapping):
-        if all({"title", "value"} <= one.keys() for one in value):
-            return tuple(f"{one['title']}={one['value']}" for one in value)
         raise ValueProblem("a plain value; lists of maps are not carried out")
     return value
 

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 from tocsin.model.alert import ALERT_NAME, Alert
 from tocsin.model.notification import Notification
+from tocsin.model.runbooks import runbook_link
 from tocsin.model.severity import Severity
 
 SHOWN_ALERTS = 20
@@ -200,7 +201,7 @@ def _links(notification: Notification) -> Sequence[Link]:
             links.append(Link("Silence", f"{base}/silences?{urlencode({'filter': _matchers(notification)})}"))
     notes = notification.common_annotations
     if runbook := notes.get("runbook_url") or notes.get("runbook"):
-        links.append(Link("Runbook", runbook))
+        links.append(Link("Runbook", runbook_link(runbook, base)))
     if dashboard := notes.get("dashboard_url") or notes.get("dashboard"):
         links.append(Link("Dashboard", dashboard))
     sources = {alert.generator_url for alert in notification.alerts if alert.generator_url}
@@ -231,7 +232,7 @@ def _alert_text(alert: Alert, notification: Notification, is_firing: bool) -> Al
         labels=cut(", ".join(f"{name}={value}" for name, value in sorted(own.items())), FACT_CHARS),
         since=_time(alert.starts_at),
         is_firing=is_firing,
-        runbook_url=notes.get("runbook_url", ""),
+        runbook_url=runbook_link(notes.get("runbook_url", ""), notification.external_url),
         source_url=alert.generator_url,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
@@ -14,6 +15,7 @@ from tocsin.alerts.silence import checked
 from tocsin.model.access import Principal
 from tocsin.model.silence import LabelMatcher
 from tocsin.storage.control import InvalidInput
+from tocsin.web.alert_board import alert_board, of_group
 from tocsin.web.alerting import alert_for, pipeline_of
 from tocsin.web.api.alerts import duration_of
 from tocsin.web.auth import Operator
@@ -23,6 +25,17 @@ from tocsin.web.state import control_of
 
 router = APIRouter(include_in_schema=False, route_class=RefusingRoute)
 Text = Annotated[str, Form()]
+
+
+@router.post("/alerts-acknowledge")
+def acknowledge_group(request: Request, operator: Operator, group: Text) -> Response:
+    """Everything of a group that fires and that nobody has acknowledged."""
+    board = alert_board(request, operator.scope)
+    handler = Handler(board.pipeline)
+    for known in of_group(board, group):
+        if not known.handling.acknowledged_by:
+            handler.acknowledge(operator, known)
+    return _back(request, f"/alerts?{urlencode({'group': group})}")
 
 
 @router.post("/alerts/{fingerprint}/{action}")

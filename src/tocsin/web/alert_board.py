@@ -13,11 +13,12 @@ from tocsin.alerts.correlate import Cluster, Topology, correlate
 from tocsin.alerts.decide import Circumstances, Hold, holds_on_alert
 from tocsin.alerts.dispatch import Pipeline
 from tocsin.alerts.inhibit import cycles
-from tocsin.alerts.route import route_alert
+from tocsin.alerts.route import group_key, group_labels, route_alert
 from tocsin.model.access import Principal, Role
 from tocsin.model.alert import Alert
 from tocsin.model.alert_state import AlertChange, Change, KnownAlert
 from tocsin.model.notification import Notification
+from tocsin.model.path_check import is_check
 from tocsin.model.silence import Maintenance
 from tocsin.model.tenant import Scope
 from tocsin.web.alerting import may_see, pipeline_of
@@ -115,6 +116,17 @@ def in_environment(board: AlertBoard, environment: str | None) -> AlertBoard:
     return replace(board, alerts=kept, clusters=clusters, _by_key={})
 
 
+def of_group(board: AlertBoard, key: str) -> list[KnownAlert]:
+    """The alerts of a group, by the key that messages about it have; what fires first."""
+    tree = board.pipeline.config.route
+
+    def keys(known: KnownAlert) -> set[str]:
+        labels = known.alert.labels
+        return {group_key(route, group_labels(route, labels)) for route in route_alert(tree, labels)}
+
+    return [known for known in board.alerts if key in keys(known)]
+
+
 def alert_board(request: HTTPConnection, scope: Scope, *, tenant: str = "", with_resolved: bool = False) -> AlertBoard:
     pipeline = pipeline_of(request)
     narrowed = scope.narrowed_to(tenant or None)
@@ -123,7 +135,8 @@ def alert_board(request: HTTPConnection, scope: Scope, *, tenant: str = "", with
         stored = pipeline.control.alerts.listed(narrowed, limit=2000)
         known = {each.fingerprint: each for each in stored} | known
     now = pipeline.clock()
-    seen = [each for each in known.values() if may_see(narrowed, each) and (with_resolved or each.is_firing(now))]
+    mine = [each for each in known.values() if may_see(narrowed, each) and not is_check(each.alert.labels)]
+    seen = [each for each in mine if with_resolved or each.is_firing(now)]
     seen.sort(key=lambda each: (not each.is_firing(now), each.alert.severity, each.alert.starts_at, each.fingerprint))
     principal: Principal | None = getattr(request.state, "principal", None)
     may_act = principal is not None and principal.has(Role.OPERATOR)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tocsin.alerts.correlate import Cluster
+from tocsin.alerts.review import Review
 from tocsin.model.alert_state import AlertChange, Change, KnownAlert
 from tocsin.model.severity import Severity
 from tocsin.model.silence import Maintenance, Silence
@@ -80,6 +81,24 @@ def history(say: Speech, changes: Sequence[AlertChange], is_all: bool) -> Headli
     return Headline(
         "quiet", (Part(f"In {say.span} {least}{format.plural(fired, 'alert')} fired and {sent} went out."),)
     )
+
+
+def reviewed(say: Speech, made: Review) -> Headline:
+    """Of the review: what should change, and how often critical alerts were false."""
+    if not made.names:
+        return Headline("quiet", (Part(f"No alert fired in {say.span}."),))
+    wrong = [one for one in made.names if one.proposal]
+    sub: tuple[Part, ...] = ()
+    if made.critical_false_ratio is not None:
+        share = f"{format.percent(made.critical_false_ratio)} %"
+        counts = f"{made.critical_false} of {made.critical_fired}"
+        sub = (Part(f"Of critical alerts {share} were called false ({counts}); the aim is below 2 %."),)
+    if not wrong:
+        fired = format.plural(made.fired, "alert")
+        return Headline("ok", (Part(f"{fired} fired in {say.span}; none of their rules asks for a change."),), sub)
+    names = listed([Part(one.name) for one in wrong[:MOST_NAMED]])
+    more = f" and {format.count_word(len(wrong) - MOST_NAMED)} more" if len(wrong) > MOST_NAMED else ""
+    return Headline("warn", (*names, Part(f"{more} rang for nothing in {say.span}.")), sub)
 
 
 def _is_in(known: KnownAlert, cluster: Cluster) -> bool:

@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 from tocsin.alerts.dispatch import Pipeline
 from tocsin.alerts.past import PastExplanation, explain_at
 from tocsin.model.alert_state import KnownAlert
+from tocsin.model.path_check import is_check
 from tocsin.model.tenant import Scope
 from tocsin.storage.control import NotFound
 
@@ -30,6 +31,7 @@ def firing_count(request: HTTPConnection, scope: Scope) -> int:
         if known.is_firing(now)
         and may_see(scope, known)
         and not known.suppressed_by
+        and not is_check(known.alert.labels)
         and not known.handling.acknowledged_by
     )
 
@@ -53,4 +55,4 @@ def past(request: HTTPConnection, scope: Scope, known: KnownAlert, at: datetime)
     pipeline = pipeline_of(request)
     history = pipeline.control.alerts.history(scope, fingerprint=known.fingerprint, limit=5000)
     moment = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
-    return explain_at(known.alert.labels, history, pipeline.config, moment)
+    return explain_at(known.alert.labels, history, pipeline.config, moment, pipeline.control.notifications.found)

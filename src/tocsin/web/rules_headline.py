@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tocsin.detect.rules.group_run import GroupRun
 from tocsin.detect.rules.library import Unreadable
+from tocsin.model.path_check import CHECK
 from tocsin.web import format
 from tocsin.web.api.rules import Explanation
 from tocsin.web.ruling import Ruled, counts
@@ -17,7 +18,7 @@ MOST_NAMED = 4
 def rules(say: Speech, runs: Sequence[GroupRun], unreadable: Sequence[Unreadable]) -> Headline:
     """How many fire, and which; below it what goes wrong with the rules themselves."""
     found = counts(runs)
-    firing = [(run, state) for run in runs for state in run.states if state.state == "firing"]
+    firing = [(run, one) for run in runs for one in run.states if one.state == "firing" and one.rule.name != CHECK]
     firing.sort(key=lambda pair: pair[1].rule.severity)
     watching = found["all"] - found["off"]
     sub = (*_unreadable(unreadable), *_failing(say, runs), *_missed(say, runs), *_off(found["off"]))

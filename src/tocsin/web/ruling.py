@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from fastapi import HTTPException
 from starlette.requests import HTTPConnection
 
 from tocsin.detect.rules.alerting import Active, RuleState
+from tocsin.detect.rules.demote import demoted_from
 from tocsin.detect.rules.engine import RuleEngine
 from tocsin.detect.rules.evaluation import Surroundings
 from tocsin.detect.rules.group_run import GroupRun
@@ -17,9 +18,11 @@ from tocsin.detect.rules.over_rows import rows_of
 from tocsin.detect.rules.replay import Period, Replayed
 from tocsin.model.access import Principal
 from tocsin.model.labels import tenant_of
-from tocsin.model.severity import Severity
+from tocsin.model.severity import SEVERITY_LABEL, Severity, severity_of
 from tocsin.query.log_source import LogSource
 from tocsin.query.promql.source import Source
+from tocsin.storage.control.alerts import Marks
+from tocsin.web.alerting import pipeline_of
 from tocsin.web.metrics import promql_settings_of, reader_for
 
 NIGHT = (22, 7)
@@ -42,6 +45,18 @@ def engine_of(request: HTTPConnection) -> RuleEngine | None:
 def may_see(principal: Principal, run: GroupRun) -> bool:
     """Rules over the platform are for who sees the platform."""
     return principal.scope.allows(run.tenant) if run.tenant else principal.scope.is_platform
+
+
+def rule_marks(request: HTTPConnection, principal: Principal) -> dict[str, Marks]:
+    """What alerts of each name did in the time their history is kept, as far as this person may see them."""
+    pipeline = pipeline_of(request)
+    start = pipeline.clock() - timedelta(hours=pipeline.settings.history_hours)
+    return {one.name: one for one in pipeline.control.alerts.marks(principal.scope, start=start)}
+
+
+def told_severity(state: RuleState) -> Severity:
+    """As its alerts are told, which is lower than the rule says where it was mostly false."""
+    return severity_of(state.labels[SEVERITY_LABEL]) if demoted_from(state.labels) is not None else state.rule.severity
 
 
 def may_see_alert(principal: Principal, one: Active) -> bool:

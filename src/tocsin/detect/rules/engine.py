@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,7 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from tocsin.alerts.inhibit import InhibitRule
 from tocsin.alerts.lead import ALONE, Lead
 from tocsin.detect.rules import counters
-from tocsin.detect.rules.alerting import due, plain, sent, told
+from tocsin.detect.rules.alerting import RuleState, due, plain, sent, told
+from tocsin.detect.rules.demote import judge
 from tocsin.detect.rules.evaluation import Surroundings, Written, evaluate_group, switched_off
 from tocsin.detect.rules.fresh import Fresh
 from tocsin.detect.rules.group_run import GroupRun, new_run, taken_over
@@ -32,6 +34,7 @@ from tocsin.model.alert import Alert
 from tocsin.model.rows import EVENTS
 from tocsin.query.promql.settings import QuerySettings
 from tocsin.query.promql.source import Source
+from tocsin.storage.control.alerts import Marks
 from tocsin.storage.control.rules import Rules
 
 log = structlog.get_logger("tocsin.rules")
@@ -43,6 +46,7 @@ Write = Callable[[Sequence[Written]], None]
 """Stores samples; raises OSError when it cannot now."""
 
 LOOK_SECONDS = 5.0
+JUDGE_SECONDS = 60.0
 
 
 class RuleEngine:
@@ -62,6 +66,7 @@ class RuleEngine:
         open_lines_of: Callable[[str], OpenLines] = lambda tenant: no_lines,
         clock: Callable[[], float] = time.time,
         lead: Lead = ALONE,
+        marks_of: Callable[[], Sequence[Marks]] = tuple,
     ) -> None:
         self.settings = settings
         self.groups: list[GroupRun] = []
@@ -78,6 +83,9 @@ class RuleEngine:
         self._clock = clock
         self._lead = lead
         self._leads = lead.is_leader
+        self._marks_of = marks_of
+        self._marks: Sequence[Marks] = ()
+        self._judged_at = 0.0
         self._around: dict[str, tuple[Surroundings, Fresh]] = {}
         self._last_good: dict[str, Loaded] = {}
         self._stamp: object = None
@@ -126,12 +134,22 @@ class RuleEngine:
                     if (old := before.get(run.id)) is not None:
                         taken_over(run, old)
                     runs.append(run)
+            self._judge(runs)
             self.groups = runs
             self.inhibitions = inhibitions(loaded.file for loaded in found)
             self._end_what_is_gone(list(before.values()))
             self._count()
         self._wake.set()
         return self.unreadable
+
+    def _judge(self, runs: Sequence[GroupRun]) -> None:
+        """By what people said of the alerts of late."""
+        self._judged_at, self._marks = time.monotonic(), self._marks_of()
+        for run in runs:
+            self._demote(run)
+
+    def _demote(self, run: GroupRun) -> None:
+        judge(run.states, self._marks, self.settings.demote_after, self.settings.demote_false_ratio)
 
     def _files(self) -> tuple[list[Loaded], list[Unreadable]]:
         found = list(packs(self.settings.profile)) if self.settings.is_packs_on else []
@@ -183,6 +201,12 @@ class RuleEngine:
                 if state.key == key:
                     return run, place
         return None
+
+    def find_at(self, address: str) -> RuleState | None:
+        """A rule by the address of its page, which its alerts name as their source."""
+        _, there, key = urlsplit(address).path.rpartition("/rules/")
+        found = self.find(key) if there else None
+        return None if found is None else found[0].states[found[1]]
 
     def key_of(self, run: GroupRun, place: int) -> str:
         return keys_of(run.loaded.file, run.group)[place]
@@ -242,6 +266,8 @@ class RuleEngine:
                 self._read_anew()
             elif self._stamp != self._stamp_now():
                 self.reload()
+            elif time.monotonic() - self._judged_at > JUDGE_SECONDS:
+                self._judge(self.groups)
         except SQLAlchemyError as error:
             log.warning("rules.not_reloaded", error=str(error))
 
@@ -284,6 +310,7 @@ class RuleEngine:
         self._count_rules(run)
         self._tell(run, at_ms)
         self._keep(run, at_ms)
+        self._demote(run)  # now that it is known what is active
 
     def _evaluate_events(self) -> None:
         """The rules over events alone, between the times of their groups."""

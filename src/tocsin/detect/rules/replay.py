@@ -71,7 +71,7 @@ def replay(group: Group, rule: Rule, around: Surroundings, grid: Grid) -> Replay
     series = _given(rule, around, grid)
     made = Replayed(rule, grid, series)
     if rule.is_alerting:
-        made.periods = _periods(group, rule, series, grid)
+        made.periods = periods_of(group, rule, series, grid)
     return made
 
 
@@ -96,7 +96,8 @@ def _values(rule: Rule, text: str, around: Surroundings, grid: Grid) -> list[Res
     return range_query(around.source, text, grid.start_ms, grid.end_ms, grid.step_ms, around.settings).series
 
 
-def _periods(group: Group, rule: Rule, series: Sequence[ResultSeries], grid: Grid) -> list[Period]:
+def periods_of(group: Group, rule: Rule, series: Sequence[ResultSeries], grid: Grid) -> list[Period]:
+    """When the rule was pending and fired, where these series are what breaches its threshold."""
     labels = [_labels(group, rule, one.labels) for one in series]
     by_time: dict[int, list[Found]] = {}
     for named, one in zip(labels, series, strict=True):

@@ -8,6 +8,7 @@ routing key is the same integration's.
 from __future__ import annotations
 
 import hashlib
+import hmac
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,12 @@ class Settings:
     component: str = setting("", help="Part of the source that is affected.")
     group: str = setting("", help="Cluster or group of sources.")
     details: tuple[str, ...] = setting((), help='Further details as "Name=value".')
+    signing_secret: str = setting(
+        "",
+        help="Secret of a webhook subscription (V3) to <server>/api/v1/notify/pagerduty/events: who acknowledges at "
+        "PagerDuty has acknowledged here.",
+        secret=True,
+    )
 
     @property
     def lacks(self) -> str:
@@ -61,6 +68,32 @@ def acknowledge(settings: Settings, message: Message) -> Receipt:
     """Tell PagerDuty that somebody here has seen it."""
     key = {"routing_key": settings.routing_key or settings.service_key, "dedup_key": dedup_key(message)}
     return _enqueue(settings, message, {**key, "event_action": "acknowledge"})
+
+
+def is_from_pagerduty(signing_secret: str, body: bytes, signatures: str) -> bool:
+    """Whether a request has a signature of this secret; there may be several while it is changed.
+
+    Source: developer.pagerduty.com/docs/verifying-webhook-signatures.
+    """
+    if not signing_secret:
+        return False
+    expected = f"v1={hmac.digest(signing_secret.encode(), body, 'sha256').hex()}".encode()
+    given = (one.strip().encode("utf-8", "replace") for one in signatures.split(","))
+    return any(hmac.compare_digest(expected, one) for one in given)
+
+
+def acknowledged_in(said: Any) -> tuple[str, str] | None:
+    """(the incident's deduplication key, who) of an acknowledged incident; None of any other event.
+
+    Source: developer.pagerduty.com/docs/webhooks-overview, event_type incident.acknowledged, data.incident_key, agent.
+    """
+    event = said.get("event") if isinstance(said, dict) else None
+    if not isinstance(event, dict) or event.get("event_type") != "incident.acknowledged":
+        return None
+    data, agent = event.get("data"), event.get("agent")
+    key = data.get("incident_key") if isinstance(data, dict) else None
+    by = agent.get("summary") if isinstance(agent, dict) else None
+    return (str(key), str(by or "somebody at PagerDuty")[:320]) if key else None
 
 
 def event(settings: Settings, message: Message) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from tocsin.model.notification import Receipt
 from tocsin.model.settings import setting
-from tocsin.notify.contract import DeliveryError, Message, Origin, Pace
+from tocsin.notify.contract import DeliveryError, Listed, Message, Origin, Pace
 from tocsin.notify.http import ask, told
 from tocsin.notify.render import Text, alert_line, cut
 
@@ -25,9 +25,14 @@ ALERTMANAGER = Origin(
     {"slack_api_url": "api_url", "slack_app_token": "app_token", "slack_app_url": "app_url"},
     renamed={"webhook_url": "api_url"},
     send_resolved=False,
+    listed={
+        "fields": Listed("title", ("value",), frozenset({"short"})),  # blocks have their own two columns
+        "actions": Listed("text", ("url",), frozenset({"type"})),  # a button that leads somewhere
+    },
 )
 PACE = Pace(1.0, burst=3)
 HEADER_CHARS, SECTION_CHARS, BUTTON_CHARS, LISTED = 150, 3000, 75, 10
+ALT_CHARS, URL_CHARS, MOST_BUTTONS = 2000, 3000, 25
 LATER = frozenset(
     {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout",
      "team_added_to_org", "ekm_access_denied"}
@@ -62,6 +67,9 @@ class Settings:
     fallback: str = setting("", help="What phones show, instead of our heading and sentence.")
     color: str = setting("", help="Its bar: good, warning, danger or such as #b3261e; unset: by severity.")
     fields: tuple[str, ...] = setting((), help='Facts instead of ours, as "Title=value".')
+    actions: tuple[str, ...] = setting((), help='Buttons beside ours, as "Text=https://…".')
+    image_url: str = setting("", help="Picture below the message; Slack fetches it.")
+    thumb_url: str = setting("", help="Small picture beside the text.")
 
     @property
     def lacks(self) -> str:
@@ -122,7 +130,7 @@ def _blocks(settings: Settings, message: Message, title: str) -> list[dict[str, 
             "type": "header",
             "text": {"type": "plain_text", "text": cut(escaped(cut(title, 120)), HEADER_CHARS), "emoji": False},
         },
-        _section(escaped(message.worded(settings.text, _body(text)))),
+        _section(escaped(message.worded(settings.text, _body(text)))) | _beside(settings.thumb_url, title),
     ]
     own = tuple((heading, words) for heading, _, words in (pair.partition("=") for pair in settings.fields))
     facts = own or (() if settings.text else text.facts)
@@ -134,13 +142,29 @@ def _blocks(settings: Settings, message: Message, title: str) -> list[dict[str, 
         _pressed(message.key) if is_heard and link.label == "Acknowledge" else _button(link.label, link.url, place)
         for place, link in enumerate(text.links)
     ]
-    if settings.title_link.startswith(("http://", "https://")):
+    if _is_url(settings.title_link):
         buttons.append(_button("More", settings.title_link, len(buttons)))
+    for pair in settings.actions:
+        words, _, url = pair.partition("=")
+        if _is_url(url):
+            buttons.append(_button(words, url, len(buttons)))
+    if _is_url(settings.image_url):
+        blocks.append({"type": "image", "image_url": settings.image_url, "alt_text": cut(title, ALT_CHARS)})
     if buttons:
-        blocks.append({"type": "actions", "elements": buttons})
+        blocks.append({"type": "actions", "elements": buttons[:MOST_BUTTONS]})
     if settings.footer:
         blocks.append({"type": "context", "elements": [_markdown(cut(escaped(settings.footer), 2000))]})
     return blocks
+
+
+def _beside(url: str, title: str) -> dict[str, Any]:
+    picture = {"type": "image", "image_url": url, "alt_text": cut(title, ALT_CHARS)}
+    return {"accessory": picture} if _is_url(url) else {}
+
+
+def _is_url(text: str) -> bool:
+    """Slack refuses a whole message for one address that is none or too long."""
+    return text.startswith(("http://", "https://")) and len(text) <= URL_CHARS
 
 
 def _color(settings: Settings, message: Message) -> str:

@@ -48,7 +48,12 @@ class Marks:
 
     @property
     def false_positive_ratio(self) -> float | None:
-        return self.false_positives / self.fired if self.fired else None
+        """Of its firings; at most 1, also where the firing that was false has left the history."""
+        return min(1.0, self.false_positives / self.fired) if self.fired else None
+
+    @property
+    def acknowledged_ratio(self) -> float | None:
+        return min(1.0, self.acknowledged / self.fired) if self.fired else None
 
 
 class Alerts:
@@ -144,6 +149,18 @@ class Alerts:
         query = query.where(AlertChangeRow.severity.in_(severities)) if severities else query
         with self._database.read() as session:
             return [_change(row) for row in session.scalars(query.order_by(AlertChangeRow.id.desc()).limit(limit))]
+
+    def routes(self, fingerprints: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+        """The routes that the history last says of each of these alerts."""
+        keys, found = list(fingerprints), {}
+        kinds = AlertChangeRow.change.in_((Change.FIRING.value, Change.ROUTED.value))
+        query = select(AlertChangeRow.fingerprint, AlertChangeRow.detail).where(kinds).order_by(AlertChangeRow.id)
+        with self._database.read() as session:
+            for start in range(0, len(keys), MOST):
+                part = AlertChangeRow.fingerprint.in_(keys[start : start + MOST])
+                for fingerprint, detail in session.execute(query.where(part)):
+                    found[fingerprint] = detail.get("routes", [])
+        return found
 
     def marks(self, scope: Scope = PLATFORM, *, start: datetime, end: datetime | None = None) -> list[Marks]:
         """What each name of alerts did in a time: the measured rate of false alarms, the noisiest first."""

@@ -182,6 +182,13 @@ class Deliveries:
             rows = session.scalars(select(DeliveryRow).where(DeliveryRow.key == key).order_by(DeliveryRow.id))
             return [_delivery(row) for row in rows]
 
+    def of_reference(self, channel: str, reference: str) -> Delivery | None:
+        """The newest that a provider knows by this reference."""
+        query = select(DeliveryRow).where(DeliveryRow.channel == channel, DeliveryRow.reference == reference)
+        with self._database.read() as session:
+            row = session.scalars(query.order_by(DeliveryRow.id.desc()).limit(1)).first()
+            return None if row is None else _delivery(row)
+
     def counts(self, since: datetime) -> dict[tuple[str, str], dict[Outcome, int]]:
         """How many deliveries of each (receiver, integration) changed since then, by outcome."""
         place = (DeliveryRow.receiver, DeliveryRow.integration, DeliveryRow.outcome)

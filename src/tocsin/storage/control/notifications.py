@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,7 @@ from tocsin.storage.control.alerts import write_changes
 from tocsin.storage.control.database import Database
 from tocsin.storage.control.schema_alerts import AlertGroupRow, CooldownRow, NotificationRow
 
+MOST = 500  # keys in one statement
 PENDING = "pending"
 HELD = Outcome.HELD.value
 
@@ -119,6 +120,12 @@ class Notifications:
         query = query.where(NotificationRow.group_id.in_(group_ids)) if group_ids else query
         with self._database.read() as session:
             return [_stored(row) for row in session.scalars(query)]
+
+    def found(self, keys: Collection[str]) -> dict[str, StoredNotification]:
+        """Those of these keys that are kept."""
+        query = select(NotificationRow).where(NotificationRow.key.in_(list(keys)[:MOST]))
+        with self._database.read() as session:
+            return {row.key: _stored(row) for row in session.scalars(query)}
 
     def failures(self, among: int = 50) -> list[tuple[str, str]]:
         """(receiver, reason) of those that failed among the newest, the newest first."""

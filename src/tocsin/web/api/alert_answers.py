@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, Literal, cast
 
@@ -9,8 +10,13 @@ from pydantic import BaseModel, Field
 
 from tocsin.alerts.explain import Explanation
 from tocsin.alerts.past import PastExplanation
+from tocsin.alerts.routed import ROUTES
 from tocsin.model.alert_state import AlertChange, KnownAlert
+from tocsin.model.tenant import Scope
 from tocsin.web.alert_board import AlertBoard
+
+OF_ROUTES = (ROUTES, "group")
+"""Details of a change that say how the tree of routes looks, whose matchers may name other tenants."""
 
 
 class AlertAnswer(BaseModel):
@@ -70,6 +76,9 @@ class PastWayAnswer(BaseModel):
     sentence: str
     told_at: datetime | None = Field(description="The last time before")
     told_later_at: datetime | None = Field(description="The first time after")
+    route: str = Field(description="Its place in the tree of routes")
+    line: int = Field(description="The route's line in the alertmanager.yml of then, 0 without one")
+    receipt: str = Field(description="What became of the last notification before")
 
 
 class PastAnswer(BaseModel):
@@ -79,6 +88,7 @@ class PastAnswer(BaseModel):
     state: Literal["active", "suppressed", "resolved", "unknown"]
     sentence: str
     ways: list[PastWayAnswer]
+    is_by_routes_of_now: bool = Field(description="Its history does not say which routes it took then")
 
 
 class AlertDetail(BaseModel):
@@ -109,7 +119,8 @@ def alert_answer(board: AlertBoard, known: KnownAlert) -> AlertAnswer:
     )
 
 
-def change_answer(change: AlertChange) -> ChangeAnswer:
+def change_answer(change: AlertChange, scope: Scope) -> ChangeAnswer:
+    hidden = () if scope.is_platform else OF_ROUTES
     return ChangeAnswer(
         id=change.id,
         at=change.at,
@@ -119,20 +130,21 @@ def change_answer(change: AlertChange) -> ChangeAnswer:
         severity=change.severity.name,
         change=change.change.value,
         actor=change.actor,
-        detail=dict(change.detail),
+        detail={name: value for name, value in change.detail.items() if name not in hidden},
     )
 
 
-def plain_explanation(made: Explanation) -> dict[str, Any]:
+def plain_explanation(made: Explanation, scope: Scope) -> dict[str, Any]:
+    is_open = scope.is_platform  # routes may name other tenants
     return {
         "state": made.state,
         "holds": [{"by": hold.by, "reason": hold.reason, "ids": list(hold.ids)} for hold in made.holds],
         "routes": [
             {
-                "route": way.route,
-                "line": way.line,
+                "route": way.route if is_open else "",
+                "line": way.line if is_open else 0,
                 "receiver": way.receiver,
-                "group_key": way.group_key,
+                "group_key": way.group_key if is_open else "",
                 "group_labels": dict(way.group_labels),
                 "holds": [{"by": hold.by, "reason": hold.reason, "ids": list(hold.ids)} for hold in way.holds],
                 "is_storm": way.is_storm,
@@ -157,11 +169,13 @@ def plain_explanation(made: Explanation) -> dict[str, Any]:
     }
 
 
-def past_answer(made: PastExplanation) -> PastAnswer:
-    ways = [
-        PastWayAnswer(
-            receiver=way.receiver, sentence=way.sentence, told_at=way.told_at, told_later_at=way.told_later_at
-        )
-        for way in made.ways
-    ]
-    return PastAnswer(at=made.at, state=cast("Any", made.state), sentence=made.sentence, ways=ways)
+def past_answer(made: PastExplanation, scope: Scope) -> PastAnswer:
+    told = made.ways if scope.is_platform else [replace(way, route="", line=0) for way in made.ways]
+    ways = [PastWayAnswer(**asdict(way)) for way in told]
+    return PastAnswer(
+        at=made.at,
+        state=cast("Any", made.state),
+        sentence=made.sentence,
+        ways=ways,
+        is_by_routes_of_now=made.is_by_routes_of_now,
+    )

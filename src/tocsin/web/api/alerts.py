@@ -147,17 +147,17 @@ def storm(request: Request, principal: Viewer) -> dict[str, Any]:
 
 @router.get("/review", summary="Which alerts are noise?")
 def review_alerts(request: Request, principal: Viewer, last: str = "24h") -> dict[str, Any]:
-    """The noisiest names first, with flapping, false alarms, nights, and names that fire together."""
+    """The noisiest names first, with what made people act, false alarms, nights, flapping, and what to do about it."""
     now = pipeline_of(request).clock()
     start = now - duration_of(last)
     changes = control_of(request).alerts.history(principal.scope, start=start, limit=100_000)
-    made = review(changes, UTC)
-    rows = [
-        {field: getattr(one, field) for field in one.__slots__} | {"false_positive_ratio": one.false_positive_ratio}
-        for one in made.names
-    ]
+    made = review(changes, UTC, now)
+    ratios = ("false_positive_ratio", "acknowledged_ratio", "actionable_ratio")
+    rows = [{field: getattr(one, field) for field in (*one.__slots__, *ratios)} for one in made.names]
     together = [{"names": [one, other], "times": count} for one, other, count in made.together]
-    return {"since": start, "fired": made.fired, "notified": made.notified, "names": rows, "together": together}
+    critical = {"fired": made.critical_fired, "false": made.critical_false, "false_ratio": made.critical_false_ratio}
+    sums = {"since": start, "fired": made.fired, "notified": made.notified, "critical": critical}
+    return sums | {"names": rows, "together": together}
 
 
 @router.get("/maintenance", summary="Maintenance, and what it holds back")
@@ -202,9 +202,9 @@ def detail(
     return AlertDetail(
         alert=alert_answer(board, known),
         sentence=made.sentence,
-        explanation=plain_explanation(made),
-        history=[change_answer(change) for change in history],
-        then=None if at is None else past_answer(past(request, principal.scope, known, at)),
+        explanation=plain_explanation(made, principal.scope),
+        history=[change_answer(change, principal.scope) for change in history],
+        then=None if at is None else past_answer(past(request, principal.scope, known, at), principal.scope),
     )
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from tocsin.model.alert_state import AlertChange, Change
 from tocsin.model.severity import Severity
+from tocsin.model.tenant import Scope
 from tocsin.query import errors, red, tenants
 from tocsin.query.timerange import TimeRangeError, instant_ns
 from tocsin.web.alert_board import alert_board
@@ -72,8 +73,8 @@ def history(
     )
     if format == "csv":
         headers = {"Content-Disposition": 'attachment; filename="alert-history.csv"'}
-        return Response(csv_of(found), media_type="text/csv; charset=utf-8", headers=headers)
-    answers = [change_answer(each) for each in found]
+        return Response(csv_of(found, principal.scope), media_type="text/csv; charset=utf-8", headers=headers)
+    answers = [change_answer(each, principal.scope) for each in found]
     page = HistoryPage(changes=answers, next_before_id=answers[-1].id if len(answers) == limit else None)
     return Response(page.model_dump_json(), media_type="application/json")
 
@@ -116,13 +117,13 @@ def dashboard(
     }
 
 
-def csv_of(changes: Sequence[AlertChange]) -> str:
+def csv_of(changes: Sequence[AlertChange], scope: Scope) -> str:
     """One row a change; a cell that a spreadsheet would take for a formula is quoted by an apostrophe."""
     written = io.StringIO()
     rows = csv.writer(written)
     rows.writerow(COLUMNS)
     for change in changes:
-        answer = change_answer(change)
+        answer = change_answer(change, scope)
         values = [getattr(answer, column) for column in COLUMNS[:-1]]
         detail = orjson.dumps(answer.detail).decode() if answer.detail else ""
         rows.writerow(

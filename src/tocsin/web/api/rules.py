@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from tocsin.detect.rules.alerting import RuleError, moment
+from tocsin.detect.rules.demote import demoted_from
 from tocsin.detect.rules.library import CUSTOM
 from tocsin.detect.rules.over_logs import LOGS
 from tocsin.detect.rules.replay import Replayed, explain, grid_for, measured_by, measured_over, replay
@@ -21,11 +22,12 @@ from tocsin.model.yaml_text import TextError, read_yaml, write_yaml
 from tocsin.query.promql.errors import PromQLError
 from tocsin.query.promql.literals import parse_duration_ms
 from tocsin.query.series import TooManySeriesError
+from tocsin.storage.control.alerts import Marks
 from tocsin.web.api.contract import BEARER, CONFLICT, MISSING, REFUSALS
 from tocsin.web.api.dashboards import BodyText
 from tocsin.web.auth import Anybody, Operator, Viewer
 from tocsin.web.refusals import RefusingRoute
-from tocsin.web.ruling import Ruled, engine_of, rule_of, surroundings_for, visible_groups
+from tocsin.web.ruling import Ruled, engine_of, rule_marks, rule_of, surroundings_for, told_severity, visible_groups
 from tocsin.web.state import control_of
 
 router = APIRouter(
@@ -47,7 +49,11 @@ class RuleSummary(BaseModel):
     name: str
     kind: str = Field(description="alerting or recording")
     expr: str
-    severity: str
+    severity: str = Field(description="P0 to P4 as it is told, '' of a recording rule")
+    demoted_from: str = Field("", description="What the rule itself says, where it was mostly false; else ''")
+    fired: int = Field(0, description="Alerts of its name that fired in the time the history is kept")
+    false_positives: int = Field(0, description="Of these, how many people called false")
+    false_positive_ratio: float | None = Field(None, description="0 to 1; null where none fired")
     state: str = Field(description="firing, pending, inactive or off")
     waits_for: str = Field(description="The signal that does not exist yet")
     alerts: int
@@ -147,6 +153,7 @@ class FileList(BaseModel):
 def list_rules(request: Request, principal: Anybody) -> RuleList:
     engine = engine_of(request)
     bad = engine.unreadable if engine and principal.scope.is_platform else []
+    marks = rule_marks(request, principal)
     groups = []
     for run in visible_groups(request, principal):
         groups.append(
@@ -159,7 +166,7 @@ def list_rules(request: Request, principal: Anybody) -> RuleList:
                 evaluated_at=moment(run.evaluated_at_ms) if run.evaluated_at_ms else None,
                 seconds=run.seconds,
                 missed=run.missed,
-                rules=[_summary(Ruled(run, state)) for state in run.states],
+                rules=[_summary(Ruled(run, state), marks.get(state.rule.name)) for state in run.states],
             )
         )
     return RuleList(groups=groups, unreadable=[UnreadableFile(name=one.name, reason=one.reason) for one in bad])
@@ -302,8 +309,9 @@ def explain_rule(
 def explanation(request: Request, principal: Anybody, ruled: Ruled, at_ms: int) -> Explanation:
     """Why a rule fired or did not at a time, for every label set that was measured then."""
     run, rule = ruled.run, ruled.state.rule
+    marks = rule_marks(request, principal).get(rule.name)
     said = Explanation(
-        rule=_summary(ruled), at=moment(at_ms), for_seconds=rule.for_seconds,
+        rule=_summary(ruled, marks), at=moment(at_ms), for_seconds=rule.for_seconds,
         measured=rule.expr, operator="", threshold=None, verdicts=[], reason="",
     )  # fmt: skip
     if not ruled.state.is_on:
@@ -349,14 +357,20 @@ def switch(request: Request, operator: Operator, key: str, asked: Switch) -> Res
     return Response(status_code=204)
 
 
-def _summary(ruled: Ruled) -> RuleSummary:
+def _summary(ruled: Ruled, marks: Marks | None) -> RuleSummary:
     state, rule = ruled.state, ruled.state.rule
+    demoted = demoted_from(state.labels)
+    said = marks if rule.is_alerting else None
     return RuleSummary(
         key=state.key,
         name=rule.name,
         kind="alerting" if rule.is_alerting else "recording",
         expr=rule.expr,
-        severity=rule.severity.name if rule.is_alerting else "",
+        severity=told_severity(state).name if rule.is_alerting else "",
+        demoted_from=demoted.name if demoted is not None else "",
+        fired=said.fired if said else 0,
+        false_positives=said.false_positives if said else 0,
+        false_positive_ratio=said.false_positive_ratio if said else None,
         state=state.state,
         waits_for=rule.notes.waits_for,
         alerts=sum(1 for one in list(state.alerts.values()) if one.is_active),

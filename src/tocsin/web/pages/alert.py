@@ -10,9 +10,11 @@ from starlette.responses import Response
 
 from tocsin.alerts.correlate import service_of
 from tocsin.alerts.explain import explain
+from tocsin.model.runbooks import runbook_link
 from tocsin.storage.control import NotFound
 from tocsin.web import alert_headline
 from tocsin.web.alert_board import alert_board
+from tocsin.web.alert_chart import alert_chart
 from tocsin.web.alerting import alert_for, past, pipeline_of
 from tocsin.web.page import Page
 from tocsin.web.state import control_of
@@ -36,11 +38,13 @@ def alert(view: Annotated[View, Depends(view_of(page))], fingerprint: str, at: s
         headline=alert_headline.alert(view.speech, known, made.state, made.sentence),
         board=board,
         known=known,
+        drawn=alert_chart(view, known),
         made=made,
         cluster=cluster if cluster is not None and len(cluster.alerts) > 1 else None,
         related=[one for one in board.of(cluster) if one is not known][:12] if cluster else [],
         changes=control_of(view.request).alerts.history(view.scope, fingerprint=fingerprint, limit=100),
         service_of=service_of,
+        runbook_link=runbook_link,
         at=at,
         then=past(view.request, view.scope, known, moment) if (moment := _moment(at)) else None,
         may_act=board.may_act,

@@ -1,4 +1,4 @@
-"""History: every change of every alert within the chosen time, and which of them are noise."""
+"""History: every change of every alert within the chosen time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from tocsin.alerts.review import review
 from tocsin.model.alert_state import Change
 from tocsin.web import alert_headline
 from tocsin.web.page import Page
@@ -39,7 +38,6 @@ def alert_history(
         headline=alert_headline.history(view.speech, everything, len(everything) < MOST_READ),
         rows=rows,
         older=rows[-1].id if len(rows) == ROWS else None,
-        review=review(everything, view.zone),
         shown=SHOWN,
         change=chosen,
         name=name,

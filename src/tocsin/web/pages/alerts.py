@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from tocsin.alerts.correlate import Cluster
 from tocsin.model.alert_state import KnownAlert
 from tocsin.web import alert_headline
-from tocsin.web.alert_board import AlertBoard, alert_board, in_environment
+from tocsin.web.alert_board import AlertBoard, alert_board, in_environment, of_group
 from tocsin.web.page import Page
 from tocsin.web.state import control_of
 from tocsin.web.view import View, view_of
@@ -27,7 +27,11 @@ MOST_OF_ONE = 25
 
 
 @router.get(page.path)
-def alerts(view: Annotated[View, Depends(view_of(page))]) -> Response:
+def alerts(view: Annotated[View, Depends(view_of(page))], group: str = "", do: str = "") -> Response:
+    """group: the key of a group, which messages link to; do: acknowledge, for a button that does it for all of it."""
+    mine = of_group(alert_board(view.request, view.scope, with_resolved=True), group) if group else []
+    if len(mine) == 1:
+        return RedirectResponse(view.link(f"/alerts/{mine[0].fingerprint}"), 303)
     board = in_environment(
         alert_board(view.request, view.scope, tenant=view.choice.tenant or ""), view.choice.environment
     )
@@ -35,6 +39,10 @@ def alerts(view: Annotated[View, Depends(view_of(page))]) -> Response:
     return view.render(
         headline=alert_headline.alerts(view.speech, board, running),
         board=board,
+        group=group,
+        grouped=mine,
+        open_of_group=[one for one in mine if board.state(one) != "resolved" and not one.handling.acknowledged_by],
+        wants_acknowledge=do == "acknowledge",
         sections=_sections(board)[:MOST_CLUSTERS],
         most=MOST_OF_ONE,
         may_act=board.may_act,

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from tocsin.model.access import Role
 from tocsin.model.notification import Outcome
+from tocsin.model.path_check import CHECK
 from tocsin.notify.overview import channel_states
-from tocsin.notify.path import CHECK
 from tocsin.web import channels_headline
 from tocsin.web.api.notify import deliverer_of, path_of
 from tocsin.web.page import Page

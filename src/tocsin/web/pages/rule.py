@@ -16,13 +16,14 @@ from tocsin.detect.rules.rule import Rule
 from tocsin.detect.rules.rule_text import write_rules
 from tocsin.detect.rules.tested import cases_of
 from tocsin.model.access import Role
+from tocsin.model.runbooks import runbook_link
 from tocsin.query import evaluate
 from tocsin.web import rules_headline
 from tocsin.web.api.rules import FAULTS, explanation
 from tocsin.web.auth import Operator
 from tocsin.web.page import Page
 from tocsin.web.rule_charts import rule_chart
-from tocsin.web.ruling import Ruled, engine_of, rule_of, surroundings_for
+from tocsin.web.ruling import Ruled, engine_of, rule_marks, rule_of, surroundings_for
 from tocsin.web.view import View, view_of
 
 page = Page(id="rule", title="Rule", group="", path="/rules/{key}", order=4, parent="rules", notes_reads=False)
@@ -43,8 +44,12 @@ def rule(view: Annotated[View, Depends(view_of(page))], key: str, at: str = "") 
         ruled=ruled,
         rule=ruled.state.rule,
         why=why,
+        marks=rule_marks(view.request, view.principal).get(ruled.state.rule.name)
+        if ruled.state.rule.is_alerting
+        else None,
         at_ns=at_ms * 1_000_000,
         drawn=rule_chart("rule", ruled.state.rule, _around(view, ruled), view.window, periods),
+        runbook_link=runbook_link,
         periods=[period for period in reversed(periods) if period.fired_at_ms is not None][:50],
         cases=cases_of(ruled.run.file, ruled.state.rule.name),
         custom=ruled.run.file.removeprefix(CUSTOM) if ruled.run.loaded.origin == "custom" else "",

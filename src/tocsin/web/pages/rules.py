@@ -11,7 +11,7 @@ from tocsin.detect.rules.alerting import RuleState
 from tocsin.model.access import Role
 from tocsin.web import rules_headline
 from tocsin.web.page import Page
-from tocsin.web.ruling import engine_of, visible_groups
+from tocsin.web.ruling import engine_of, rule_marks, told_severity, visible_groups
 from tocsin.web.view import View, view_of
 
 page = Page(id="rules", title="Rules", group="", path="/rules", order=4, key="l", notes_reads=False)
@@ -33,6 +33,8 @@ def rules(view: Annotated[View, Depends(view_of(page))], show: str = "") -> Resp
         groups=[(run, states) for run, states in groups if states],
         unreadable=unreadable,
         show=show,
+        told_severity=told_severity,
+        marks=rule_marks(view.request, view.principal),
         states=STATES,
         may_edit=view.principal.has(Role.OPERATOR),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
 from tocsin.alerts.silence import Silencer
@@ -21,8 +21,10 @@ MOST_OVER = 20
 
 
 @router.get(page.path)
-def silences(view: Annotated[View, Depends(view_of(page))], matcher: str = "") -> Response:
-    """matcher: fills the form, from a link beside an alert."""
+def silences(
+    view: Annotated[View, Depends(view_of(page))], labels: Annotated[str, Query(alias="filter")] = ""
+) -> Response:
+    """labels: matchers that fill the form, from the link of a message; named as in Alertmanager."""
     control, board = control_of(view.request), alert_board(view.request, view.scope)
     found = control.silences.all()
     maintenance = control.maintenances.all()
@@ -49,6 +51,6 @@ def silences(view: Annotated[View, Depends(view_of(page))], matcher: str = "") -
         maintenance=maintenance[:10],
         held=held,
         hidden=hidden,
-        matcher=matcher,
+        matcher=labels.strip().removeprefix("{").removesuffix("}"),
         may_act=view.principal.has(Role.OPERATOR),
     )
