@@ -7,13 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from tocsin.alerts.config import AlertConfigError
-from tocsin.collect.scrape_config import ScrapeConfigError
-from tocsin.collect.tail_config import TailConfigError
-from tocsin.config import ConfigError
-from tocsin.storage.control import ControlError
-from tocsin.storage.telemetry.engine import EngineError
-
 
 def fail(message: str) -> NoReturn:
     """Print `message` on standard error and exit with 2."""
@@ -24,6 +17,14 @@ def fail(message: str) -> NoReturn:
 @contextmanager
 def failing_clearly() -> Iterator[None]:
     """Turn the expected reasons not to start into one line each; anything else keeps its traceback."""
+    # Here, because they bring a second of imports that most commands can do without.
+    from tocsin.alerts.config import AlertConfigError
+    from tocsin.collect.scrape_config import ScrapeConfigError
+    from tocsin.collect.tail_config import TailConfigError
+    from tocsin.config import ConfigError
+    from tocsin.storage.control import ControlError
+    from tocsin.storage.telemetry.engine import EngineError
+
     try:
         yield
     except (
