@@ -96,6 +96,23 @@ def test_page_says_how_many_lines_what_part_failed_and_whose(site: Served) -> No
     assert headline(page(site, "/logs", q="nowhere")) == "No line fits in the last hour."
 
 
+def test_the_report_counts_what_the_views_find_for_each_reader(site: Served) -> None:
+    said = site.administrator.get(f"{API}/report").json()
+    assert {one["id"]: one["lines"] for one in said["views"]} == {
+        "errors": 1, "slow-queries": 1, "performance": 0, "security": 1, "suspicious": 0, "business-events": 1,
+    }  # fmt: skip
+    assert (said["lines"], said["tenants"]) == (106, {"acme": 53, "globex": 53})
+    [slow] = next(one["findings"] for one in said["views"] if one["id"] == "slow-queries")
+    assert (slow["most_seconds"], slow["tenants"]) == (1.5, {"acme": 1})
+    for view in BUILT_IN:
+        found = site.administrator.get(API, params={"view": view}).json()["lines"]
+        assert len(found) == next(one["lines"] for one in said["views"] if one["id"] == view)
+    assert site.tom.get(f"{API}/report").json()["tenants"] == {"acme": 53}
+    higher = site.administrator.get(f"{API}/report", params={"report": "slow-queries", "threshold_seconds": 2}).json()
+    assert [(one["id"], one["lines"]) for one in higher["views"]] == [("slow-queries", 0)]
+    assert site.administrator.get(f"{API}/report", params={"report": "gossip"}).status_code == 400
+
+
 def test_search_box_level_and_service_narrow_the_list(site: Served) -> None:
     assert bodies(page(site, "/logs", level="warn")) == [
         "export <failed>", "Slow query: SELECT * FROM items (1500 ms)", "Failed login for u_9",
