@@ -171,6 +171,7 @@ def test_what_a_server_says_of_an_exception_belongs_to_the_request_that_it_left(
     assert (line.trace_id, line.span_id, line.tenant) == (span.trace_id, span.span_id, "acme")
     assert (line.attributes["request.id"], line.attributes["enduser.id"]) == ("req-1", "4711")
     assert (other.trace_id, other.tenant) == ("", None)
+    assert isinstance(pickle.loads(pickle.dumps(raised.value)), LookupError)
 
 
 def test_an_error_keeps_the_trace_of_its_request() -> None:

@@ -90,12 +90,11 @@ def whose() -> Whose:
 def note_left(error: Exception) -> None:
     """Notes at an exception that leaves a request whose it is: servers log it when the request is over.
 
-    In plain values, because an exception may outlive the request.
+    In plain values, because an exception may outlive the request, or be pickled.
     """
     of = whose()
     if of.work is not None:
         holder = TenantHolder(of.tenant, user_id=of.user_id)
-        holder.agent = of.work.agent
         holder.__dict__[_IDS] = of.ids()
         error.__dict__[_LEFT] = of._replace(work=holder)
 
