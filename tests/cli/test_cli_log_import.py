@@ -66,7 +66,7 @@ def test_a_second_run_sends_only_what_is_new(ingest: Ingest, run: Import, tmp_pa
     assert "5,000 records" in run(file).output
     with file.open("a") as more:
         more.write(line(5000))
-    assert "1 records" in run(file).output
+    assert "1 record" in run(file).output
     assert "5,001 records" in run(file, "--again").output
     # The server knows the two batches that are the same, the third has a line more.
     assert {row.body for row in log_rows(ingest)} == {f"m{number}" for number in range(5001)}
@@ -96,7 +96,7 @@ def test_what_the_server_refuses_is_told_with_what_to_do(ingest: Ingest, run: Im
     file.write_text(line(0) + '{"message": "old", "time": "2001-01-01T00:00:00Z"}\n')
     result = run(file)
     assert result.exit_code == 1
-    assert "1 were refused: time 2001-01-01 00:00 UTC is older than the retention" in result.output
+    assert "1 was refused: time 2001-01-01 00:00 UTC is older than the retention" in result.output
     assert "raise ingest.max_age_days" in result.output
 
 

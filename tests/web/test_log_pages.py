@@ -20,6 +20,7 @@ from tocsin.cli.client import Client
 from tocsin.cli.commands import app
 from tocsin.cli.log_tail import followed
 from tocsin.model.log_views import BUILT_IN
+from tocsin.query.log_tail import MOST_AT_ONCE
 from tocsin.web.log_stream import MOST_STREAMS
 from waiting import PATIENCE_SECONDS, eventually
 
@@ -93,6 +94,23 @@ def test_page_says_how_many_lines_what_part_failed_and_whose(site: Served) -> No
     assert headline(page(site, "/logs", tenant="globex")) == "53 lines in the last hour, none of them errors."
     assert headline(page(site, "/logs", view="security")) == "1 line in Security in the last hour."
     assert headline(page(site, "/logs", q="nowhere")) == "No line fits in the last hour."
+
+
+def test_the_report_counts_what_the_views_find_for_each_reader(site: Served) -> None:
+    said = site.administrator.get(f"{API}/report").json()
+    assert {one["id"]: one["lines"] for one in said["views"]} == {
+        "errors": 1, "slow-queries": 1, "performance": 0, "security": 1, "suspicious": 0, "business-events": 1,
+    }  # fmt: skip
+    assert (said["lines"], said["tenants"]) == (106, {"acme": 53, "globex": 53})
+    [slow] = next(one["findings"] for one in said["views"] if one["id"] == "slow-queries")
+    assert (slow["most_seconds"], slow["tenants"]) == (1.5, {"acme": 1})
+    for view in BUILT_IN:
+        found = site.administrator.get(API, params={"view": view}).json()["lines"]
+        assert len(found) == next(one["lines"] for one in said["views"] if one["id"] == view)
+    assert site.tom.get(f"{API}/report").json()["tenants"] == {"acme": 53}
+    higher = site.administrator.get(f"{API}/report", params={"report": "slow-queries", "threshold_seconds": 2}).json()
+    assert [(one["id"], one["lines"]) for one in higher["views"]] == [("slow-queries", 0)]
+    assert site.administrator.get(f"{API}/report", params={"report": "gossip"}).status_code == 400
 
 
 def test_search_box_level_and_service_narrow_the_list(site: Served) -> None:
@@ -288,13 +306,41 @@ def test_command_prints_lines_for_people_and_programs(run: Callable[..., Result]
 
 
 def test_command_follows_lines_each_once(site: Served) -> None:
-    following = followed(Client(site.url, ADMIN_TOKEN), {"q": "followed"}, 5)
+    told: list[int] = []
+    following = followed(Client(site.url, ADMIN_TOKEN), {"q": "followed"}, 5, told.append)
     send(site, "logs", log_request([log_record("followed 1", time_ns=time.time_ns())]))
     eventually_found(site, "followed")
     assert next(following)["body"] == "followed 1"
     send(site, "logs", log_request([log_record(f"followed {n}", time_ns=time.time_ns() + n) for n in (2, 3)]))
     assert [next(following)["body"] for _ in range(2)] == ["followed 2", "followed 3"]
+    assert told == []
     following.close()
+
+
+def test_who_follows_is_told_how_many_lines_came_at_once_and_are_left_out(site: Served) -> None:
+    told: list[int] = []
+    following = followed(Client(site.url, ADMIN_TOKEN), {"q": "flood"}, 1, told.append)
+    send(site, "logs", log_request([log_record("flood begins", time_ns=time.time_ns())]))
+    eventually_found(site, "flood")
+    assert next(following)["body"] == "flood begins"
+    begun = time.time_ns()
+    flood = [log_record(f"flood {n}", time_ns=begun + n) for n in range(MOST_AT_ONCE + 5)]
+    send(site, "logs", log_request(flood))
+    assert next(following)["body"] == "flood 5"
+    assert told == [5]
+    following.close()
+    answer = site.administrator.get(f"{API}/tail", params={"q": "flood", "since": str(begun)}).json()
+    assert (len(answer["lines"]), answer["left_out"]) == (MOST_AT_ONCE, 5)
+    heard = ""
+    asked = {"q": "flood", "since": str(begun)}
+    with site.administrator.stream(
+        "GET", "/logs/tail", params=asked, headers={"accept": "text/event-stream"}
+    ) as events:
+        for text in events.iter_text():
+            heard += text
+            if "</li>" in heard and heard.endswith("\n\n"):
+                break
+    assert "At least 5 more lines came at once" in heard
 
 
 def test_a_trace_that_was_not_kept_shows_what_it_logged(site: Served) -> None:

@@ -124,7 +124,7 @@ def _of_files(
     from tocsin.model.log_views import BUILT_IN
     from tocsin.query.log_report import FILE_COLUMNS, ReportGroup, file_lines, report_sql
     from tocsin.storage.telemetry.log_files import FilesError, asking, batches, log_files, source_of
-    from tocsin.web.api.log_report import plain_report
+    from tocsin.web.api.log_report_answer import plain_report
 
     views = [BUILT_IN[name].with_threshold(slow_seconds) for name in wanted]
     groups: list[ReportGroup] = []

@@ -87,15 +87,20 @@ def _with_progress(console: Console, files: list[Path], work: _Import, done: Rem
 
 
 def _tell(console: Console, tally: Tally, files: int) -> None:
-    console.print(f"{tally.stored:,} records of {files} files are stored", soft_wrap=True)
+    stored, of = _several(tally.stored, "record"), _several(files, "file")
+    console.print(f"{stored} of {of} {'is' if tally.stored == 1 else 'are'} stored", soft_wrap=True)
     for reason, count in tally.rejected.most_common():
-        console.print(f"{count:,} were refused: {reason}", markup=False, soft_wrap=True)
+        console.print(f"{count:,} {'was' if count == 1 else 'were'} refused: {reason}", markup=False, soft_wrap=True)
         if "older than" in reason:
             console.print("raise ingest.max_age_days and retention.logs_hours on the server to keep them")
     if tally.unreadable:
-        console.print(f"{tally.unreadable:,} lines could not be read:")
+        console.print(f"{_several(tally.unreadable, 'line')} could not be read:")
         for example in tally.examples:
             console.print(f"  {example}", markup=False, soft_wrap=True)
+
+
+def _several(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _zone(name: str) -> tzinfo | None:

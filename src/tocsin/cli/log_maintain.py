@@ -71,7 +71,8 @@ def _print(done: list[Done], is_dry: bool, sizes: dict[str, int]) -> None:
     summary = ", ".join(f"{counts[deed]} {deed}" for deed in _ORDER if counts[deed]) or "nothing was due"
     freed = sum(one.bytes for one in done if one.deed in (Deed.COMPRESSED, Deed.DELETED))
     would = "dry run, nothing was changed: " if is_dry else ""
-    typer.echo(f"{would}{summary}; {_size(freed)} freed")
+    # Of a file of a few lines the compressed one is the larger.
+    typer.echo(f"{would}{summary}; {_size(abs(freed))} {'freed' if freed >= 0 else 'more used'}")
     typer.echo(f"on disk: {_size(sizes['folder'])} of logs, {_size(sizes['archive'])} in the archive")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Annotated, Any
 
 import typer
@@ -50,7 +50,7 @@ def tail(
     asked = narrowed(query, level, service, tenant, env, view, threshold)
     console = Console(highlight=False, soft_wrap=True)
     try:
-        for line in followed(server, asked, lines):
+        for line in followed(server, asked, lines, _tell_left_out):
             if as_json:
                 typer.echo(json.dumps(line, ensure_ascii=False))
             else:
@@ -62,7 +62,14 @@ def tail(
         sys.exit(0)
 
 
-def followed(server: Client, asked: dict[str, Any], first: int) -> Generator[dict[str, Any]]:
+def _tell_left_out(count: int) -> None:
+    said = f"at least {count:,} more lines came at once and are left out; narrow what is followed, or search for them"
+    Console(stderr=True, highlight=False).print(said, style="yellow")
+
+
+def followed(
+    server: Client, asked: dict[str, Any], first: int, tell_left_out: Callable[[int], None]
+) -> Generator[dict[str, Any]]:
     """The newest lines, then those that arrive, each once, over as many connections as it takes."""
     since = time.time_ns()
     seen: dict[str, None] = {}
@@ -72,6 +79,9 @@ def followed(server: Client, asked: dict[str, Any], first: int) -> Generator[dic
         yield from there
     while True:
         for line in _stream(server, asked | {"since": str(since)}):
+            if "left_out" in line:
+                tell_left_out(line["left_out"])
+                continue
             since = max(since, int(line["time_unix_nano"]))
             if line["id"] not in seen:
                 seen[line["id"]] = None
@@ -82,7 +92,8 @@ def followed(server: Client, asked: dict[str, Any], first: int) -> Generator[dic
 
 
 def _stream(server: Client, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Lines of one connection; it ends when the server ends it, and the command when the server refuses."""
+    """Lines of one connection, and how many were left out; it ends when the server ends it, and the command when the
+    server refuses."""
     import httpx2
 
     headers = {"accept": "text/event-stream"} | ({"authorization": f"Bearer {server.token}"} if server.token else {})

@@ -13,7 +13,7 @@ from tocsin.model import log_line_fields as names
 from tocsin.model.log_levels import least_number, level_named
 from tocsin.model.log_shape import LONGEST, MASK, VALUE
 from tocsin.model.log_views import BUILT_IN, NAME_FIELDS, LogView
-from tocsin.query.log_view_sql import LogColumns, duration_sql, says_sql, view_condition
+from tocsin.query.log_view_sql import LogColumns, duration_sql, says_sql, telling, view_condition
 
 COUNTED, UNREADABLE, UNDATED, OUTSIDE = 0, 1, 2, 3
 """What became of a line: it counts, is no JSON object, names no time, or is of another time or tenant."""
@@ -24,7 +24,7 @@ _SAID = (
     "emergency", "emerg", "panic",
 )  # fmt: skip
 _WORDS = {word: least_number(level) for word in _SAID if (level := level_named(word))}
-FILE_COLUMNS = LogColumns("message", "severity", "logger", "''", "fields")
+FILE_COLUMNS = LogColumns("message", "severity", "logger", "''", "fields", "is_telling")
 EPOCH_MILLIS, EPOCH_MICROS, EPOCH_NANOS = 1e11, 1e14, 1e17
 
 
@@ -50,7 +50,7 @@ class ReportGroup:
 
 def file_lines(source: str, zone: str) -> str:
     """SELECT of the lines of files of JSON objects. source: a table with the column `line`. zone: of stamps without."""
-    time = f"replaceOne({_first_of(names.TIME, 'all_fields')}, ',', '.')"
+    time = f"replaceOne({_first_of(names.TIME)}, ',', '.')"
     number = "toFloat64OrNull(stamp)"
     scaled = (
         f"multiIf({number} < {EPOCH_MILLIS}, {number} * 1e6, {number} < {EPOCH_MICROS}, {number} * 1e3, "
@@ -65,9 +65,9 @@ def file_lines(source: str, zone: str) -> str:
     return (
         f"SELECT fields, NOT ({is_readable}) AS is_unreadable, {time} AS stamp, "
         f"if(isNull({number}), {parsed}, toInt64({scaled})) AS time_us, "
-        f"transform(lower({_first_of(names.LEVEL, 'all_fields')}), [{words}], [{numbers}], 0) AS severity, "
-        f"{_best_of(names.MESSAGE, 'all_fields')} AS message, {_first_of(names.LOGGER, 'all_fields')} AS logger, "
-        f"{_first_of(names.TENANT, 'all_fields')} AS tenant, "
+        f"transform(lower({_first_of(names.LEVEL)}), [{words}], [{numbers}], 0) AS severity, "
+        f"{_message()} AS message, {_first_of(names.LOGGER)} AS logger, "
+        f"{_first_of(names.TENANT)} AS tenant, "
         f"if(is_unreadable, substringUTF8(line, 1, 120), '') AS raw "
         f"FROM (SELECT line, {said} AS all_fields, mapFilter((k, v) -> k IN ({asked}), all_fields) AS fields "
         f"FROM {source} WHERE notEmpty(line))"
@@ -83,7 +83,7 @@ def stored_lines(conditions: str) -> str:
     )
 
 
-STORED_COLUMNS = LogColumns("message", "severity", "logger", "event_name", "fields")
+STORED_COLUMNS = LogColumns("message", "severity", "logger", "event_name", "fields", "is_telling")
 
 
 def report_sql(
@@ -117,9 +117,10 @@ def report_sql(
     return (
         f"SELECT state, views, severity, tenant, error_type, name, place, shape, count() AS lines, "
         f"ifNull(min(time_us), 0) AS first_us, ifNull(max(time_us), 0) AS last_us, max(took) AS most_seconds, "
-        f"sum(took) AS sum_seconds, argMax(substringUTF8(if(raw != '', raw, message), 1, 300), took) AS example "
-        f"FROM (SELECT *, {told}, {seconds} AS took "
-        f"FROM (SELECT *, {mask} AS views FROM (SELECT *, {state} AS state{durations} FROM ({lines})))) "
+        f"sum(took) AS sum_seconds, argMax(shown, took) AS example "
+        f"FROM (SELECT *, {told}, {seconds} AS took, if(views != 0, substringUTF8(message, 1, 300), raw) AS shown "
+        f"FROM (SELECT *, {mask} AS views FROM (SELECT *, {state} AS state{durations} "
+        f"FROM (SELECT *, {telling(views, columns)} AS is_telling FROM ({lines}))))) "
         "GROUP BY state, views, severity, tenant, error_type, name, place, shape"
     )
 
@@ -143,16 +144,23 @@ def _asked_for() -> set[str]:
     return found
 
 
-def _first_of(fields: Sequence[str], among: str = "fields") -> str:
+def _first_of(fields: Sequence[str]) -> str:
     """The value of the first field of the line that bears one of these names: one walk over the fields it has."""
     named = ", ".join(map(_text, fields))
-    return f"arrayFirst((v, k) -> k IN ({named}) AND v != '', mapValues({among}), mapKeys({among}))"
+    return f"arrayFirst((v, k) -> k IN ({named}) AND v != '', mapValues(all_fields), mapKeys(all_fields))"
 
 
-def _best_of(fields: Sequence[str], among: str = "fields") -> str:
-    """The value of the first of these names that the line has."""
-    cases = ", ".join(f"{among}[{_text(name)}] != '', {among}[{_text(name)}]" for name in fields)
+def _message() -> str:
+    """The value of the first of its names that the line has: nearly always that of the very first."""
+    cases = ", ".join(f"all_fields[{_text(name)}] != '', all_fields[{_text(name)}]" for name in names.MESSAGE)
     return f"multiIf({cases}, '')"
+
+
+def _best_of(fields: Sequence[str]) -> str:
+    """The value of the first of these names that the line has: one walk over its fields, of which few are left."""
+    named = ", ".join(map(_text, fields))
+    there = f"mapFilter((k, v) -> k IN ({named}) AND v != '', fields)"
+    return f"arrayElement(arraySort((v, k) -> indexOf([{named}], k), mapValues({there}), mapKeys({there})), 1)"
 
 
 def _said(value: str | int) -> str:

@@ -10,7 +10,11 @@ from tocsin.model.log_views import UNITS, LogView, Took
 
 @dataclass(frozen=True, slots=True)
 class LogColumns:
-    """SQL for the parts of a line, so that files and other tables can be asked too. fields: a Map of text."""
+    """SQL for the parts of a line, so that files and other tables can be asked too.
+
+    fields: a Map of text. is_telling: a column that is 0 where none of the views' patterns is in the body; '' where
+    nobody has looked.
+    """
 
     body: str = "body"
     severity: str = (
@@ -19,6 +23,7 @@ class LogColumns:
     logger: str = "scope_name"
     event_name: str = "event_name"
     fields: str = "attributes"
+    is_telling: str = ""
 
 
 def view_condition(view: LogView, columns: LogColumns | None = None) -> str:
@@ -30,7 +35,7 @@ def view_condition(view: LogView, columns: LogColumns | None = None) -> str:
     if view.unlevelled_fields:
         parts.append(f"({of.severity} = 0 AND {_has_any(of, view.unlevelled_fields)})")
     if view.text:
-        parts.append(_matches(of.body, view.text))
+        parts.append(_says(of, view.text))
     if view.loggers:
         parts.append(_matches(of.logger, view.loggers))
     if view.names:
@@ -44,26 +49,33 @@ def view_condition(view: LogView, columns: LogColumns | None = None) -> str:
 
 
 def duration_sql(took: Took, of: LogColumns) -> str:
-    """The duration of any line in seconds, -1 where it tells none; for who wants it of most lines.
-
-    Nothing in it waits for a condition: the engine splits and joins its columns for that, which costs more here.
-    """
+    """The duration of any line in seconds, -1 where it tells none; for who wants it of most lines."""
     about = [_has_any(of, took.beside)] + ([_matches(of.logger, took.loggers)] if took.loggers else [])
-    is_about = f"({' OR '.join(about)})"
-    known = [_first(took.own, of), f"if({is_about}, {_first(took.shared, of)}, -1.)"]
-    known += [_told(pattern, of, "-1.") for pattern in took.texts]
-    return f"arrayElement(arrayPushBack(arrayFilter(s -> s >= 0, [{', '.join(known)}]), -1.), 1)"
+    own, shared = _first(took.own, of), _first(took.shared, of)
+    known = f"multiIf({own} >= 0, {own}, {' OR '.join(about)}, {shared}, -1.)"
+    return f"if({of.is_telling or _has_hint(took, of)} AND {known} < 0, {_told_any(took, of)}, {known})"
 
 
 def says_sql(took: Took, of: LogColumns) -> str:
     """Whether a line without a duration calls itself slow."""
-    return _matches(of.body, took.says) if took.says else "0"
+    return _says(of, took.says) if took.says else "0"
+
+
+def telling(views: Sequence[LogView], of: LogColumns) -> str:
+    """For `LogColumns.is_telling`: one look for all patterns costs about as much as one for any of them."""
+    patterns = [view.text for view in views if view.text]
+    for took in (view.took for view in views if view.took):
+        patterns += [*took.texts, *([took.says] if took.says else [])]
+    return _matches(of.body, "|".join(f"(?:{pattern})" for pattern in patterns)) if patterns else "0"
 
 
 def _may_tell(took: Took, of: LogColumns) -> str:
     """Most lines name no duration at all: a look for the words that could tell one comes first."""
-    hints = f"multiSearchAnyCaseInsensitive({of.body}, [{_texts(took.hints)}])"
-    return f"({hints} OR hasAny(mapKeys({of.fields}), [{_texts((*took.own, *took.shared))}]))"
+    return f"({_has_hint(took, of)} OR hasAny(mapKeys({of.fields}), [{_texts((*took.own, *took.shared))}]))"
+
+
+def _has_hint(took: Took, of: LogColumns) -> str:
+    return f"multiSearchAnyCaseInsensitive({of.body}, [{_texts(took.hints)}])"
 
 
 def _is_slow(took: Took, of: LogColumns) -> str:
@@ -75,10 +87,7 @@ def _seconds_taken(took: Took, of: LogColumns) -> str:
     """The duration of the line in seconds, -1 where it tells none."""
     about = [_has_any(of, took.beside)] + ([_matches(of.logger, took.loggers)] if took.loggers else [])
     own, shared = _first(took.own, of), _first(took.shared, of)
-    told = "-1."
-    for pattern in reversed(took.texts):
-        told = _told(pattern, of, told)
-    return f"multiIf({own} >= 0, {own}, {shared} >= 0 AND ({' OR '.join(about)}), {shared}, {told})"
+    return f"multiIf({own} >= 0, {own}, {shared} >= 0 AND ({' OR '.join(about)}), {shared}, {_told_any(took, of)})"
 
 
 def _first(fields: Mapping[str, float], of: LogColumns) -> str:
@@ -95,7 +104,16 @@ def _value_seconds(value: str, unit: str) -> str:
     shape = _text("(?i)^\\s*[0-9]+(\\.[0-9]+)?\\s*[a-zµ]*\\s*$")
     number, written = _text("([0-9]+(?:\\.[0-9]+)?)"), _text("(?i)([a-zµ]*)\\s*$")
     seconds = _unit_seconds(f"extract({value}, {written})", unit)
-    return f"if(match({value}, {shape}), toFloat64OrZero(extract({value}, {number})) * {seconds}, -1.)"
+    with_unit = f"if(match({value}, {shape}), toFloat64OrZero(extract({value}, {number})) * {seconds}, -1.)"
+    # Most values are bare numbers, and taking them apart costs ten times as much as this look at them.
+    return f"if(match({value}, '^[0-9]+([.][0-9]+)?$'), toFloat64OrZero({value}) * {unit}, {with_unit})"
+
+
+def _told_any(took: Took, of: LogColumns) -> str:
+    told = "-1."
+    for pattern in reversed(took.texts):
+        told = _told(pattern, of, told)
+    return told
 
 
 def _told(pattern: str, of: LogColumns, otherwise: str) -> str:
@@ -112,6 +130,11 @@ def _unit_seconds(written: str, otherwise: str) -> str:
 
 def _has_any(of: LogColumns, names: Sequence[str]) -> str:
     return f"arrayExists((n, v) -> v != '' AND n IN ({_texts(names)}), mapKeys({of.fields}), mapValues({of.fields}))"
+
+
+def _says(of: LogColumns, pattern: str) -> str:
+    matches = _matches(of.body, pattern)
+    return f"({of.is_telling} AND {matches})" if of.is_telling else matches
 
 
 def _matches(text: str, pattern: str) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tocsin.sdk.errors import qualified_name
 from tocsin.sdk.guard import guarded, guarded_observer, guarded_step, note_fault
+from tocsin.sdk.logs.whose import note_left
 from tocsin.sdk.propagation import new_span_id, new_trace_id, parse_traceparent
 from tocsin.sdk.route import route_template
 from tocsin.sdk.spans import ERROR, SERVER, UNSET, RecordingSpan
@@ -299,11 +300,13 @@ class Exchange(RecordingSpan):
         if not isinstance(error, Exception):
             # Cancelled: servers do so when the client is gone or when they stop.
             self.disconnected = self.disconnected or not self.ended_ns
-        elif error is self.error or (self.disconnected and isinstance(error, OSError)):
-            return  # noted when its error page went out, or no fault of the app
-        elif type(error).__name__ == "WebSocketDisconnect":
             return
-        elif not self.ended_ns:
+        note_left(error)
+        if error is self.error or (self.disconnected and isinstance(error, OSError)):
+            return  # noted when its error page went out, or no fault of the app
+        if type(error).__name__ == "WebSocketDisconnect":
+            return
+        if not self.ended_ns:
             self._note_error(error, escaped=True)
         elif self.is_recorded:
             # After the last byte: the client saw no error, the trace is kept nevertheless.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -26,8 +27,25 @@ LONGEST_SECONDS = 600.0
 """A reader then connects again by itself, and is asked again who it is."""
 TOO_MANY = f"cannot follow lines now: {MOST_STREAMS} readers do already; close one, or ask again later"
 
-Events = Callable[[list[LogLine]], Iterable[tuple[str, str]]]
-"""An id and the text of an event for lines, usually one each."""
+LEFT_OUT = "left-out"
+"""The event of lines that a reader is not shown, because too many came at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """id: where a reader goes on who lost the connection. name: '' is a message."""
+
+    id: str
+    text: str
+    name: str = ""
+
+    def written(self) -> str:
+        named = f"event: {self.name}\n" if self.name else ""
+        return f"{named}id: {self.id}\n" + "".join(f"data: {part}\n" for part in self.text.split("\n")) + "\n"
+
+
+Events = Callable[[list[LogLine]], Iterable[Event]]
+"""The events that tell of lines, usually one each."""
 
 
 def wants_stream(request: Request) -> bool:
@@ -78,9 +96,9 @@ async def _told(follower: Follower, ask: Callable[[], list[LogLine]], events: Ev
             lines = await run_in_threadpool(ask)
         except EngineError:
             return  # the reader connects again and hears then what is wrong
-        for id, text in events(lines):
+        for event in events(lines):
             said_at = time.monotonic()
-            yield f"id: {id}\n" + "".join(f"data: {part}\n" for part in text.split("\n")) + "\n"
+            yield event.written()
         if time.monotonic() - said_at > QUIET_SECONDS:
             said_at = time.monotonic()
             yield ": nothing new\n\n"

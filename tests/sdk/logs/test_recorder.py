@@ -155,6 +155,25 @@ def test_an_exception_is_told_with_its_stack(app: FastAPI) -> None:
     assert 'raise KeyError("sku-17")' in facts["exception.stacktrace"]
 
 
+def test_what_a_server_says_of_an_exception_belongs_to_the_request_that_it_left(app: FastAPI) -> None:
+    @app.get("/orders")
+    def show() -> str:
+        tocsin.set_user(4711)
+        raise LookupError("no rate for USD")
+
+    with capture_spans() as captured, TestClient(app) as client:
+        headers = {"x-tenant-id": "acme", "x-request-id": "req-1"}
+        with pytest.raises(LookupError) as raised:
+            client.get("/orders", headers=headers)
+        log.error("Exception in ASGI application", exc_info=raised.value)
+        log.error("another", exc_info=LookupError("of no request"))
+    (line, other), [span] = captured.logs, captured.spans
+    assert (line.trace_id, line.span_id, line.tenant) == (span.trace_id, span.span_id, "acme")
+    assert (line.attributes["request.id"], line.attributes["enduser.id"]) == ("req-1", "4711")
+    assert (other.trace_id, other.tenant) == ("", None)
+    assert isinstance(pickle.loads(pickle.dumps(raised.value)), LookupError)
+
+
 def test_an_error_keeps_the_trace_of_its_request() -> None:
     app = FastAPI()
     tocsin.instrument(app, sample_ratio=0.0, sample_minimum_per_second=0)

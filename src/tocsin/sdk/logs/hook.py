@@ -15,7 +15,7 @@ from tocsin.sdk.instrument._contract import Patches
 from tocsin.sdk.logs import output
 from tocsin.sdk.logs.line import LogLine
 from tocsin.sdk.logs.recorder import STANDARD, exporting, is_own, last_seen, put_line, take
-from tocsin.sdk.logs.whose import Whose, named, whose
+from tocsin.sdk.logs.whose import NOBODY, Whose, named, of_error, whose
 
 if TYPE_CHECKING:
     from tocsin.sdk.agent import Agent
@@ -68,8 +68,11 @@ def writes() -> bool:
 def observe(record: logging.LogRecord) -> bool:
     """Sends a record and shows it to our handlers; True when there are some."""
     of = whose()
-    if not of.trace_id and "trace_id" in record.__dict__:
-        of = named(record.__dict__["trace_id"], record.__dict__.get("tenant"))
+    if not of.trace_id:
+        if "trace_id" in record.__dict__:
+            of = named(record.__dict__["trace_id"], record.__dict__.get("tenant"))
+        elif record.exc_info and (left := of_error(record.exc_info[1])) is not NOBODY:
+            of = left
     agent = _agent_of(of)
     has_outputs = bool(output.handlers())
     is_sent = agent is not None and record.levelno >= agent.log_level and record.name not in agent.log_exclude

@@ -11,6 +11,7 @@ from tocsin.sdk.spans import RecordingSpan
 from tocsin.sdk.tenant import TenantHolder, clean, current_work
 
 _IDS = "_tocsin_ids"
+_LEFT = "_tocsin_whose"
 REQUEST_ID, CORRELATION_ID = b"x-request-id", b"x-correlation-id"
 
 
@@ -84,6 +85,23 @@ def whose() -> Whose:
             work = root
         return _make(Whose, (root.trace_id, span.span_id, work))
     return _of_another(span, work)
+
+
+def note_left(error: Exception) -> None:
+    """Notes at an exception that leaves a request whose it is: servers log it when the request is over.
+
+    In plain values, because an exception may outlive the request, or be pickled.
+    """
+    of = whose()
+    if of.work is not None:
+        holder = TenantHolder(of.tenant, user_id=of.user_id)
+        holder.__dict__[_IDS] = of.ids()
+        error.__dict__[_LEFT] = of._replace(work=holder)
+
+
+def of_error(error: BaseException | None) -> Whose:
+    """Whose the request was that this exception has left."""
+    return NOBODY if error is None else error.__dict__.get(_LEFT, NOBODY)
 
 
 def named(trace_id: Any, tenant: Any) -> Whose:

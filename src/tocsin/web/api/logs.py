@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -22,7 +23,7 @@ from tocsin.web.api.asked import READING, Asked, Noted, Store
 from tocsin.web.api.contract import BEARER, MISSING, Problem, Shown
 from tocsin.web.auth import Anybody
 from tocsin.web.log_asked import cursor_asked, log_query, since_ns
-from tocsin.web.log_stream import TOO_MANY, event_stream, wants_stream
+from tocsin.web.log_stream import LEFT_OUT, TOO_MANY, Event, event_stream, wants_stream
 from tocsin.web.read_audit import note_read
 
 router = APIRouter(prefix="/api/v1/logs", tags=["telemetry"], dependencies=[Depends(BEARER)], responses=READING)
@@ -116,6 +117,7 @@ class Arrived(BaseModel):
     """What has arrived since, oldest first."""
 
     lines: list[LineAnswer]
+    left_out: int = Field(description="Lines before these that are not told, as far as they were looked at")
     since: str = Field(description="Ask again with this")
 
 
@@ -200,7 +202,8 @@ def list_views(_: Anybody) -> ViewList:
     response_model=Arrived,
     responses={
         200: {
-            "description": "What arrived since; with `Accept: text/event-stream` events as it arrives, one line each",
+            "description": "What arrived since; with `Accept: text/event-stream` events as it arrives, one line each, "
+            f"and before them an event `{LEFT_OUT}` where so many came at once that some are not told",
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
         429: {"model": Problem, "description": "Too many lines are followed at once"},
@@ -221,20 +224,27 @@ async def tail_logs(
     if not wants_stream(request):
         found = await run_in_threadpool(tail.arrived, store, principal.scope, time.time_ns())
         newest = max((line.time_ns + 1 for line in found), default=begun_ns)
-        return Arrived(lines=[answer(line) for line in found], since=str(newest))
-    return stream(request, tail, lambda lines: (_event(line) for line in lines), store, principal)
+        return Arrived(lines=[answer(line) for line in found], left_out=tail.left_out, since=str(newest))
+    return stream(request, tail, store, principal)
 
 
-def stream(request: Request, tail: Tail, events: Any, store: Store, principal: Anybody) -> Response:
+def stream(request: Request, tail: Tail, store: Store, principal: Anybody) -> Response:
     """The events of what arrives. 429 when too many are followed at once."""
-    answered = event_stream(request.app, lambda: tail.arrived(store, principal.scope, time.time_ns()), events)
+
+    def ask() -> list[LogLine]:
+        return tail.arrived(store, principal.scope, time.time_ns())
+
+    answered = event_stream(request.app, ask, lambda lines: _events(lines, tail.left_out))
     if answered is None:
         raise HTTPException(429, TOO_MANY, headers={"Retry-After": "10"})
     return answered
 
 
-def _event(line: LogLine) -> tuple[str, str]:
-    return str(line.time_ns), orjson.dumps(answer(line).model_dump(mode="json")).decode()
+def _events(lines: list[LogLine], left_out: int) -> Iterator[Event]:
+    if left_out:
+        yield Event(str(lines[0].time_ns), orjson.dumps({"left_out": left_out}).decode(), LEFT_OUT)
+    for line in lines:
+        yield Event(str(line.time_ns), orjson.dumps(answer(line).model_dump(mode="json")).decode())
 
 
 @router.get("/{line_id}", summary="Read one line", responses=MISSING)

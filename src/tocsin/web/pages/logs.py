@@ -22,7 +22,7 @@ from tocsin.query.logs import LogLine
 from tocsin.web import log_headline
 from tocsin.web.charts import Chart, Line
 from tocsin.web.log_asked import PARAMETERS, cursor_asked, follow_address, log_query, since_ns
-from tocsin.web.log_stream import TOO_MANY, event_stream, wants_stream
+from tocsin.web.log_stream import TOO_MANY, Event, event_stream, wants_stream
 from tocsin.web.page import Page
 from tocsin.web.render import TEMPLATES
 from tocsin.web.view import View, view_of
@@ -89,7 +89,7 @@ async def tail(view: Annotated[View, Depends(view_of(page))], since: str = "") -
     query = log_query(view.filter, view.request.query_params)
     begun = since_ns(view.request.headers.get("last-event-id") or since)
     following = Tail(query, view.now_ns if begun is None else begun)
-    events = partial(_drawn, view)
+    events = partial(_drawn, view, following)
     ask = partial(_arrived, following, view)
     answered = await run_in_threadpool(event_stream, view.request.app, ask, events)
     if answered is None:
@@ -101,12 +101,12 @@ def _arrived(following: Tail, view: View) -> list[LogLine]:
     return following.arrived(view.store, view.scope, time.time_ns())
 
 
-def _drawn(view: View, lines: list[LogLine]) -> Iterable[tuple[str, str]]:
+def _drawn(view: View, following: Tail, lines: list[LogLine]) -> Iterable[Event]:
     if not lines:
         return
     template = TEMPLATES.get_template("log_lines.html")
-    text = template.render(view=view, root=view.root, lines=lines[::-1])
-    yield str(lines[-1].time_ns), text
+    text = template.render(view=view, root=view.root, lines=lines[::-1], left_out=following.left_out)
+    yield Event(str(lines[-1].time_ns), text)
 
 
 def bars_chart(view: View, counted: LogHistogram, kept: dict[str, str]) -> Chart:
