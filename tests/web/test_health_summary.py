@@ -140,12 +140,20 @@ def test_quiet_day_says_so_in_few_words(source: Source, put: Any) -> None:
     made = source.report()
     facts = dict(made.facts)
     assert (made.title.partition(": ")[2], made.state) == ("All is well.", "ok")
-    assert facts["Failed"] == "0 % (0), nothing came in the 24 hours before"
+    assert facts["Failed"] == "0 % (0)"
     assert facts["Worst tenants"] == "none of 2 tenants had a failed request"
-    assert facts["Alerts"] == "none fired, 0 fired in the 24 hours before"
+    assert facts["Alerts"] == "none fired; none in the 24 hours before"
     assert facts["New errors"] == "none"
     assert facts["Paging path"].startswith("not tried; set notify.test_interval_seconds")
     assert "Messages" not in facts
+
+
+def test_requests_that_stopped_are_said(source: Source, put: Any) -> None:
+    put(traces(asked("acme", "/orders", 10, back_ns=24 * HOUR_NS)))
+    made = source.report()
+    assert (made.title.partition(": ")[2], made.state) == ("No requests in the last 24 hours.", "quiet")
+    assert made.facts[0] == ("Requests", "none; 10 in the 24 hours before")
+    assert {"p95", "Failed"} & {heading for heading, _ in made.facts} == set()
 
 
 def test_store_that_never_got_anything_says_so(source: Source) -> None:

@@ -99,7 +99,7 @@ def _verdict(
     tenants: Sequence[TenantRow],
 ) -> Headline:
     """The sentence of the Overview."""
-    if not now.requests and not tenants_query.known_environments(source.store, PLATFORM):
+    if not now.requests and not _has_data(source.store):
         return headline.nothing_yet()
     harmed = tenants_query.harmed(source.store, PLATFORM, asked)
     groups = errors.error_groups(source.store, PLATFORM, asked, limit=GROUPS)
@@ -108,22 +108,27 @@ def _verdict(
     return headline.overview(say, now, before, harmed, named, endpoints, groups, firing)
 
 
+def _has_data(store: TelemetryStore) -> bool:
+    """Whether anything was ever received."""
+    known = tenants_query.known_environments(store, PLATFORM) or tenants_query.known_tenants(store, PLATFORM)
+    return bool(known)
+
+
 def _traffic(say: Speech, now: Red, before: Red) -> Iterable[tuple[str, str]]:
     if not now.requests and not before.requests:
         return ()
-    moved = format.against(now.requests, before.requests, say.before) or _before(say, before, "none")
+    if not now.requests:
+        return (("Requests", f"none; {format.number(before.requests)} in {say.before}"),)
     failed = f"{format.percent(now.error_ratio)} % ({format.number(now.errors)})"
-    then = _before(say, before, f"{format.percent(before.error_ratio)} %")
-    slow = _before(say, before, format.duration(before.p95_seconds))
+    slow = format.duration(now.p95_seconds)
+    if not before.requests:
+        return ("Requests", f"{format.number(now.requests)}, none in {say.before}"), ("Failed", failed), ("p95", slow)
+    moved = format.against(now.requests, before.requests, say.before)
     return (
         ("Requests", f"{format.number(now.requests)}, {moved}"),
-        ("Failed", f"{failed}, {then}"),
-        ("p95", f"{format.duration(now.p95_seconds)}, {slow}"),
+        ("Failed", f"{failed}, {format.percent(before.error_ratio)} % in {say.before}"),
+        ("p95", f"{slow}, {format.duration(before.p95_seconds)} in {say.before}"),
     )
-
-
-def _before(say: Speech, before: Red, words: str) -> str:
-    return f"{words if before.requests else 'nothing came'} in {say.before}"
 
 
 def _endpoints(rows: Sequence[EndpointRow]) -> str:
@@ -176,10 +181,10 @@ def _alerts(source: Source, window: Window, before_words: str) -> str:
     ]
     past = window.before()
     marks = book.marks(start=_at(past.start_ns), end=_at(past.end_ns))
-    then = f"{sum(one.fired for one in marks if one.name != CHECK)} fired in {before_words}"
+    earlier = sum(one.fired for one in marks if one.name != CHECK)
     if not lines:
-        return f"none fired, {then}"
-    return "\n".join([*lines, *_unanswered(firing), then])
+        return f"none fired; {earlier or 'none'} in {before_words}"
+    return "\n".join([*lines, *_unanswered(firing), f"{earlier or 'none'} fired in {before_words}"])
 
 
 def _fired(changes: Iterable[AlertChange]) -> Mapping[Severity, int]:
