@@ -76,6 +76,7 @@ from tocsin.notify.deliver import Deliverer
 from tocsin.notify.path import PathWatch
 from tocsin.notify.receivers import Receivers, alertmanager_receivers, own_receivers
 from tocsin.notify.settings import NotifySettings
+from tocsin.notify.summary import Summaries
 from tocsin.notify.template import Templates
 from tocsin.notify.trial import is_by_hand
 from tocsin.query.log_source import LogSource
@@ -101,6 +102,7 @@ from tocsin.storage.telemetry.spool import Spool, SpoolSettings
 from tocsin.storage.telemetry.store import QuerySettings, TelemetryStore
 from tocsin.storage.telemetry.writer import Writer, WriterSettings
 from tocsin.web.application import build_site
+from tocsin.web.health_summary import health_report
 from tocsin.web.self_metrics import exposition
 from tocsin.web.white_label import SiteSettings
 
@@ -314,6 +316,8 @@ class Server:
         self.alerts.more_inhibitions = lambda: self.rules.inhibitions
         self.path = PathWatch(self.deliverer, PathEntry(self.gate, self.rules, version("tocsin")))
         self.path.is_here = lambda: self.lead.is_leader
+        self.summaries = Summaries(self.deliverer, lambda window: health_report(self, window))
+        self.summaries.is_here = lambda: self.lead.is_leader
         self.local_token = secrets.token_urlsafe(32)
         self.asgi = Front(OtlpHttp(self.gate), RemoteWrite(self.gate), LokiPush(self.gate), build_site(self))
         self._pruning = threading.Event()
@@ -335,6 +339,7 @@ class Server:
         self.patterns.start()
         self.acknowledgements.start()
         self.path.start()
+        self.summaries.start()
         token = self.data / "local-token"
         token.unlink(missing_ok=True)
         with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -345,6 +350,7 @@ class Server:
         """Stop taking telemetry, keep what is spooled for the next start, and release the stores."""
         self._pruning.set()
         self.path.close()
+        self.summaries.close()
         self.patterns.close()
         self.alert_config.close()
         self.rules.close()

@@ -10,10 +10,10 @@ import pytest
 from tocsin.alerts.cooldown import cooldown_key, cooldown_seconds, is_cooling
 from tocsin.alerts.inhibit import Inhibitor, InhibitRule, cycles
 from tocsin.alerts.matcher_text import MatcherError, all_match, read_matchers
-from tocsin.alerts.mute import IntervalError, time_interval_of
 from tocsin.alerts.silence import Silencer, checked
 from tocsin.model.alert import Alert
 from tocsin.model.silence import LabelMatcher, Silence
+from tocsin.model.time_interval import IntervalError, time_interval_of
 from tocsin.model.told import Cooldown
 from tocsin.storage.control import InvalidInput
 

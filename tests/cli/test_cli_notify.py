@@ -46,6 +46,21 @@ def test_list_and_path(run: Run) -> None:
     assert "receipt of log" in tested.output
 
 
+def test_summary_is_printed_or_sent(run: Run) -> None:
+    seen = run("notify", "summary", "--preview")
+    assert seen.exit_code == 0, seen.output
+    assert seen.output.startswith("Health summary, ")
+    assert "\nAlerts: " in seen.output or "\nAlerts:\n" in seen.output
+    assert json.loads(run("notify", "summary", "--preview", "--json").output)["receiver"] == ""
+    sent = run("notify", "summary", "log")
+    assert sent.exit_code == 0, sent.output
+    assert "log by log[0]: sent" in sent.output
+    assert json.loads(run("notify", "summary", "log", "--json").output)[0]["delivery"]["outcome"] == "sent"
+    nobody = run("notify", "summary")
+    assert nobody.exit_code == 2
+    assert "notify.summary_receiver is not set" in nobody.stderr
+
+
 def test_viewers_may_look_but_not_send(run: Run) -> None:
     assert run("notify", "list", token="").exit_code == 2
 

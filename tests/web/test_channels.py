@@ -10,12 +10,14 @@ from access_site import Site, open_site, token_of
 from fastapi.testclient import TestClient
 from tests.notify.providers import Provider, Told, notification, provider
 
+from tocsin.model.notification import Report
 from tocsin.notify.channels import log, webhook
 from tocsin.notify.deliver import Deliverer
 from tocsin.notify.overview import channel_states
 from tocsin.notify.path import PathWatch
 from tocsin.notify.receivers import Integration, Receiver, Receivers
 from tocsin.notify.settings import NotifySettings
+from tocsin.notify.summary import Summaries
 from tocsin.web import channels_headline
 from tocsin.web.api import notify
 
@@ -43,6 +45,8 @@ def site(tmp_path: Path, there: Provider) -> Iterator[Site]:
         opened.control.deliveries, Receivers(named, ("wechat is a note",)), NotifySettings(first_wait_seconds=0.01)
     )
     state.path = PathWatch(state.deliverer)
+    report = Report("Health summary, Sun 1 Mar: All is well.", "No requests.", "ok", (("Alerts", "none fired"),))
+    state.summaries = Summaries(state.deliverer, lambda window: report)
     opened.app.include_router(notify.router)
     yield opened
     state.deliverer.close()
@@ -107,6 +111,42 @@ def test_who_may(site: Site, who: str, may_read: bool, may_send: bool) -> None:
     headers = {"X-CSRF-Token": token_of(browser)["csrf"]}
     sent = browser.post(f"{API}/test", json={"receiver": "log"}, headers=headers)
     assert (sent.status_code == 200) is may_send
+
+
+def test_summary_is_previewed_and_sent_by_administrators(site: Site, there: Provider) -> None:
+    client = site.automation()
+    seen = client.get(f"{API}/summary").json()
+    assert (seen["receiver"], seen["state"]) == ("", "ok")
+    assert seen["facts"] == [{"heading": "Alerts", "words": "none fired"}]
+    assert seen["text"] == "Health summary, Sun 1 Mar: All is well.\nNo requests.\n\nAlerts: none fired\n"
+    assert there.asked == []
+    (told,) = client.post(f"{API}/summary", json={"receiver": "exports"}).json()
+    assert (told["delivery"]["outcome"], told["delivery"]["title"]) == ("sent", seen["title"])
+    assert there.asked[0].json["alerts"][0]["labels"]["alertname"] == "HealthSummary"
+    assert site.control.audit.entries(action="summary.send")[0].object == "exports"
+
+
+def test_summary_without_a_receiver_names_those_there_are(site: Site) -> None:
+    client = site.automation()
+    answer = client.post(f"{API}/summary", json={})
+    assert answer.status_code == 404
+    assert "notify.summary_receiver is not set; name one of exports, log, odd" in answer.text
+    assert "no receiver 'nobody'" in client.post(f"{API}/summary", json={"receiver": "nobody"}).text
+
+
+@pytest.mark.parametrize("who", ["otto@acme.example", "vera@acme.example", "tom@acme.example"])
+def test_summary_is_for_administrators_alone(site: Site, who: str) -> None:
+    browser = site.signed_in(who)
+    headers = {"X-CSRF-Token": token_of(browser)["csrf"]}
+    assert browser.get(f"{API}/summary").status_code == 403
+    assert browser.post(f"{API}/summary", json={"receiver": "log"}, headers=headers).status_code == 403
+
+
+def test_summary_is_sent_from_the_page(site: Site, there: Provider) -> None:
+    admin = site.signed_in("ada@acme.example")
+    answer = admin.post("/settings/channels/summary", data={"receiver": "exports", **token_of(admin)})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/settings/channels?receiver=exports#log")
+    there.wait(1)
 
 
 def test_path_is_checked_by_rest(site: Site) -> None:

@@ -225,6 +225,16 @@ def test_my_browsers_are_for_everybody_and_say_what_is_to_be_configured(site: Se
     assert "/settings/browsers" in page(site.tom, "/")
 
 
+def test_channels_say_how_to_be_told_regularly_and_what_would_be_told(site: Served) -> None:
+    html = page(site.administrator, "/settings/channels")
+    assert "Set notify.summary_receiver" in html
+    assert "Worst endpoints" not in html
+    preview = page(site.administrator, "/settings/channels?preview=1")
+    assert "Health summary, " in preview
+    assert EXPORT in preview
+    assert "Worst endpoints" in preview
+
+
 @pytest.mark.parametrize("path", SETTINGS_PAGES)
 def test_settings_are_for_administrators(site: Served, path: str) -> None:
     answer = site.tom.get(path)

@@ -12,9 +12,9 @@ from typing import Any
 from tocsin.alerts.config_parts import Reader
 from tocsin.alerts.inhibit import InhibitRule
 from tocsin.alerts.matcher_text import in_order, read_matchers
-from tocsin.alerts.mute import IntervalError, TimeInterval, time_interval_of
 from tocsin.alerts.route import Route, child_key
 from tocsin.model.expected import ExpectedError
+from tocsin.model.time_interval import IntervalError, TimeInterval, time_interval_of
 from tocsin.model.yaml_text import Path, TextError, read_yaml
 
 DEFAULT_TEXT = """\

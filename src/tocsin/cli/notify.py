@@ -137,6 +137,27 @@ def walk(server: Client, as_json: bool) -> NoReturn:
     sys.exit(0 if told["is_well"] else 1)
 
 
+@notify_app.command("summary")
+def summary(
+    receiver: Annotated[str, typer.Argument(help="Whom to tell; notify.summary_receiver unless given.")] = "",
+    preview: Annotated[bool, typer.Option("--preview", help="Print it, and tell nobody.")] = False,
+    as_json: Json = False,
+    url: Url = URL,
+    data: Data = DATA,
+    token: Token = "",
+) -> None:
+    """Send the health summary of the last day now and print the delivery receipt, or print what it says."""
+    server = client(url, data, token, changes=True)  # of an administrator, because it is about everybody
+    if preview:
+        told = server.get(f"{API}/summary")
+        typer.echo(json.dumps(told, indent=2) if as_json else told["text"].strip())
+        return
+    sent = server.ask("POST", f"{API}/summary", json={"receiver": receiver}).json()
+    if as_json:
+        typer.echo(json.dumps(sent, indent=2))
+    _print_receipts(sent, is_quiet=as_json)
+
+
 @notify_app.command("desktop")
 def desktop(
     message: Annotated[str, typer.Option(help="Show this and end.")] = "",
@@ -187,7 +208,12 @@ def _send(channel: str, message: str, urgent: bool, here: bool, url: str, data: 
     else:
         asked = {"receiver": channel, "message": message, "urgent": urgent}
         told = client(url, data, token, changes=True).ask("POST", f"{API}/test", json=asked).json()
-    for one in told:
+    _print_receipts(told)
+
+
+def _print_receipts(told: list[dict[str, Any]], is_quiet: bool = False) -> NoReturn:
+    """Ends the command by whether all of them arrived."""
+    for one in [] if is_quiet else told:
         _print_receipt(one)
     sys.exit(0 if told and all(one["delivery"]["outcome"] == "sent" for one in told) else 1)
 

@@ -20,11 +20,30 @@ class Outcome(StrEnum):
     HELD = "held"  # storm, maintenance, pacing: said later, or in a digest
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is told regularly, whether or not anything fires. state: bad, warn, ok or quiet, as in headlines.
+
+    facts: (heading, words), several lines of words where there is a list. links: (label, path on this server).
+    """
+
+    title: str
+    summary: str
+    state: str
+    facts: tuple[tuple[str, str], ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_harm(self) -> bool:
+        return self.state in ("bad", "warn")
+
+
 @dataclass(frozen=True)
 class Notification:
     """One group of alerts for one receiver. key: the same for the same group and state, so that it goes out once.
 
-    held_back: alerts that a digest stands for and that are not told one by one.
+    held_back: alerts that a digest stands for and that are not told one by one. report: what is told instead of alerts,
+    which then are one that stands for it where a provider takes nothing else.
     """
 
     key: str
@@ -37,6 +56,7 @@ class Notification:
     external_url: str = ""
     held_back: int = 0
     cause: str = ""  # why these belong together, and the likely root, in a sentence
+    report: Report | None = None
 
     @property
     def alerts(self) -> tuple[Alert, ...]:

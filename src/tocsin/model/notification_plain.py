@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from tocsin.model.alert import Alert
-from tocsin.model.notification import Notification
+from tocsin.model.notification import Notification, Report
 
 
 def plain_alert(alert: Alert) -> dict[str, Any]:
@@ -42,6 +43,7 @@ def plain_notification(notification: Notification) -> dict[str, Any]:
         "external_url": notification.external_url,
         "held_back": notification.held_back,
         "cause": notification.cause,
+        **({"report": asdict(notification.report)} if notification.report else {}),
     }
 
 
@@ -57,4 +59,10 @@ def notification_of(plain: Mapping[str, Any]) -> Notification:
         external_url=plain["external_url"],
         held_back=plain["held_back"],
         cause=plain["cause"],
+        report=_report_of(plain["report"]) if plain.get("report") else None,
     )
+
+
+def _report_of(plain: Mapping[str, Any]) -> Report:
+    pairs = {name: tuple((first, second) for first, second in plain[name]) for name in ("facts", "links")}
+    return Report(**{**plain, **pairs})

@@ -134,7 +134,8 @@ class Deliverer:
     def notes(self) -> list[str]:
         """What of the configuration is not carried out or leads nowhere."""
         found = [*self.receivers.notes, *self.template_faults.values()]
-        for setting, name in (("fallback", self.settings.fallback), ("test_receiver", self.settings.test_receiver)):
+        for setting in ("fallback", "test_receiver", "summary_receiver"):
+            name = getattr(self.settings, setting)
             receiver = self.receivers.by_name.get(name)
             if name and receiver is None:
                 found.append(f"notify.{setting} names {name!r}, which is no receiver")

@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
 from tocsin.model.alert import ALERT_NAME, Alert
-from tocsin.model.notification import Notification
+from tocsin.model.notification import Notification, Report
 from tocsin.model.runbooks import runbook_link
 from tocsin.model.severity import Severity
 
+NEWLINE = "\n"
 SHOWN_ALERTS = 20
 SHOWN_TENANTS = 5
 TITLE_CHARS, SUMMARY_CHARS, FACT_CHARS, URL_CHARS = 200, 1000, 1000, 2000
@@ -27,6 +28,8 @@ COLORS = {  # for a bar beside the message; the states' colours of the pages
     Severity.P4: "#3b6fb6",
 }
 RESOLVED_COLOR = "#2e7d4f"
+REPORT_COLORS = {"bad": "#b3261e", "warn": "#b58105", "ok": RESOLVED_COLOR}
+QUIET_COLOR = "#667"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Text:
     @property
     def plain(self) -> str:
         """All of it as lines of text."""
-        lines = [self.summary, "", *(f"{heading}: {words}" for heading, words in self.facts)]
+        lines = [self.summary, "", *(_fact_line(heading, words) for heading, words in self.facts)]
         if len(self.alerts) > 1 or self.left_out:
             lines += ["", *(alert_line(alert) for alert in self.alerts)]
             lines += [f"and {self.left_out} more"] if self.left_out else []
@@ -76,7 +79,7 @@ class Text:
     @property
     def short(self) -> str:
         """What fits on a lock screen: the sentence and the facts."""
-        return "\n".join([self.summary, *(f"{heading}: {words}" for heading, words in self.facts)])
+        return "\n".join([self.summary, *(_fact_line(heading, words) for heading, words in self.facts)])
 
     def link(self, label: str) -> str:
         return next((link.url for link in self.links if link.label == label), "")
@@ -88,6 +91,8 @@ class Text:
 
 def text_of(notification: Notification) -> Text:
     """The words for a notification."""
+    if notification.report is not None:
+        return _text_of_report(notification.report, notification)
     told = [*notification.firing, *notification.resolved]
     is_firing = bool(notification.firing)
     return Text(
@@ -100,6 +105,23 @@ def text_of(notification: Notification) -> Text:
         color=COLORS[notification.severity] if is_firing else RESOLVED_COLOR,
         is_firing=is_firing,
         severity=notification.severity,
+    )
+
+
+def _text_of_report(report: Report, notification: Notification) -> Text:
+    base = notification.external_url.rstrip("/")
+    facts = (*report.facts, *((("Why", notification.cause),) if notification.cause else ()))
+    links = [Link(label, f"{base}{path}") for label, path in report.links] if base else []
+    return Text(
+        title=cut(report.title, TITLE_CHARS),
+        summary=cut(report.summary, SUMMARY_CHARS),
+        facts=tuple((heading, cut(words, FACT_CHARS)) for heading, words in facts),
+        alerts=(),
+        left_out=0,
+        links=tuple(_that_programs_take(links)),
+        color=REPORT_COLORS.get(report.state, QUIET_COLOR),
+        is_firing=report.is_harm,
+        severity=Severity.P4,
     )
 
 
@@ -140,7 +162,8 @@ def html_of(text: Text, image: str = "", caption: str = "") -> str:
     """
     escape = html.escape
     facts = "".join(
-        f'<tr><td style="padding:2px 12px 2px 0;color:#667">{escape(heading)}</td><td>{escape(words)}</td></tr>'
+        f'<tr style="vertical-align:top"><td style="padding:2px 12px 2px 0;color:#667">{escape(heading)}</td>'
+        f"<td>{escape(words).replace(NEWLINE, '<br>')}</td></tr>"
         for heading, words in text.facts
     )
     alerts = "".join(f"<li>{escape(alert_line(alert)[2:])}</li>" for alert in text.alerts)
@@ -207,8 +230,21 @@ def _links(notification: Notification) -> Sequence[Link]:
     sources = {alert.generator_url for alert in notification.alerts if alert.generator_url}
     if len(sources) == 1:
         links.append(Link("Source", sources.pop()))
-    # A link that no program takes, or that is none, would cost the whole message.
+    return _that_programs_take(links)
+
+
+def _that_programs_take(links: Sequence[Link]) -> list[Link]:
+    """A link that no program takes, or that is none, would cost the whole message."""
     return [link for link in links if link.url.startswith(("https://", "http://")) and len(link.url) <= URL_CHARS]
+
+
+def _fact_line(heading: str, words: str) -> str:
+    """A list stands below its heading."""
+    return f"{heading}: {words}" if NEWLINE not in words else NEWLINE.join([f"{heading}:", *_dashed(words)])
+
+
+def _dashed(words: str) -> list[str]:
+    return [f"- {line}" for line in words.splitlines()]
 
 
 def _matchers(notification: Notification) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tocsin.model.settings import setting
+from tocsin.model.time_interval import IntervalError, TimeInterval, time_interval_of
 
 
 @dataclass(frozen=True)
@@ -56,3 +57,31 @@ class NotifySettings:
         "raises the alarm when Tocsin itself is gone.",
         secret=True,
     )
+    summary_receiver: str = setting(
+        "",
+        help="Receiver that is told regularly how the product is, such as email; one that people read, not one that "
+        "opens incidents. Empty: nobody is.",
+    )
+    summary_at: str = setting("08:00", help="Time of the day at which the health summary goes out.")
+    summary_days: tuple[str, ...] = setting(
+        (),
+        help="Its weekdays as time intervals name them, such as monday:friday; each summary then covers the time since "
+        "the one before. Empty: every day.",
+    )
+    summary_location: str = setting(
+        "UTC", help="Time zone of both, such as Europe/Berlin; Local for that of the server's machine."
+    )
+
+    def __post_init__(self) -> None:
+        try:
+            _ = self.summary_times
+        except IntervalError as error:
+            name = {"times": "summary_at", "weekdays": "summary_days"}.get(str(error.path[0]), "summary_location")
+            raise ValueError(f"cannot use notify.{name} {getattr(self, name)!r}: {error}") from error
+
+    @property
+    def summary_times(self) -> TimeInterval:
+        """From summary_at to the end of each day that has a summary."""
+        times = [{"start_time": self.summary_at, "end_time": "24:00"}]
+        days = list(self.summary_days)
+        return time_interval_of({"times": times, "weekdays": days, "location": self.summary_location})

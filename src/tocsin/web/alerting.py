@@ -24,6 +24,11 @@ def firing_count(request: HTTPConnection, scope: Scope) -> int:
     pipeline: Pipeline | None = getattr(request.app.state.tocsin, "alerts", None)
     if pipeline is None:
         return 0  # a site of the access routes alone
+    return unhandled_count(pipeline, scope)
+
+
+def unhandled_count(pipeline: Pipeline, scope: Scope) -> int:
+    """The same, where nobody asked by a request."""
     now = pipeline.clock()
     return sum(
         1

@@ -1,4 +1,4 @@
-"""What the forms of the Channels page do: a test message to a receiver, and a failed delivery once more."""
+"""What the forms of the Channels page do: a test or the health summary to a receiver, a failed delivery again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from tocsin.web.api.notify import Trial, replay, send_trial
+from tocsin.web.api.notify import SummaryRequest, Trial, replay, send_summary, send_trial
 from tocsin.web.auth import Admin
 from tocsin.web.paths import at
 from tocsin.web.refusals import RefusingRoute
@@ -20,6 +20,13 @@ router = APIRouter(prefix="/settings/channels", include_in_schema=False, route_c
 def send_test(request: Request, admin: Admin, receiver: Annotated[str, Form(max_length=200)]) -> Response:
     """Sends it, waits for the receipts and shows them in the log below."""
     send_trial(request, admin, Trial(receiver=receiver))
+    return _back(request, receiver)
+
+
+@router.post("/summary")
+def send_summary_now(request: Request, admin: Admin, receiver: Annotated[str, Form(max_length=200)]) -> Response:
+    """Sends the health summary to whom the form names, and shows the receipts in the log."""
+    send_summary(request, admin, SummaryRequest(receiver=receiver))
     return _back(request, receiver)
 
 

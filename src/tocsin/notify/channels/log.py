@@ -28,6 +28,10 @@ class Settings:
 
 def send(settings: Settings, message: Message) -> Receipt:
     notification, text = message.notification, message.text
+    if notification.report is not None:
+        said = {heading: words.splitlines() for heading, words in text.facts}
+        log.info("health.summary", title=text.title, summary=text.summary, key=message.key, **{"facts": said})
+        return message.sent(reason="written to the log")
     write = log.info if not notification.firing or notification.severity > Severity.P2 else log.warning
     write(
         "alert.firing" if notification.firing else "alert.resolved",

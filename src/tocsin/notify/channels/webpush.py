@@ -151,6 +151,8 @@ def topic_of(notification: Notification) -> str:
 
 def _path(notification: Notification) -> str:
     """The alert's page, relative to where the product is served."""
+    if notification.report is not None:
+        return "./"  # the Overview
     if "message_id" in notification.common_labels:
         return "alerts"
     if len(notification.alerts) == 1:

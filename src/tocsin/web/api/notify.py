@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -15,9 +16,11 @@ from tocsin.model.severity import Severity
 from tocsin.notify.deliver import Deliverer
 from tocsin.notify.overview import channel_states
 from tocsin.notify.path import PathWatch
+from tocsin.notify.render import text_of
+from tocsin.notify.summary import Summaries
 from tocsin.notify.trial import TEST_MESSAGE, trial
 from tocsin.web.api.contract import BEARER, MISSING, REFUSALS, Shown
-from tocsin.web.auth import Operator, Viewer
+from tocsin.web.auth import Admin, Operator, Viewer
 from tocsin.web.refusals import RefusingRoute
 from tocsin.web.state import control_of
 
@@ -126,6 +129,27 @@ class Trial(BaseModel):
     urgent: bool = False
 
 
+class FactAnswer(BaseModel):
+    heading: str
+    words: str = Field(description="Several lines where it is a list")
+
+
+class SummaryAnswer(BaseModel):
+    """The health summary as it would go out now, and when one does by itself."""
+
+    receiver: str = Field(description="Who is told by itself; empty: nobody")
+    next_at: datetime = Field(description="When, if there is a receiver")
+    title: str
+    summary: str
+    state: str = Field(description="bad, warn, ok or quiet")
+    facts: list[FactAnswer]
+    text: str = Field(description="All of it, as a plain mail has it")
+
+
+class SummaryRequest(BaseModel):
+    receiver: str = Field("", max_length=200, description="notify.summary_receiver unless given")
+
+
 @router.get("/channels", summary="Whom Tocsin can tell")
 def list_channels(request: Request, _: Viewer) -> ChannelList:
     deliverer = deliverer_of(request)
@@ -168,8 +192,7 @@ def send_trial(request: Request, operator: Operator, asked: Trial) -> list[Deliv
         known = ", ".join(sorted(deliverer.receivers.by_name))
         raise HTTPException(404, f"cannot tell receiver {asked.receiver!r}: there is none of that name; use {known}")
     severity = Severity.P0 if asked.urgent else Severity.P4
-    url = deliverer.settings.external_url or str(request.base_url).rstrip("/")
-    told = trial(asked.receiver, asked.message, utc_now(), severity=severity, external_url=url)
+    told = trial(asked.receiver, asked.message, utc_now(), severity=severity, external_url=_external_url(request))
     control_of(request).audit.note(operator, "message.send", asked.receiver, {"message": asked.message[:200]})
     return [_detail(request, one) for one in _told(deliverer, told)]
 
@@ -182,6 +205,47 @@ def list_path_checks(request: Request, _: Viewer) -> PathList:
 @router.post("/path", summary="Send a synthetic alert and wait for its receipt")
 def check_path(request: Request, operator: Operator) -> PathAnswer:
     return PathAnswer.model_validate(path_of(request).check())
+
+
+@router.get("/summary", summary="The health summary of the last day, as it would go out now")
+def preview_summary(request: Request, _: Admin) -> SummaryAnswer:
+    summaries = summaries_of(request)
+    made = replace(summaries.by_hand(summaries.receiver), external_url=_external_url(request))
+    text, report = text_of(made), made.report
+    assert report is not None
+    return SummaryAnswer(
+        receiver=summaries.receiver,
+        next_at=summaries.next_at(),
+        title=text.title,
+        summary=text.summary,
+        state=report.state,
+        facts=[FactAnswer(heading=heading, words=words) for heading, words in text.facts],
+        text=f"{text.title}\n{text.plain}",
+    )
+
+
+@router.post("/summary", summary="Send the health summary of the last day now", responses=MISSING)
+def send_summary(request: Request, admin: Admin, asked: SummaryRequest) -> list[DeliveryDetail]:
+    deliverer, summaries = deliverer_of(request), summaries_of(request)
+    receiver = asked.receiver or summaries.receiver
+    if receiver not in deliverer.receivers.by_name:
+        known = ", ".join(sorted(deliverer.receivers.by_name))
+        why = f"there is no receiver {receiver!r}" if receiver else "notify.summary_receiver is not set"
+        raise HTTPException(404, f"cannot send the health summary: {why}; name one of {known}")
+    told = replace(summaries.by_hand(receiver), external_url=_external_url(request))
+    control_of(request).audit.note(admin, "summary.send", receiver, {})
+    return [_detail(request, one) for one in _told(deliverer, told)]
+
+
+def _external_url(request: Request) -> str:
+    """Where links lead: as configured, or else where this reader came."""
+    return deliverer_of(request).settings.external_url or str(request.base_url).rstrip("/")
+
+
+def summaries_of(request: Request) -> Summaries:
+    found = request.app.state.tocsin.summaries
+    assert isinstance(found, Summaries)
+    return found
 
 
 def path_of(request: Request) -> PathWatch:

@@ -13,7 +13,7 @@ from tocsin.model.notification import Outcome
 from tocsin.model.path_check import CHECK
 from tocsin.notify.overview import channel_states
 from tocsin.web import channels_headline
-from tocsin.web.api.notify import deliverer_of, path_of
+from tocsin.web.api.notify import deliverer_of, path_of, preview_summary, summaries_of
 from tocsin.web.page import Page
 from tocsin.web.view import View, view_of
 
@@ -38,6 +38,7 @@ def channels(
     receiver: str = "",
     outcome: str = "",
     before_id: Annotated[int | None, Query(ge=1, lt=2**31)] = None,
+    preview: bool = False,
 ) -> Response:
     deliverer = deliverer_of(view.request)
     states = channel_states(deliverer, datetime.fromtimestamp(view.now_ns / 1e9, tz=UTC))
@@ -55,6 +56,9 @@ def channels(
         unusable=[one for one in states if one.problem and one.receiver == one.channel],
         path=next(iter(reversed(path_of(view.request).results)), None),
         path_interval=deliverer.settings.test_interval_seconds,
+        summaries=summaries_of(view.request),
+        summary_times=deliverer.settings,
+        preview=preview_summary(view.request, view.principal) if preview else None,
         notes=deliverer.notes(),
         rows=rows[:PAGE_ROWS],
         older=rows[PAGE_ROWS - 1].id if len(rows) > PAGE_ROWS else None,
