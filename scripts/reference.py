@@ -12,7 +12,7 @@ from typing import Any
 
 import typer.main
 
-from tocsin.app import PRESETS, SECTIONS
+from tocsin.app.settings import PRESETS, SECTIONS
 from tocsin.cli.commands import app
 from tocsin.config import preset_reference, reference
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 FIRST_START = """
 import sys
-from tocsin.app import Server, configuration
+from tocsin.app.server import Server
+from tocsin.app.settings import configuration
 Server(configuration({"server.data": sys.argv[1]}, None)).close()
 """
 

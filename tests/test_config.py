@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tocsin.app import PRESETS as SERVER_PRESETS
-from tocsin.app import SECTIONS as SERVER_SECTIONS
+from tocsin.app.settings import PRESETS as SERVER_PRESETS
+from tocsin.app.settings import SECTIONS as SERVER_SECTIONS
 from tocsin.config import Config, ConfigError, explain, load, preset_reference, reference
 from tocsin.model.settings import Alias, ByName, Preset, setting
 from tocsin.sdk.settings import PRESETS as SDK_PRESETS

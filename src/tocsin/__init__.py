@@ -51,7 +51,7 @@ _HOMES = {
     "critical": "tocsin.sdk.operations",
     "cross_tenant": "tocsin.sdk.isolation",
     "current_tenant": "tocsin.sdk.tenant",
-    "embed": "tocsin.app",
+    "embed": "tocsin.app.embedded",
     "gauge": "tocsin.sdk.measures",
     "instrument": "tocsin.sdk.middleware",
     "isolation": "tocsin.sdk.isolation",

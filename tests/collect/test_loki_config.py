@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.app import configuration
+from tocsin.app.settings import configuration
 from tocsin.collect.loki_config import LokiConfigError, load_loki_retention
 from tocsin.config import ConfigError
 from tocsin.storage.telemetry.retention import RetentionSettings

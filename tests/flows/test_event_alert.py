@@ -14,7 +14,8 @@ from tests.notify.providers import Told, provider
 from engine_slot import EngineSlot
 from otlp import log_record, log_request
 from tocsin.alerts.handling import Handler
-from tocsin.app import SECTIONS, Server
+from tocsin.app.server import Server
+from tocsin.app.settings import SECTIONS
 from tocsin.config import load
 from tocsin.ingest.validate import parse
 from tocsin.model.alert import Alert

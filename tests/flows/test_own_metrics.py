@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 from engine_slot import EngineSlot
-from tocsin.app import SECTIONS, Server
+from tocsin.app.server import Server
+from tocsin.app.settings import SECTIONS
 from tocsin.config import load
 from tocsin.model.tenant import PLATFORM, Scope
 from tocsin.query.promql.engine import instant

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tocsin.app import SECTIONS
+from tocsin.app.settings import SECTIONS
 from tocsin.config import Config, ConfigError, load
 from tocsin.notify.receivers import Receivers, alertmanager_receivers, own_receivers
 from tocsin.notify.settings import NotifySettings

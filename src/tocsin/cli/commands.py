@@ -63,7 +63,7 @@ def explain(
     preset: Annotated[str | None, typer.Option(help="Defaults to start from: production or development.")] = None,
 ) -> None:
     """Every setting with its value, where it comes from, and when to change it."""
-    from tocsin.app import configuration
+    from tocsin.app.settings import configuration
     from tocsin.cli.fail import failing_clearly
     from tocsin.config import explain as rows_of
 
@@ -82,7 +82,8 @@ def link(
     url: Annotated[str, typer.Option(help="Where people reach the server.")] = "http://127.0.0.1:4318",
 ) -> None:
     """Print a one-time link that sets a password, for who lost theirs or never had one."""
-    from tocsin.app import configuration, open_control
+    from tocsin.app.parts import open_control
+    from tocsin.app.settings import configuration
     from tocsin.cli.fail import fail, failing_clearly
     from tocsin.model.control import SYSTEM
 

@@ -222,7 +222,8 @@ def _send_here(channel: str, message: str, urgent: bool) -> list[dict[str, Any]]
     """By this process' own settings, kept in a log of its own that ends with it."""
     import tempfile
 
-    from tocsin.app import configuration, open_deliverer
+    from tocsin.app.parts import open_deliverer
+    from tocsin.app.settings import configuration
     from tocsin.cli.serve import configure_logs
     from tocsin.model.clock import utc_now
     from tocsin.model.severity import Severity

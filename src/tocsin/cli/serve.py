@@ -19,7 +19,7 @@ import typer
 if TYPE_CHECKING:
     import uvicorn
 
-    from tocsin.app import Server
+    from tocsin.app.server import Server
 
 
 def serve(
@@ -38,7 +38,8 @@ def serve(
     """Start the server: pages, REST, OTLP over HTTP and gRPC, and the stores, in one process."""
     # What is built at start stays for good: the collector would walk over it again and again, a fifth of the start.
     gc.disable()
-    from tocsin.app import Server, configuration
+    from tocsin.app.server import Server
+    from tocsin.app.settings import configuration
     from tocsin.cli.fail import failing_clearly
     from tocsin.storage.telemetry.residency import bound_arenas
 
@@ -89,7 +90,7 @@ class End:
 
 
 def _address(filled: object) -> tuple[str, int]:
-    from tocsin.app import ServerSettings
+    from tocsin.app.settings import ServerSettings
 
     settings = filled[ServerSettings]  # type: ignore[index]  # Config, imported late to keep --help quick
     return settings.host, settings.port

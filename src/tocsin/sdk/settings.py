@@ -247,7 +247,7 @@ def _switch(key: str, value: str) -> bool:
     raise SettingsError(f"cannot read {key}={value!r}: neither true nor false; write true or false")
 
 
-# The server's half of them, under the same names, is in app.py.
+# The server's half of them, under the same names, is in app/settings.py.
 PRESETS: dict[str, dict[str, Any]] = {
     "production": {"environment": "production", "sample_ratio": 1.0},
     # A tenth of the traces, though each failed and slow one still; --reload does not wait for the last batch.
