@@ -15,7 +15,7 @@ from tocsin.notify.settings import NotifySettings
 from tocsin.storage.control import ControlStore
 from tocsin.storage.control.passwords import Passwords
 
-QUICK: dict[str, Any] = {"first_wait_seconds": 0.01, "longest_wait_seconds": 0.05, "timeout_seconds": 0.5}
+QUICK: dict[str, Any] = {"first_wait_seconds": 0.01, "longest_wait_seconds": 0.05, "timeout_seconds": 10.0}
 Deliver = Callable[..., Deliverer]
 
 

@@ -102,7 +102,8 @@ def test_fallback_that_fails_does_not_fall_back_to_itself(deliverer: Deliver, co
 
 def test_receiver_that_hangs_holds_up_nobody_else(deliverer: Deliver) -> None:
     with provider(Told(hang_seconds=30)) as hanging, provider() as there:
-        sender = deliverer({"slow": [hook(hanging.url)], "default": [hook(there.url)]}, urgent_give_up_seconds=2)
+        receivers = {"slow": [hook(hanging.url)], "default": [hook(there.url)]}
+        sender = deliverer(receivers, urgent_give_up_seconds=2, timeout_seconds=0.5)
         for number in range(5):
             sender.submit(notification(key=f"slow-{number}", receiver="slow"))
         hanging.wait(1)
