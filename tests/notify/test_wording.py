@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.notify.conftest import Deliver
 from tests.notify.providers import alert, notification, provider
+from tests.notify.wired import WIRED
 
 from tocsin.model.notification import Outcome
 from tocsin.notify.channels import pushover, slack
@@ -65,7 +66,7 @@ def test_words_of_an_alert_are_no_template(deliverer: Deliver) -> None:
 
 def test_priority_may_be_a_template(deliverer: Deliver) -> None:
     settings = pushover.Settings(token="t", user_key="u", priority='{{ if eq .Status "firing" }}1{{ else }}0{{ end }}')
-    with provider() as there:
+    with provider(WIRED["pushover"].good) as there:
         filled = Integration("pushover[0]", "pushover", pushover.Settings(**{**_plain(settings), "api_url": there.url}))
         deliverer({"default": [filled]}).submit(notification())
         [asked] = there.wait(1)
