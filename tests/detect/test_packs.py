@@ -89,6 +89,9 @@ JOBS_WELL = {
     f'job_runs_total{{{MAIL}, outcome="success", tenant="acme"}}': "0+9x60",
     f'job_runs_total{{{MAIL}, outcome="failure", tenant="acme"}}': "0+1x60",
     f'job_runs_total{{{MAIL}, outcome="failure", tenant="globex"}}': "0x60",
+    # A small tenant's two bad addresses, minutes after others were well.
+    f'job_runs_total{{{MAIL}, outcome="failure", tenant="initech"}}': "0x44 1 2 2x14",
+    f'job_runs_total{{{MAIL}, outcome="success", tenant="initech"}}': "0+1x37 37x22",
     f'job_retries_total{{{MAIL}, tenant="acme"}}': "0+4x60",
     'job_oldest_age_seconds{job="worker", queue="urgent", system="rq"}': "20x60",
     f'job_last_run_timestamp_seconds{{{NIGHT}, instance="old"}}': "0x10",

@@ -29,9 +29,9 @@ _RUNBOOK = {
 _SLO = {
     "slow_seconds": 1.0, "very_slow_seconds": 3.0, "security_events_per_hour": 100, "auth_failures_per_hour": 50,
     "rate_limited_per_hour": 100, "restart_seconds": 300, "cache_hit_ratio": 0.70, "min_requests": 100,
-    "pressure": 0.40, "throttled_ratio": 0.25, "objective": 0.999, "fast_burn": 14.4, "slow_burn": 6.0,
-    "quota_warn": 0.8, "quota": 1.0, "neighbour_share": 0.3, "cooldown_minutes": 15, "brute_force_per_minute": 20,
-    "cpu_warn": 0.80, "cpu": 0.90, "error_ratio_warn": 0.05, "error_ratio": 0.10,
+    "min_failures": 10, "pressure": 0.40, "throttled_ratio": 0.25, "objective": 0.999, "fast_burn": 14.4,
+    "slow_burn": 6.0, "quota_warn": 0.8, "quota": 1.0, "neighbour_share": 0.3, "cooldown_minutes": 15,
+    "brute_force_per_minute": 20, "cpu_warn": 0.80, "cpu": 0.90, "error_ratio_warn": 0.05, "error_ratio": 0.10,
 }  # fmt: skip
 
 _FOSSAWORK = {
