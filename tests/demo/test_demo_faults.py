@@ -142,10 +142,10 @@ def test_blocking_call_sleeps_in_the_event_loop(acme: User, monkeypatch: pytest.
     slept: list[float] = []
     monkeypatch.setattr("demo.product.routes.live.time.sleep", slept.append)
     acme.get("/api/v1/notifications")
-    assert slept == []
+    assert not any(slept)  # the SDK's thread gives way for 0 seconds
     faults.BLOCKING_CALL.switch(True)
     assert acme.get("/api/v1/notifications").status_code == 200
-    assert slept == [0.3]
+    assert [seconds for seconds in slept if seconds] == [0.3]
 
 
 def test_pool_exhaustion_starves_the_product_until_it_is_off(acme: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,14 @@ def test_everything_with_tenants_in_it_is_known_to_the_scope(
     assert {row[0] for row in engine.query(sql, {}, {}, 10).rows} == set(listed)
 
 
+@pytest.fixture
+def kept_for_now(engine: ChdbEngine) -> Iterator[None]:
+    """For tests that change what is kept: other tests of this process use the same tables."""
+    yield
+    apply_retention(engine, RetentionSettings())
+
+
+@pytest.mark.usefixtures("kept_for_now")
 def test_retention_becomes_the_tables_ttl(engine: ChdbEngine) -> None:
     apply_retention(engine, RetentionSettings(traces_hours=100, logs_hours=200, metrics_hours=300, rates_hours=9000))
     tables = {name: text for name, text in definitions(engine).items() if name in TENANT_TABLES}
@@ -137,6 +145,7 @@ def test_retention_becomes_the_tables_ttl(engine: ChdbEngine) -> None:
     assert [HOURS.findall(found[name]) for name in ("spans", "red_10s", "red_1h")] == [["720"], ["24"], ["24"]]
 
 
+@pytest.mark.usefixtures("kept_for_now")
 def test_retention_that_holds_already_changes_nothing(engine: ChdbEngine) -> None:
     apply_retention(engine, RetentionSettings(traces_hours=77))
 
@@ -148,7 +157,6 @@ def test_retention_that_holds_already_changes_nothing(engine: ChdbEngine) -> Non
             return getattr(engine, name)
 
     apply_retention(ReadOnly(), RetentionSettings(traces_hours=77))
-    apply_retention(engine, RetentionSettings())
 
 
 @pytest.mark.parametrize("name", ["traces_hours", "logs_hours", "metrics_hours", "rates_hours"])
@@ -157,14 +165,15 @@ def test_retention_below_an_hour_is_refused(name: str) -> None:
         RetentionSettings(**{name: 0.5})
 
 
+@pytest.mark.usefixtures("kept_for_now")
 def test_telemetry_past_its_time_goes_and_the_rest_stays(store: TelemetryStore, engine: ChdbEngine, put: Any) -> None:
     apply_retention(engine, RetentionSettings(traces_hours=72))
     put(trace_request([span("old", start_ns=NOW_NS - 240 * HOUR_NS)]), trace_request([span("new")]))
     engine.execute("OPTIMIZE TABLE spans FINAL")
     assert store.read(PLATFORM, "SELECT name FROM spans").rows == [["new"]]
-    apply_retention(engine, RetentionSettings())
 
 
+@pytest.mark.usefixtures("kept_for_now")
 def test_longer_retention_also_holds_for_what_is_there(store: TelemetryStore, engine: ChdbEngine, put: Any) -> None:
     apply_retention(engine, RetentionSettings(traces_hours=72))
     engine.execute("SYSTEM STOP TTL MERGES spans")
@@ -175,4 +184,3 @@ def test_longer_retention_also_holds_for_what_is_there(store: TelemetryStore, en
     engine.execute("SYSTEM START TTL MERGES spans")
     engine.execute("OPTIMIZE TABLE spans FINAL")
     assert store.read(PLATFORM, "SELECT name FROM spans").rows == [["old"]]
-    apply_retention(engine, RetentionSettings())
