@@ -27,7 +27,8 @@ def exported() -> tuple[Any, list[Any]]:
     """The official decoder's view of what is queued: (resource, spans)."""
     agent = agents.all_agents()[-1]
     agent.digest()
-    body = agent._encode_spans(list(agent.exporter.queue))
+    queue = agent.exporter.queue
+    body = agent._encode_spans([queue.popleft() for _ in range(len(queue))])
     (resource,) = ExportTraceServiceRequest.FromString(body).resource_spans
     return resource, [span for scope in resource.scope_spans for span in scope.spans]
 
