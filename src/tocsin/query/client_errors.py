@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tocsin.model.tenant import Scope
 from tocsin.query.filters import Filter
 from tocsin.query.red import filter_empty
 from tocsin.query.rollups import Split, totals_rollup
-from tocsin.storage.telemetry.engine import Value
 from tocsin.storage.telemetry.store import TelemetryStore
 
 VALIDATION = "http_validation_errors_total"
@@ -70,12 +69,7 @@ def client_errors(store: TelemetryStore, scope: Scope, filter: Filter, limit: in
 
 def failing_fields(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 12) -> list[FieldRow]:
     """The fields that failed validation most in the window."""
-    parameters: dict[str, Value] = {"limit": limit}
-    where = replace(filter, method=None, route=None).conditions("d.time")
-    for name, value in (("method", filter.method), ("route", filter.route)):
-        if value is not None:
-            parameters[name] = value
-            where += f" AND i.labels['{name}'] = {{{name}:String}}"
+    where = filter.series_conditions("d.time")
     sql = (
         f"SELECT i.service AS of_service, i.labels['method'] AS of_method, i.labels['route'] AS of_route, "
         f"i.labels['field'] AS field, i.labels['type'] AS kind, i.tenant AS whose, "
@@ -85,5 +79,5 @@ def failing_fields(store: TelemetryStore, scope: Scope, filter: Filter, limit: i
         f"ON d.series = i.id WHERE d.name = '{VALIDATION}' AND {where} GROUP BY ALL "
         f"HAVING count > 0 ORDER BY count DESC, field LIMIT {{limit:UInt32}}"
     )
-    rows = store.read(filter.narrowed(scope), sql, **(filter.parameters() | parameters)).rows
+    rows = store.read(filter.narrowed(scope), sql, **filter.parameters(), limit=limit).rows
     return [FieldRow(*row) for row in rows]

@@ -53,6 +53,11 @@ class Filter:
         parts += [f"{name} = {{{name}:String}}" for name in self._chosen()]
         return " AND ".join(parts)
 
+    def series_conditions(self, time_column: str) -> str:
+        """The same over series joined as `i`, whose method and route are labels."""
+        labels = (f"i.labels['{name}'] = {{{name}:String}}" for name in ("method", "route") if name in self._chosen())
+        return " AND ".join((replace(self, method=None, route=None).conditions(time_column), *labels))
+
     def parameters(self) -> dict[str, Value]:
         """The values `conditions` refers to."""
         window: dict[str, Value] = {

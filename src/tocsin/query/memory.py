@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tocsin.model.tenant import Scope
 from tocsin.query.filters import Filter
-from tocsin.storage.telemetry.engine import Value
 from tocsin.storage.telemetry.store import TelemetryStore
 
 MEASURED = "http_request_memory_measured_total"
@@ -37,12 +36,7 @@ class MemoryRow:
 
 def endpoint_memory(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 20) -> list[MemoryRow]:
     """The endpoints with measured requests in the window, the highest peak first."""
-    parameters: dict[str, Value] = {"limit": limit}
-    where = replace(filter, method=None, route=None).conditions("d.time")
-    for name, value in (("method", filter.method), ("route", filter.route)):
-        if value is not None:
-            parameters[name] = value
-            where += f" AND i.labels['{name}'] = {{{name}:String}}"
+    where = filter.series_conditions("d.time")
     listed = ", ".join(f"'{name}'" for name in (MEASURED, PEAK, KEPT, BLOCKS))
     table = "deltas" if filter.window.seconds <= _RAW_SECONDS else "deltas_1h"
     by_tenant = (
@@ -61,5 +55,5 @@ def endpoint_memory(store: TelemetryStore, scope: Scope, filter: Filter, limit: 
         f"if(max(has_bytes), max(peak / n), NULL) FROM ({by_tenant}) GROUP BY of_service, of_method, of_route "
         f"ORDER BY of_peak DESC NULLS LAST, of_blocks DESC, of_route LIMIT {{limit:UInt32}}"
     )
-    rows = store.read(filter.narrowed(scope), sql, **(filter.parameters() | parameters)).rows
+    rows = store.read(filter.narrowed(scope), sql, **filter.parameters(), limit=limit).rows
     return [MemoryRow(*row) for row in rows]

@@ -126,7 +126,7 @@ class Capture:
     @property
     def spans(self) -> list[CapturedSpan]:
         """Every kept span, in the order of their start."""
-        self.drain()
+        self._drain()
         names = {span.span_id: span.name for span in self._spans}
         named = (replace(span, parent=names.get(span.parent_id)) for span in self._spans)
         return sorted(named, key=lambda span: span.start_ns)
@@ -142,13 +142,13 @@ class Capture:
     @property
     def records(self) -> list[CapturedRecord]:
         """Every event, as it came."""
-        self.drain()
+        self._drain()
         return list(self._records)
 
     @property
     def logs(self) -> list[CapturedLog]:
         """Every line that the app has logged, as it would have been sent."""
-        self.drain()
+        self._drain()
         return list(self._logs)
 
     @property
@@ -176,7 +176,7 @@ class Capture:
 
     def clear(self) -> None:
         """Forgets what was captured so far."""
-        self.drain()
+        self._drain()
         for agent in agents.all_agents():
             agent.collect_red()
             agent.collect_increase()
@@ -186,7 +186,7 @@ class Capture:
         self._logs.clear()
         self._rows.clear()
 
-    def drain(self) -> None:
+    def _drain(self) -> None:
         """Takes what waits to be sent; whoever asks for spans, records or logs does so, too."""
         for agent in agents.all_agents():
             agent.digest()
@@ -213,7 +213,7 @@ def capture_spans() -> Iterator[Capture]:
         try:
             yield capture
         finally:
-            capture.drain()  # before exports go on: most tests look after the block
+            capture._drain()  # before exports go on: most tests look after the block
 
 
 def _captured(span: Queued) -> CapturedSpan:
