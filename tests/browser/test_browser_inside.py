@@ -7,9 +7,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from inside import FAULT, PATHS, PLATFORM_PATHS, open_inside
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 from served import Served
-from test_browser_pages import TOO_WIDE, opened
+from test_browser_pages import TOO_WIDE, opened, refreshed
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -80,7 +80,7 @@ def test_refresh_keeps_the_open_plan_the_focus_and_the_charts(chromium: Browser,
         expect(page.locator(".uplot").first).to_be_visible()
         page.locator("tbody [data-open]").first.focus()
         page.evaluate("window.kept = [document.activeElement, document.querySelector('.uplot')]")
-        _refreshed(page)
+        refreshed(page)
         assert page.evaluate("window.kept[0] === document.activeElement && window.kept[1].isConnected")
 
 
@@ -88,14 +88,8 @@ def test_refresh_keeps_what_is_written_about_an_error(chromium: Browser, inside:
     with opened(chromium, inside) as page:
         page.goto(f"/errors/{FAULT}?range=15m")
         page.get_by_label("Note").fill("rates are imported again")
-        _refreshed(page)
+        refreshed(page)
         expect(page.get_by_label("Note")).to_have_value("rates are imported again")
-
-
-def _refreshed(page: Page) -> None:
-    with page.expect_response(lambda answer: answer.request.headers.get("hx-request") == "true", timeout=20_000):
-        pass
-    page.wait_for_function("!document.querySelector('#page').hasAttribute('aria-busy')")
 
 
 def test_error_is_resolved_reopened_and_ignored_by_its_buttons(chromium: Browser, inside: Served) -> None:

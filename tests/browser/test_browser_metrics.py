@@ -8,7 +8,7 @@ import pytest
 from metered import open_metered
 from playwright.sync_api import Browser, expect
 from served import Served
-from test_browser_pages import TOO_WIDE, opened
+from test_browser_pages import TOO_WIDE, opened, refreshed
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -76,7 +76,5 @@ def test_refresh_keeps_what_is_being_typed(chromium: Browser, metrics_site: Serv
         page.goto("/explore?q=queue_depth&range=15m")
         page.locator("#q1").press("End")
         page.keyboard.type(" + 1")
-        with page.expect_response(lambda answer: answer.request.headers.get("hx-request") == "true"):
-            pass
-        page.wait_for_function("!document.querySelector('#page').hasAttribute('aria-busy')")
+        refreshed(page)
         expect(page.locator("#q1")).to_have_value("queue_depth + 1")

@@ -10,6 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from served import ADMIN_TOKEN, EXPORT, FAILING_TRACE, Served
 
+from waiting import eventually
+
 pytestmark = pytest.mark.xdist_group("browser")
 
 ENDPOINT = f"/services/reports/endpoint?method=POST&route={quote(EXPORT)}"
@@ -70,6 +72,13 @@ def test_page_is_quiet_and_fits(chromium: Browser, site: Served, path: str, widt
         assert page.evaluate(TOO_WIDE) <= 0
 
 
+def refreshed(page: Page) -> None:
+    """The page has refreshed itself, and what came is shown."""
+    with page.expect_response(lambda answer: answer.request.headers.get("hx-request") == "true"):
+        pass
+    expect(page.locator("#page:not([aria-busy])")).to_be_attached()
+
+
 def test_charts_are_drawn_and_share_their_cursor(chromium: Browser, site: Served) -> None:
     with opened(chromium, site) as page:
         page.goto("/")
@@ -87,9 +96,7 @@ def test_refresh_keeps_focus_menu_and_charts(chromium: Browser, site: Served) ->
         page.locator("#tenant-choices").evaluate("menu => (menu.closest('details').open = true)")
         page.locator("tbody [data-open]").first.focus()
         page.evaluate("window.kept = [document.activeElement, document.querySelector('.uplot')]")
-        with page.expect_response(lambda answer: answer.request.headers.get("hx-request") == "true"):
-            pass
-        page.wait_for_function("!document.querySelector('#page').hasAttribute('aria-busy')")
+        refreshed(page)
         assert page.evaluate("window.kept[0] === document.activeElement && window.kept[1].isConnected")
         assert page.locator("#tenant-choices").is_visible()
 
@@ -186,7 +193,7 @@ def test_browser_tells_its_zone_and_gets_local_times(chromium: Browser, site: Se
     )
     page = context.new_page()
     page.goto("/tenants/acme")
-    page.wait_for_function(LOCAL_HOUR)
+    eventually(lambda: page.evaluate(LOCAL_HOUR), "the axis begins an hour ago")
     context.close()
 
 

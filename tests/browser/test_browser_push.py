@@ -146,17 +146,15 @@ def push(phone: Phone, told: dict[str, Any]) -> None:
 
 def shown(phone: Phone, title: str) -> dict[str, Any]:
     """The notification of that title."""
-    phone.page.wait_for_function(
-        """async (title) => (await (await navigator.serviceWorker.ready).getNotifications())
-             .some((one) => one.title.includes(title))""",
-        arg=title,
-    )
-    found = phone.page.evaluate(
-        """async (title) => (await (await navigator.serviceWorker.ready).getNotifications())
-             .filter((one) => one.title.includes(title))
-             .map(({body, tag, requireInteraction, actions, data}) =>
-                  ({body, tag, requireInteraction, actions: actions.map((one) => one.action), data}))[0]""",
-        title,
+    found = eventually(
+        lambda: phone.page.evaluate(
+            """async (title) => (await (await navigator.serviceWorker.ready).getNotifications())
+                 .filter((one) => one.title.includes(title))
+                 .map(({body, tag, requireInteraction, actions, data}) =>
+                      ({body, tag, requireInteraction, actions: actions.map((one) => one.action), data}))[0]""",
+            title,
+        ),
+        f"a notification of {title}",
     )
     return dict(found)
 
