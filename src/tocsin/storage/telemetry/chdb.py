@@ -208,7 +208,13 @@ class ChdbEngine:
         self, sql: str, parameters: Mapping[str, Value], settings: Mapping[str, Value], max_seconds: float
     ) -> tuple[str, dict[str, str]]:
         """The text with its settings, and the parameters as the engine takes them."""
-        limits = {"max_execution_time": max_seconds, "max_threads": self._settings.query_threads, **settings}
+        limits = {
+            "max_execution_time": max_seconds,
+            "max_threads": self._settings.query_threads,
+            # Else one thread for every free gigabyte, which the memory that we let the engine take hardly has.
+            "max_threads_min_free_memory_per_thread": 0,
+            **settings,
+        }
         bound = {name: _parameter(value) for name, value in parameters.items()}
         return f"{sql} SETTINGS {_settings_clause(limits)}", bound
 
