@@ -41,9 +41,9 @@ def serve(
     from tocsin.app.server import Server
     from tocsin.app.settings import configuration
     from tocsin.cli.fail import failing_clearly
-    from tocsin.storage.telemetry.residency import bound_arenas
+    from tocsin.storage.telemetry.residency import arrange_heap
 
-    bound_arenas()
+    arrange_heap()
     configure_logs()
     overrides = {
         "preset": preset,

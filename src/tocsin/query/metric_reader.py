@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,6 +36,9 @@ class MetricReader(Protocol):
 
     def select(self, matchers: Selector, start_ms: int, end_ms: int, hints: Hints) -> list[Series]:
         """PromQL's `Source`."""
+
+    def portions(self, matchers: Selector, start_ms: int, end_ms: int, hints: Hints) -> Iterator[Sequence[Series]]:
+        """The same, some series at a time."""
 
     def label_names(self, selectors: Sequence[Selector], start_ms: int, end_ms: int) -> list[str]:
         """Sorted, `__name__` among them."""

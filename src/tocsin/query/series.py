@@ -7,7 +7,8 @@ downsampled tables (`downsampled`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
@@ -29,6 +30,11 @@ _NAMES = {
     Signal.SERIES: f"SELECT name FROM series WHERE day {WITHIN_DAYS} GROUP BY name",
     Signal.NATIVE_HISTOGRAMS: f"SELECT name FROM native_histograms WHERE toDate(time) {WITHIN_DAYS} GROUP BY name",
 }
+Key = tuple[tuple[str, str], ...]
+PORTION_SAMPLES = 1_500_000
+"""What a query holds of its samples at a time; a smaller portion costs more in questions to the engine."""
+USUAL_INTERVAL_MS = 15_000
+"""Between two samples of a series, as long as nothing has been read of it."""
 ACTIVE_REQUESTS, ACTIVE_REQUESTS_STORED = "http_requests_active", "http_server_active_requests"
 
 
@@ -76,17 +82,50 @@ class StoreSource:
 
         Raises TooManySeriesError, LimitError, QueryTimeoutError or EngineError.
         """
+        found = [series for portion in self.portions(matchers, start_ms, end_ms, hints) for series in portion]
+        return sorted(found, key=lambda series: _key(series.labels))
+
+    def portions(
+        self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: Hints
+    ) -> Iterator[Sequence[Series]]:
+        """The same, of PORTION_SAMPLES or so at a time. The next portion is read while one is used."""
         selected = {
-            tuple(sorted(series.labels.items())): series
+            _key(series.labels): series
             for series in catalog.select(self._store, self._scope, matchers, start_ms, end_ms, hints)
         }
         stored, renamed = _renamed(matchers)
-        for parts in self._parts(self.find(stored, start_ms, end_ms), start_ms, end_ms, hints):
+        found = self.find(stored, start_ms, end_ms)
+        samples_each = (end_ms - start_ms) / USUAL_INTERVAL_MS
+        if selected or len(found) * samples_each <= PORTION_SAMPLES:
+            selected |= self._series(found, renamed, start_ms, end_ms, hints)
+            yield [selected[key] for key in sorted(selected)]
+        else:
+            yield from _read_ahead(self._portions(found, samples_each, renamed, start_ms, end_ms, hints))
+
+    def _portions(
+        self, found: list[Found], samples_each: float, renamed: str, start_ms: int, end_ms: int, hints: Hints
+    ) -> Generator[Sequence[Series]]:
+        """As near to the order of the table as series of the same labels, which stay together, allow."""
+        together: dict[Key, list[Found]] = {}
+        for series in sorted(found, key=lambda series: (series.name, series.id)):
+            together.setdefault(_key(series.labels), []).append(series)
+        groups = list(together.values())
+        while groups:
+            count = max(1, round(PORTION_SAMPLES / max(samples_each, 1)))
+            taken, groups = groups[:count], groups[count:]
+            read = self._series([series for group in taken for series in group], renamed, start_ms, end_ms, hints)
+            samples_each = sum(len(series.timestamps) for series in read.values()) / len(taken)
+            yield [read[key] for key in sorted(read)]
+
+    def _series(self, found: list[Found], renamed: str, start_ms: int, end_ms: int, hints: Hints) -> dict[Key, Series]:
+        """Those that have samples, by their labels."""
+        read = {}
+        for parts in self._parts(found, start_ms, end_ms, hints):
             labels = {**parts.labels, METRIC_NAME: renamed} if renamed else parts.labels
             series = _joined(labels, parts)
             if len(series.timestamps):
-                selected[tuple(sorted(labels.items()))] = series
-        return [selected[key] for key in sorted(selected)]
+                read[_key(labels)] = series
+        return read
 
     def find(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[Found]:
         """The stored series that match. Raises TooManySeriesError."""
@@ -122,9 +161,9 @@ class StoreSource:
         )
         natives = [series for series in found if series.may_be_native]
         histograms = native_histograms.read(self._store, self._scope, _ids(natives), start_ms, end_ms)
-        by_labels: dict[tuple[tuple[str, str], ...], _Parts] = {}
+        by_labels: dict[Key, _Parts] = {}
         for series in found:
-            parts = by_labels.setdefault(tuple(sorted(series.labels.items())), _Parts(series.labels))
+            parts = by_labels.setdefault(_key(series.labels), _Parts(series.labels))
             if series.id in samples:
                 parts.samples.append(samples[series.id])
             parts.histograms |= histograms.get(series.id, {})
@@ -193,6 +232,19 @@ class StoreSource:
             # Written more than once and not merged yet: the engine knows which was last.
             read |= self._read(table, doubled, start_ms, end_ms, hints, final="FINAL")
         return read
+
+
+def _key(labels: dict[str, str]) -> Key:
+    return tuple(sorted(labels.items()))
+
+
+def _read_ahead(portions: Generator[Sequence[Series]]) -> Iterator[Sequence[Series]]:
+    """The next is read by a thread of its own: engine and NumPy then take a core each."""
+    with closing(portions), ThreadPoolExecutor(1) as beside:
+        coming = beside.submit(next, portions, None)
+        while (portion := coming.result()) is not None:
+            coming = beside.submit(next, portions, None)
+            yield portion
 
 
 def _ids(found: Iterable[Found]) -> dict[int, str]:

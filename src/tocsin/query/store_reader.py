@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tocsin.model.tenant import Scope
 from tocsin.query import catalog_exemplars, series_lists
@@ -26,6 +26,9 @@ class StoreReader:
 
     def select(self, matchers: Selector, start_ms: int, end_ms: int, hints: Hints) -> list[Series]:
         return self._source.select(matchers, start_ms, end_ms, hints)
+
+    def portions(self, matchers: Selector, start_ms: int, end_ms: int, hints: Hints) -> Iterator[Sequence[Series]]:
+        return self._source.portions(matchers, start_ms, end_ms, hints)
 
     def label_names(self, selectors: Sequence[Selector], start_ms: int, end_ms: int) -> list[str]:
         found: set[str] = set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from tocsin.model.tenant import Scope
 from tocsin.query.metric_reader import ExemplarPoint, Labels, MetricMetadata, MetricReader, Selector
 from tocsin.query.promql.settings import QuerySettings
 from tocsin.query.promql.source import Hints, Matcher, Series
-from tocsin.storage.telemetry.residency import release_free_memory
+from tocsin.storage.telemetry.residency import free_memory
 from tocsin.web.state import state_of
 
 Answer = TypeVar("Answer")
@@ -25,8 +25,8 @@ Answer = TypeVar("Answer")
 MOST_AT_ONCE = 4
 """Queries evaluated at a time: both the engine and NumPy use every core, so more would wait for each other."""
 
-LARGE_SECONDS = 0.5
-"""A query that took so long has used memory that is worth giving back."""
+LARGE_SECONDS = 0.2
+"""A query that took so long has used memory that is worth giving back when no other needs it."""
 
 
 def reader_for(request: HTTPConnection, scope: Scope) -> MetricReader:
@@ -48,6 +48,9 @@ class Narrowed:
 
     def select(self, matchers: Selector, start_ms: int, end_ms: int, hints: Hints) -> list[Series]:
         return self.inner.select([*matchers, *self.matchers], start_ms, end_ms, hints)
+
+    def portions(self, matchers: Selector, start_ms: int, end_ms: int, hints: Hints) -> Iterator[Sequence[Series]]:
+        return self.inner.portions([*matchers, *self.matchers], start_ms, end_ms, hints)
 
     def label_names(self, selectors: Sequence[Selector], start_ms: int, end_ms: int) -> list[str]:
         return self.inner.label_names(self._all(selectors), start_ms, end_ms)
@@ -92,7 +95,7 @@ async def while_waited_for(request: Request, work: Callable[[Callable[[], bool]]
             return work(gone.is_set)
         finally:
             if time.perf_counter() - started > LARGE_SECONDS:
-                release_free_memory()
+                free_memory.note_use()
 
     gone = threading.Event()
     limiter = _limiter(request)

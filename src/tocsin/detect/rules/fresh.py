@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tocsin.detect.rules.evaluation import Written
-from tocsin.query.promql.source import Hints, Matcher, Series, Source
+from tocsin.query.promql.source import Hints, Matcher, Series, Source, WholeSource
 
 KEPT_MS = 30_000
 REMEMBERED_SECONDS = 5.0
@@ -20,7 +20,7 @@ MOST_REMEMBERED = 64
 Key = tuple[tuple[str, str], ...]
 
 
-class Fresh:
+class Fresh(WholeSource):
     """A source over another one, with the samples of the last half minute that rules wrote."""
 
     def __init__(self, inner: Source) -> None:
@@ -90,7 +90,7 @@ class Fresh:
         return found
 
 
-class _Over:
+class _Over(WholeSource):
     def __init__(self, fresh: Fresh, inner: Source) -> None:
         self._fresh = fresh
         self._inner = inner

@@ -23,7 +23,7 @@ from tocsin.model.labels import METRIC_NAME
 from tocsin.query.promql.engine import ResultSeries, range_query
 from tocsin.query.promql.expressions import COMPARISONS, Binary, Expression, NumberLiteral, Unary, unwrapped
 from tocsin.query.promql.parser import parse
-from tocsin.query.promql.source import Grid, Hints, Matcher, Series, Source
+from tocsin.query.promql.source import Grid, Hints, Matcher, Series, Source, WholeSource
 
 MOST_STEPS = 10_000
 
@@ -138,7 +138,7 @@ def _labels(group: Group, rule: Rule, labels: dict[str, str]) -> dict[str, str]:
     return with_alert_name(rule, {**bare, **own})
 
 
-class Recorded:
+class Recorded(WholeSource):
     """A source over another with the series that recording rules of a file would have written."""
 
     def __init__(self, inner: Source) -> None:

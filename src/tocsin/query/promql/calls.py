@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -60,7 +60,8 @@ class FunctionCall:
         assert isinstance(literal, StringLiteral)
         return literal.value
 
-    def windows(self, index: int) -> Windows:
+    def windows(self, index: int) -> Iterator[Windows]:
+        """The windows of a range vector, some series at a time."""
         node = unwrapped(self.node.arguments[index])
         if isinstance(node, MatrixSelector):
             check_use(node.selector.extension, self.name)

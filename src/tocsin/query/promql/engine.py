@@ -13,7 +13,7 @@ from tocsin.query.promql.evaluator import Evaluator
 from tocsin.query.promql.expressions import Expression, MatrixSelector, StringLiteral, Subquery, unwrapped
 from tocsin.query.promql.histogram import NativeHistogram
 from tocsin.query.promql.literals import format_float
-from tocsin.query.promql.matrix import Matrix, compacted, finished, without_name
+from tocsin.query.promql.matrix import Matrix, compacted, finished, key, without_name
 from tocsin.query.promql.parser import parse
 from tocsin.query.promql.query import Query, Statistics
 from tocsin.query.promql.settings import QuerySettings
@@ -113,7 +113,8 @@ def range_query(
     query = Query(source, text, grid, settings, is_canceled)
     with _floating_point_as_go():
         value = compacted(finished(Evaluator(query).evaluate(expression, grid)))
-    order = sorted(range(len(value.labels)), key=lambda row: sorted(value.labels[row].items()))
+    keys = [key(labels) for labels in value.labels]
+    order = sorted(range(len(keys)), key=keys.__getitem__)
     times = grid.times
     return _result(query, "matrix", [_row(value, row, times) for row in order])
 
@@ -124,7 +125,8 @@ def _instant(query: Query, expression: Expression, time_ms: int) -> Result:
         return _result(query, "string", bare.value.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
     evaluator = Evaluator(query)
     if isinstance(bare, MatrixSelector | Subquery):
-        return _result(query, "matrix", _range_vector(query, evaluator.windows(bare, query.grid)))
+        found = [one for windows in evaluator.windows(bare, query.grid) for one in _range_vector(windows)]
+        return _result(query, "matrix", sorted(found, key=lambda one: key(one.labels)))
     value = compacted(finished(evaluator.evaluate(expression, query.grid)))
     if expression.type == "scalar":
         return _result(query, "scalar", Point(time_ms, float(value.values[0, 0])))
@@ -146,7 +148,7 @@ def _row(value: Matrix, row: int, times: Times) -> ResultSeries:
     return ResultSeries(value.labels[row], times[there], value.values[row][there], histograms)
 
 
-def _range_vector(query: Query, windows: Windows) -> list[ResultSeries]:
+def _range_vector(windows: Windows) -> list[ResultSeries]:
     """The samples themselves, as `metric[5m]` asked at one time."""
     made = []
     for row, labels in enumerate(_finished_labels(windows)):

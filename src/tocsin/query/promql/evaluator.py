@@ -67,18 +67,23 @@ class Evaluator:
         found = instant_vector(self.query, self.selector(node, 0), times, timestamps=timestamps)
         return merged(found)
 
-    def windows(self, node: Expression, grid: Grid) -> Windows:
-        """The samples of a range vector at every instant of the grid."""
+    def windows(self, node: Expression, grid: Grid) -> Iterator[Windows]:
+        """The samples of a range vector at every instant of the grid, some series at a time, ordered by labels."""
         node = unwrapped(node)
         if isinstance(node, Subquery):
-            return self._subquery(node, grid)
+            yield self._subquery(node, grid)
+            return
         assert isinstance(node, MatrixSelector)
         range_ms = self.query.milliseconds(node.range)
         selector = self.selector(node.selector, range_ms)
         times = self.reference_times(node.selector.modifiers, grid)
-        series = selector.select(self.query, times)
-        self.query.hold_windows(len(series), len(grid))
-        return windows_on(series, times, range_ms, grid, node.position, node.selector.extension, self.query.lookback_ms)
+        before = 0
+        for series in selector.portions(self.query, times):
+            before += len(series)
+            self.query.hold_windows(before, len(grid))
+            yield windows_on(
+                series, times, range_ms, grid, node.position, node.selector.extension, self.query.lookback_ms
+            )
 
     def reference_times(self, modifiers: Modifiers, grid: Grid) -> Times:
         """The instants that a selector looks back from: those of the grid, moved by `offset` and `@`."""

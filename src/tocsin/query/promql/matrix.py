@@ -106,6 +106,15 @@ def stacked(parts: Iterable[Matrix], steps: int) -> Matrix:
     )
 
 
+def arranged(parts: Sequence[Matrix], steps: int) -> Matrix:
+    """All series of the parts, each of which is ordered by labels, in this order."""
+    whole = stacked(parts, steps)
+    if len(parts) < 2:
+        return whole
+    keys = [key(labels) for labels in whole.labels]
+    return whole.rows(sorted(range(len(keys)), key=keys.__getitem__))
+
+
 def merged(matrix: Matrix, reason: str = SAME_LABELS) -> Matrix:
     """Series of the same labels become one. Raises EvaluationError where two of them are there at the same step."""
     groups: dict[tuple[tuple[str, str], ...], list[int]] = {}

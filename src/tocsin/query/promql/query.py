@@ -56,14 +56,14 @@ class Query:
         if self.statistics.seconds > self.settings.timeout_seconds:
             raise QueryTimeoutError("query timed out in query execution")
 
-    def read(self, samples: int, series: int) -> None:
-        """Counts what a selector read. Raises LimitError."""
+    def read(self, samples: int, series: int, before: int = 0) -> None:
+        """Counts what a selector read, after so many series before. Raises LimitError."""
         self.statistics.samples += samples
         self.statistics.series += series
-        if series > self.settings.max_series:
+        if before + series > self.settings.max_series:
             raise LimitError(
-                f"cannot evaluate the query: a selector matches {series} series, more than {self.settings.max_series}; "
-                "narrow its matchers or raise query.max_series"
+                f"cannot evaluate the query: a selector matches {before + series} series, more than "
+                f"{self.settings.max_series}; narrow its matchers or raise query.max_series"
             )
         self.hold(self.statistics.samples)
 

@@ -7,26 +7,36 @@ from collections.abc import Callable
 import numpy as np
 
 from tocsin.query.promql import extended_rates, over_time, range_histograms, rates
-from tocsin.query.promql.calls import FunctionCall, name_of, spread
+from tocsin.query.promql.calls import Function, FunctionCall, name_of, spread
 from tocsin.query.promql.errors import EvaluationError
 from tocsin.query.promql.expressions import unwrapped
 from tocsin.query.promql.literals import format_number, quote
-from tocsin.query.promql.matrix import SAME_LABELS, Mask, Matrix, key, merged, nameless, single, without_name
+from tocsin.query.promql.matrix import SAME_LABELS, Mask, Matrix, arranged, key, nameless, single, without_name
 from tocsin.query.promql.source import Values
 from tocsin.query.promql.windows import Windows
 
 Floats = Callable[[FunctionCall, Windows], tuple[Values, Mask]]
+OfWindows = Callable[[FunctionCall, Windows], Matrix]
 
 _COUNTER_SUFFIXES = ("_total", "_sum", "_count", "_bucket")
 
 
-def _range(call: FunctionCall, index: int = 0) -> Windows:
-    return call.windows(index)
+def _on_range(function: OfWindows, index: int = 0, *, keeps_name: bool = False) -> Function:
+    """A function of the range vector at this place, which is computed once where `@` fixes it."""
+    return _once_if_pinned(_each_portion(function, index, keeps_name=keeps_name), index)
 
 
-def _finish(call: FunctionCall, made: Matrix, *, keeps_name: bool = False) -> Matrix:
-    if keeps_name:
-        return made
+def _each_portion(function: OfWindows, index: int = 0, *, keeps_name: bool = False) -> Function:
+    """Portion by portion of the series: only of one are all samples held."""
+
+    def whole(call: FunctionCall) -> Matrix:
+        made = arranged([function(call, windows) for windows in call.windows(index)], len(call.grid))
+        return made if keeps_name else _without_names(call, made)
+
+    return whole
+
+
+def _without_names(call: FunctionCall, made: Matrix) -> Matrix:
     if not call.query.delayed:
         labels = [key(without_name(one)) for one in made.labels]
         if len(set(labels)) < len(labels) and _overlaps(made):
@@ -40,7 +50,7 @@ def _overlaps(made: Matrix) -> bool:
     return len(set(labels)) < len(labels)
 
 
-def _once_if_pinned(function: Callable[[FunctionCall], Matrix], index: int = 0) -> Callable[[FunctionCall], Matrix]:
+def _once_if_pinned(function: Function, index: int = 0) -> Function:
     """A range vector fixed by `@` is the same at every step: computed once, and repeated."""
 
     def wrapped(call: FunctionCall) -> Matrix:
@@ -56,9 +66,8 @@ def _is_constant(call: FunctionCall, index: int) -> bool:
     return type(unwrapped(call.argument(index))).__name__ in ("NumberLiteral", "StringLiteral")
 
 
-def _rate(call: FunctionCall) -> Matrix:
+def _rate(call: FunctionCall, windows: Windows) -> Matrix:
     """rate, increase and delta."""
-    windows = _range(call)
     is_counter, is_rate = call.name != "delta", call.name == "rate"
     if windows.extension:
         values, present = extended_rates.rate(windows, is_counter=is_counter, is_rate=is_rate)
@@ -70,7 +79,7 @@ def _rate(call: FunctionCall) -> Matrix:
             range_histograms.rates(call, windows, made, is_counter=is_counter, is_rate=is_rate)
     if is_counter:
         _note_non_counters(call, made)
-    return _finish(call, made)
+    return made
 
 
 def _note_non_counters(call: FunctionCall, made: Matrix) -> None:
@@ -85,31 +94,28 @@ def _note_non_counters(call: FunctionCall, made: Matrix) -> None:
             )
 
 
-def _last_change(call: FunctionCall) -> Matrix:
+def _last_change(call: FunctionCall, windows: Windows) -> Matrix:
     """irate and idelta."""
-    windows = _range(call)
     values, present = rates.last_change(windows, is_rate=call.name == "irate")
     made = windows.matrix(values, present)
     if windows.histograms is not None:
         range_histograms.last_changes(call, windows, made, is_rate=call.name == "irate")
-    return _finish(call, made)
+    return made
 
 
-def _summed(call: FunctionCall) -> Matrix:
+def _summed(call: FunctionCall, windows: Windows) -> Matrix:
     """sum_over_time and avg_over_time."""
-    windows = _range(call)
     of = over_time.total if call.name == "sum_over_time" else over_time.mean
     made = windows.matrix(*of(call.query, windows))
     if windows.histograms is not None:
         range_histograms.sums(call, windows, made, mean=call.name == "avg_over_time")
-    return _finish(call, made)
+    return made
 
 
-def _of_floats(floats: Floats, *, at_least: int = 1, index: int = 0) -> Callable[[FunctionCall], Matrix]:
+def _of_floats(floats: Floats) -> OfWindows:
     """A function that passes over histograms, and says so where there are floats too."""
 
-    def function(call: FunctionCall) -> Matrix:
-        windows = _range(call, index)
+    def function(call: FunctionCall, windows: Windows) -> Matrix:
         made = windows.matrix(*floats(call, windows))
         mixed = (windows.counts > 0) & (windows.histogram_counts > 0)
         for row in np.flatnonzero(mixed.any(axis=1)):
@@ -118,7 +124,7 @@ def _of_floats(floats: Floats, *, at_least: int = 1, index: int = 0) -> Callable
                 + quote(name_of(windows.labels[row])),
                 call.position(0),
             )
-        return _finish(call, made)
+        return made
 
     return function
 
@@ -147,43 +153,36 @@ def _quantile(call: FunctionCall, windows: Windows) -> tuple[Values, Mask]:
     return over_time.quantile(windows, asked)
 
 
-def _counted(call: FunctionCall) -> Matrix:
+def _counted(call: FunctionCall, windows: Windows) -> Matrix:
     """count_over_time and present_over_time."""
-    windows = _range(call)
     counts = (windows.counts + windows.histogram_counts).astype(np.float64)
     values = counts if call.name == "count_over_time" else np.ones_like(counts)
-    return _finish(call, windows.matrix(values, counts > 0))
+    return windows.matrix(values, counts > 0)
 
 
 def _absent(call: FunctionCall) -> Matrix:
     from tocsin.query.promql.vector_functions import labels_of_absent
 
-    windows = _range(call)
-    found = (windows.counts + windows.histogram_counts).sum(axis=0) > 0
     made = single(np.ones(len(call.grid)), labels_of_absent(call.argument(0)))
-    made.present = ~np.asarray(found).reshape(1, -1)
+    for windows in call.windows(0):
+        made.present &= ((windows.counts + windows.histogram_counts) == 0).all(axis=0)
     return made
 
 
-def _edge(call: FunctionCall) -> Matrix:
+def _edge(call: FunctionCall, windows: Windows) -> Matrix:
     """first_over_time, last_over_time and the times of both."""
-    is_time = call.name.startswith("ts_of_")
-    windows = _range(call)
-    is_last = "last" in call.name
-    made = range_histograms.edges(windows, is_last=is_last, is_time=is_time)
-    return _finish(call, made, keeps_name=not is_time)
+    return range_histograms.edges(windows, is_last="last" in call.name, is_time=call.name.startswith("ts_of_"))
 
 
-def _changes(call: FunctionCall) -> Matrix:
+def _changes(call: FunctionCall, windows: Windows) -> Matrix:
     """changes and resets."""
-    windows = _range(call)
     if windows.extension == "anchored":
         windows = extended_rates.from_anchor(windows)
     only_falls = call.name == "resets"
     made = windows.matrix(*over_time.changes(windows, only_falls=only_falls))
     if windows.histograms is not None:
         range_histograms.changes(windows, made, only_falls=only_falls)
-    return _finish(call, made)
+    return made
 
 
 def _root(call: FunctionCall, windows: Windows) -> tuple[Values, Mask]:
@@ -192,38 +191,36 @@ def _root(call: FunctionCall, windows: Windows) -> tuple[Values, Mask]:
 
 
 FUNCTIONS = {
-    "rate": _once_if_pinned(_rate),
-    "increase": _once_if_pinned(_rate),
-    "delta": _once_if_pinned(_rate),
-    "irate": _once_if_pinned(_last_change),
-    "idelta": _once_if_pinned(_last_change),
-    "sum_over_time": _once_if_pinned(_summed),
-    "avg_over_time": _once_if_pinned(_summed),
-    "count_over_time": _once_if_pinned(_counted),
-    "present_over_time": _once_if_pinned(_counted),
+    "rate": _on_range(_rate),
+    "increase": _on_range(_rate),
+    "delta": _on_range(_rate),
+    "irate": _on_range(_last_change),
+    "idelta": _on_range(_last_change),
+    "sum_over_time": _on_range(_summed),
+    "avg_over_time": _on_range(_summed),
+    "count_over_time": _on_range(_counted),
+    "present_over_time": _on_range(_counted),
     "absent_over_time": _once_if_pinned(_absent),
-    "first_over_time": _once_if_pinned(_edge),
-    "last_over_time": _once_if_pinned(_edge),
-    "ts_of_first_over_time": _once_if_pinned(_edge),
-    "ts_of_last_over_time": _once_if_pinned(_edge),
-    "changes": _once_if_pinned(_changes),
-    "resets": _once_if_pinned(_changes),
-    "max_over_time": _once_if_pinned(_of_floats(lambda call, windows: over_time.extreme(windows, largest=True))),
-    "min_over_time": _once_if_pinned(_of_floats(lambda call, windows: over_time.extreme(windows, largest=False))),
-    "ts_of_max_over_time": _once_if_pinned(
+    "first_over_time": _on_range(_edge, keeps_name=True),
+    "last_over_time": _on_range(_edge, keeps_name=True),
+    "ts_of_first_over_time": _on_range(_edge),
+    "ts_of_last_over_time": _on_range(_edge),
+    "changes": _on_range(_changes),
+    "resets": _on_range(_changes),
+    "max_over_time": _on_range(_of_floats(lambda call, windows: over_time.extreme(windows, largest=True))),
+    "min_over_time": _on_range(_of_floats(lambda call, windows: over_time.extreme(windows, largest=False))),
+    "ts_of_max_over_time": _on_range(
         _of_floats(lambda call, windows: over_time.time_of_extreme(call.query, windows, largest=True))
     ),
-    "ts_of_min_over_time": _once_if_pinned(
+    "ts_of_min_over_time": _on_range(
         _of_floats(lambda call, windows: over_time.time_of_extreme(call.query, windows, largest=False))
     ),
-    "stdvar_over_time": _once_if_pinned(_of_floats(lambda call, windows: over_time.variance(call.query, windows))),
-    "stddev_over_time": _once_if_pinned(_of_floats(_root)),
-    "mad_over_time": _once_if_pinned(_of_floats(lambda call, windows: over_time.deviation(windows))),
-    "deriv": _once_if_pinned(_of_floats(lambda call, windows: over_time.slopes(call.query, windows))),
-    "quantile_over_time": _once_if_pinned(_of_floats(_quantile, index=1), 1),
-    "double_exponential_smoothing": _once_if_pinned(_of_floats(_smoothing)),
-    "holt_winters": _once_if_pinned(_of_floats(_smoothing)),
-    "predict_linear": _of_floats(_predict_linear),
+    "stdvar_over_time": _on_range(_of_floats(lambda call, windows: over_time.variance(call.query, windows))),
+    "stddev_over_time": _on_range(_of_floats(_root)),
+    "mad_over_time": _on_range(_of_floats(lambda call, windows: over_time.deviation(windows))),
+    "deriv": _on_range(_of_floats(lambda call, windows: over_time.slopes(call.query, windows))),
+    "quantile_over_time": _on_range(_of_floats(_quantile), 1),
+    "double_exponential_smoothing": _on_range(_of_floats(_smoothing)),
+    "holt_winters": _on_range(_of_floats(_smoothing)),
+    "predict_linear": _each_portion(_of_floats(_predict_linear)),
 }
-
-__all__ = ["FUNCTIONS", "merged"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from tocsin.query.promql.errors import Position
 from tocsin.query.promql.histogram import NativeHistogram
 from tocsin.query.promql.matchers import Matcher
-from tocsin.query.promql.matrix import Matrix, empty
+from tocsin.query.promql.matrix import Matrix, arranged
 from tocsin.query.promql.query import Query
 from tocsin.query.promql.source import Hints, Series, Times, is_stale
 
@@ -29,10 +29,10 @@ class Selector:
     summed_by: tuple[str, ...] | None = None
     finds_resets: bool = False  # below histogram_count and its kin: counter resets are looked for, not taken from hints
 
-    def select(self, query: Query, times: Times) -> list[Series]:
-        """The samples that windows or lookbacks from these times can reach."""
+    def portions(self, query: Query, times: Times) -> Iterator[Sequence[Series]]:
+        """The samples that windows or lookbacks from these times can reach, some series at a time."""
         if not len(times):
-            return []
+            return
         back = self.range_ms or query.lookback_ms
         if self.extension and self.range_ms:
             back += query.lookback_ms
@@ -41,12 +41,14 @@ class Selector:
         grid = query.grid
         above = self.function, self.grouping, self.by, self.summed_by
         hints = Hints(start, end, grid.step_ms, self.range_ms, *above, query.check)
-        found = query.source.select(self.matchers, start, end, hints)
-        query.read(sum(len(series.timestamps) for series in found), len(found))
-        if self.finds_resets:
-            for series in found:
-                series.histograms = _with_found_resets(series.histograms)
-        return found
+        before = 0
+        for portion in query.source.portions(self.matchers, start, end, hints):
+            query.read(sum(len(series.timestamps) for series in portion), len(portion), before)
+            before += len(portion)
+            if self.finds_resets:
+                for series in portion:
+                    series.histograms = _with_found_resets(series.histograms)
+            yield portion
 
 
 def _with_found_resets(histograms: Sequence[NativeHistogram | None] | None) -> list[NativeHistogram | None] | None:
@@ -66,10 +68,14 @@ def _with_found_resets(histograms: Sequence[NativeHistogram | None] | None) -> l
 
 def instant_vector(query: Query, selector: Selector, times: Times, *, timestamps: bool = False) -> Matrix:
     """The latest sample in (t-lookback, t] of each series at each time; none behind a stale marker."""
-    found = selector.select(query, times)
-    if not found:
-        return empty(len(times))
-    query.hold(len(found) * len(times))
+    made: list[Matrix] = []
+    for portion in selector.portions(query, times):
+        query.hold((sum(len(part.labels) for part in made) + len(portion)) * len(times))
+        made.append(_latest(query, selector, portion, times, timestamps=timestamps))
+    return arranged(made, len(times))
+
+
+def _latest(query: Query, selector: Selector, found: Sequence[Series], times: Times, *, timestamps: bool) -> Matrix:
     made = Matrix(
         [series.labels for series in found],
         np.full((len(found), len(times)), np.nan),
@@ -98,7 +104,7 @@ def instant_vector(query: Query, selector: Selector, times: Times, *, timestamps
     return made
 
 
-def _interpolate(query: Query, made: Matrix, found: list[Series], times: Times) -> None:
+def _interpolate(query: Query, made: Matrix, found: Sequence[Series], times: Times) -> None:
     """`metric smoothed`: on the line between the samples around each time, as far as the lookback reaches."""
     for row, series in enumerate(found):
         kept = ~is_stale(series.values)

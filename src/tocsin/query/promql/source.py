@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -73,9 +73,26 @@ class Source(Protocol):
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: Hints) -> list[Series]:
         """The series that match, with their samples in (start, end], ordered by labels."""
 
+    def portions(
+        self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: Hints
+    ) -> Iterator[Sequence[Series]]:
+        """The same some at a time, so that not all samples have to be held; each portion is ordered by labels."""
+
+
+class WholeSource:
+    """For sources that have everything at hand: all series are one portion."""
+
+    def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: Hints) -> list[Series]:
+        raise NotImplementedError
+
+    def portions(
+        self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: Hints
+    ) -> Iterator[Sequence[Series]]:
+        yield self.select(matchers, start_ms, end_ms, hints)
+
 
 @dataclass(slots=True)
-class MemorySource:
+class MemorySource(WholeSource):
     """Series in memory, for tests and the REPL."""
 
     series: list[Series] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Gives memory back: library pages that only start-up needed, and what large queries leave behind.
+"""Keeps memory that is needed again soon, and gives back the rest: library pages of start-up, what queries leave.
 
 Loading the engine reads 28 MB of relocations, and starting it runs through most of its library: 160 MB of it become
 resident, of which inserts and queries use two thirds. The pages are read-only and backed by the file, so whatever is
@@ -10,11 +10,20 @@ from __future__ import annotations
 import ctypes
 import re
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 _MADV_DONTNEED = 4
-_M_ARENA_MAX = -8
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+HEAPS = 1
+"""Python's threads hold the interpreter's lock nearly whenever they allocate, so they do not wait for each other."""
+LARGEST_OF_HEAP_BYTES = 32 * 1024**2
+"""Larger pieces come from the system each time, and a new page costs more than what is done with it."""
+KEPT_FREE_BYTES = 128 * 1024**2
+"""At the end of the heap: what a large query takes at a time."""
+QUIET_SECONDS = 30.0
 _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+ *(.*)")
 
 
@@ -51,16 +60,47 @@ def _unwritten(library: str) -> Iterator[tuple[int, int, int]]:
             yield start, end, resident
 
 
-def bound_arenas(most: int = 2) -> None:
-    """Keep the C library from giving each thread a heap of its own, where freed memory stays; before threads start.
+def arrange_heap() -> None:
+    """Have the C library keep what is freed where the next query finds it; before threads start.
 
-    They hold the interpreter's lock nearly whenever they allocate, so they do not wait for each other.
+    Left to itself it gives each thread a heap, where freed memory stays, and large arrays back to the system at once.
     """
     if set_option := getattr(ctypes.CDLL(None), "mallopt", None):
-        set_option(_M_ARENA_MAX, most)
+        set_option(_M_ARENA_MAX, HEAPS)
+        set_option(_M_MMAP_THRESHOLD, LARGEST_OF_HEAP_BYTES)
+        set_option(_M_TRIM_THRESHOLD, KEPT_FREE_BYTES)
 
 
-def release_free_memory() -> None:
-    """What the C library keeps of freed arrays goes back to the system; nothing where it knows no such call."""
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
-        trim(0)
+class FreeMemory:
+    """What the C library keeps of freed memory, which goes back to the system once nobody has needed it for a while:
+    whoever asks a large question mostly asks the next one soon."""
+
+    def __init__(self, quiet_seconds: float = QUIET_SECONDS) -> None:
+        self._quiet_seconds = quiet_seconds
+        self._used = 0.0
+        self._lock = threading.Lock()
+        self._is_waiting = False
+
+    def note_use(self) -> None:
+        """Much memory has just been used."""
+        with self._lock:
+            self._used = time.monotonic()
+            if not self._is_waiting:
+                self._is_waiting = True
+                threading.Thread(target=self._wait, name="tocsin-free-memory", daemon=True).start()
+
+    def _wait(self) -> None:
+        while self._is_used():
+            time.sleep(self._quiet_seconds / 10)
+        # Where the library knows no such call it stays.
+        if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+            trim(0)
+
+    def _is_used(self) -> bool:
+        with self._lock:
+            self._is_waiting = time.monotonic() - self._used < self._quiet_seconds
+            return self._is_waiting
+
+
+free_memory = FreeMemory()
+"""Of this process, as its heap is."""
