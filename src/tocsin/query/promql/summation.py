@@ -5,6 +5,8 @@ Source: Neumaier, "Rundungsfehleranalyse einiger Verfahren zur Summation endlich
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from tocsin.query.promql.source import Values
@@ -26,6 +28,14 @@ def kahan_add(added: Values, total: Values, compensation: Values) -> tuple[Value
     if not np.isfinite(new).all():
         lost[np.isinf(new)] = 0.0
     return new, lost
+
+
+def exact_sum(values: list[float]) -> float:
+    """Rounded once; where it leaves the range of floats, as adding one after the other does."""
+    try:
+        return math.fsum(values)
+    except (OverflowError, ValueError):  # beyond the largest float on the way, or infinities of both signs
+        return sum(values)
 
 
 def segment_sums(values: Values, first: np.ndarray, behind: np.ndarray) -> Values:
