@@ -33,6 +33,9 @@ _NAMES = {
 Key = tuple[tuple[str, str], ...]
 PORTION_SAMPLES = 1_500_000
 """What a query holds of its samples at a time; a smaller portion costs more in questions to the engine."""
+MOST_OF_A_PART_MS = 12 * 3_600_000
+"""A part holds a day at most. When this much of it is asked for, its columns are read together: to look at the times
+first, and read the values of those that match, would cost a third more."""
 USUAL_INTERVAL_MS = 15_000
 """Between two samples of a series, as long as nothing has been read of it."""
 ACTIVE_REQUESTS, ACTIVE_REQUESTS_STORED = "http_requests_active", "http_server_active_requests"
@@ -222,7 +225,8 @@ class StoreSource:
         )
         sql = f"SELECT series, {time_column(start_ms, end_ms)} AS after, {value} AS value FROM {table} {final} "
         sql += f"WHERE {within}" + (f" GROUP BY series{by}" if by else "")
-        blocks = self._store.stream_arrays(self._scope, sql, **_named(found), start=start_ms, end=end_ms)
+        settings: dict[str, Value] = {"optimize_move_to_prewhere": int(end_ms - start_ms < MOST_OF_A_PART_MS)}
+        blocks = self._store.stream_arrays(self._scope, sql, settings, **_named(found), start=start_ms, end=end_ms)
         with closing(blocks):
             read = gathered(blocks, start_ms, self._max_samples, hints.check)
         if by or final:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
 from tocsin.model.settings import setting
@@ -75,9 +75,12 @@ class TelemetryStore:
         """The same for columns of 64-bit numbers and arrays of such, as NumPy arrays by name; {} without rows."""
         return self.engine.query_arrays(sql, parameters, self._limits(scope), self._settings.max_seconds)
 
-    def stream_arrays(self, scope: Scope, sql: str, **parameters: Value) -> Generator[dict[str, Column]]:
-        """The same block by block, for answers of any size; close it when you stop before the end."""
-        limits = {**self._limits(scope), "max_result_rows": 0}
+    def stream_arrays(
+        self, scope: Scope, sql: str, settings: Mapping[str, Value] | None = None, /, **parameters: Value
+    ) -> Generator[dict[str, Column]]:
+        """The same block by block, for answers of any size, with more settings of the engine; close it when you stop
+        before the end."""
+        limits = {**(settings or {}), **self._limits(scope), "max_result_rows": 0}
         return self.engine.stream_arrays(sql, parameters, limits, self._settings.max_seconds)
 
     def _limits(self, scope: Scope) -> dict[str, Value]:
