@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import pwd
@@ -22,6 +23,18 @@ from tocsin.storage.telemetry.spool import write_messages
 from tocsin.storage.telemetry.store import TelemetryStore
 
 Put = Callable[..., None]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is loaded stays for good: the collector would walk over all of it again and again, through the whole run."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
