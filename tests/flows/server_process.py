@@ -17,7 +17,7 @@ import psutil
 
 from fresh_data import lay_out
 from waiting import PATIENCE_SECONDS, await_exit, eventually
-from warm_python import WarmProcess
+from warm_python import WarmProcess, run
 
 ROOT = Path(__file__).parents[2]
 ADMIN_TOKEN = "automation-of-the-flow-tests"
@@ -120,14 +120,7 @@ class ServerProcess:
 
     def command(self, *arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """`tocsin …` as somebody on this machine runs it."""
-        return subprocess.run(
-            [sys.executable, "-m", "tocsin", *arguments],
-            env=self._environ | (environ or {}),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            cwd=self.data.parent,
-        )
+        return run(["-m", "tocsin", *arguments], self._environ | (environ or {}), self.data.parent, PATIENCE_SECONDS)
 
     def log(self) -> str:
         return self._log.read_text()
