@@ -5,11 +5,12 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from functools import cache
 from pathlib import Path
+
+from waiting import PATIENCE_SECONDS
+from warm_python import run
 
 FIRST_START = """
 import sys
@@ -29,5 +30,6 @@ def _started_once() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="tocsin-fresh-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
-    subprocess.run([sys.executable, "-c", FIRST_START, str(folder / "data")], check=True, env=environ)
+    started = run(["-c", FIRST_START, str(folder / "data")], environ, folder, PATIENCE_SECONDS)
+    assert started.returncode == 0, started.stderr
     return folder / "data"

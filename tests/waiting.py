@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import httpx2
 
+from warm_python import WarmProcess
+
 Value = TypeVar("Value")
 
 PATIENCE_SECONDS = 60.0
@@ -46,7 +48,7 @@ def is_listening(port: int) -> bool:
     return True
 
 
-def await_exit(process: subprocess.Popen[Any], seconds: float = PATIENCE_SECONDS) -> int:
+def await_exit(process: subprocess.Popen[Any] | WarmProcess, seconds: float = PATIENCE_SECONDS) -> int:
     """The exit code. A child that does not end is killed, with its group if it leads one, before the test fails:
     one that is left behind would be a ResourceWarning in some other test."""
     try:

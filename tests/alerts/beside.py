@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from pwdlib.hashers.argon2 import Argon2Hasher
+from argon2.profiles import CHEAPEST
 
 from tocsin.alerts.config import read_alert_config
 from tocsin.alerts.dispatch import Pipeline
@@ -133,7 +133,7 @@ def both(folder: Path, text: str) -> Iterator[Both]:
 
 
 def _pipeline(folder: Path, config: str, ours: Heard) -> Pipeline:
-    quick = Passwords(Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1))
+    quick = Passwords(CHEAPEST)
     control = ControlStore.open(f"sqlite:///{folder}/control.db", passwords=quick)
 
     def deliver(notification: Notification) -> Receipt:

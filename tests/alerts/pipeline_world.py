@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pwdlib.hashers.argon2 import Argon2Hasher
+from argon2.profiles import CHEAPEST
 
 from tocsin.alerts.config import read_alert_config
 from tocsin.alerts.dispatch import Pipeline
@@ -54,7 +54,7 @@ class World:
     is_dead: bool = False  # the process ends before anything is handed over
 
     def __post_init__(self) -> None:
-        quick = Passwords(Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1))
+        quick = Passwords(CHEAPEST)
         url = f"sqlite:///{self.folder}/control.db"
         self.control = ControlStore.open(url, passwords=quick, clock=lambda: self.now)
         self.restart()

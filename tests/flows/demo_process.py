@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx2
 from server_process import ADMIN_TOKEN, ROOT, environment
 
+from fresh_data import lay_out
 from waiting import PATIENCE_SECONDS, await_exit, eventually
 
 
@@ -55,6 +56,8 @@ class Demo:
 def start_demo(folder: Path, name: str, options: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> Demo:
     """Run it on free ports with its data in `folder`, and wait until it is up."""
     output = folder / f"{name}.out"
+    if not (folder / "data").exists():
+        lay_out(folder / "data")
     ports = ["--data", str(folder / "data"), "--port", "0", "--grpc-port", "0", "--product-port", "0"]
     command = [sys.executable, "-m", "demo", "up", *ports, *options]
     with output.open("wb") as file:

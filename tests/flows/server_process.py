@@ -17,6 +17,7 @@ import psutil
 
 from fresh_data import lay_out
 from waiting import PATIENCE_SECONDS, await_exit, eventually
+from warm_python import WarmProcess, run
 
 ROOT = Path(__file__).parents[2]
 ADMIN_TOKEN = "automation-of-the-flow-tests"
@@ -63,7 +64,7 @@ class ServerProcess:
         # The shipped rules would have something to say of a busy machine, and take their time.
         self._environ = environment({"TOCSIN_RULES_IS_PACKS_ON": "false", **(environ or {})})
         self._options = list(options)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: WarmProcess | None = None
 
     def start(self) -> None:
         """Run and wait until it is ready."""
@@ -82,9 +83,7 @@ class ServerProcess:
         options = ["--data", str(self.data), "--port", port, "--grpc-port", str(self.grpc_port), *self._options]
         self._printed.write_text("")
         with self._printed.open("ab") as printed, self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tocsin", "serve", *options], stdout=printed, stderr=log, env=self._environ
-            )
+            self._process = WarmProcess(["-m", "tocsin", "serve", *options], self._environ, Path.cwd(), printed, log)
 
     def kill(self) -> None:
         """As a power cut would."""
@@ -121,14 +120,7 @@ class ServerProcess:
 
     def command(self, *arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """`tocsin …` as somebody on this machine runs it."""
-        return subprocess.run(
-            [sys.executable, "-m", "tocsin", *arguments],
-            env=self._environ | (environ or {}),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            cwd=self.data.parent,
-        )
+        return run(["-m", "tocsin", *arguments], self._environ | (environ or {}), self.data.parent, PATIENCE_SECONDS)
 
     def log(self) -> str:
         return self._log.read_text()
@@ -142,7 +134,7 @@ class ServerProcess:
         return psutil.Process(self._running.pid)
 
     @property
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _running(self) -> WarmProcess:
         assert self._process is not None, "the server was not started"
         return self._process
 

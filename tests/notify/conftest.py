@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pwdlib.hashers.argon2 import Argon2Hasher
+from argon2.profiles import CHEAPEST
 
 from tocsin.notify.deliver import Deliverer
 from tocsin.notify.receivers import Integration, Receiver, Receivers
@@ -21,7 +21,7 @@ Deliver = Callable[..., Deliverer]
 
 @pytest.fixture
 def control(tmp_path: Path) -> Iterator[ControlStore]:
-    quick = Passwords(Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1))
+    quick = Passwords(CHEAPEST)
     store = ControlStore.open(f"sqlite:///{tmp_path}/control.db", passwords=quick)
     yield store
     store.close()

@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from pwdlib.hashers.argon2 import Argon2Hasher
+from argon2.profiles import CHEAPEST
 from tests.notify.providers import Told, provider
 
 from tocsin.model.notification import Outcome
@@ -35,7 +35,7 @@ time.sleep(60)
 
 
 def opened(folder: str) -> ControlStore:
-    quick = Passwords(Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1))
+    quick = Passwords(CHEAPEST)
     return ControlStore.open(f"sqlite:///{folder}/control.db", passwords=quick)
 
 

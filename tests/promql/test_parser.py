@@ -239,3 +239,10 @@ def test_arguments_stand_on_lines_of_their_own_where_they_are_long() -> None:
         "  )",
         ")",
     ]
+
+
+def test_query_that_was_read_before_is_not_read_again_unless_it_is_long() -> None:
+    short, long = "sum(up) by (job)", f"up + {'u' * 2000}"
+    assert parse(short) is parse(short)
+    assert parse(long) == parse(long)
+    assert parse(long) is not parse(long)

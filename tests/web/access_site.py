@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
+from argon2.profiles import CHEAPEST
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx2 import Response
-from pwdlib.hashers.argon2 import Argon2Hasher
 
 from tocsin.config import load
 from tocsin.model.access import Role
@@ -69,7 +69,7 @@ def open_site(folder: Path, environ: Mapping[str, str] | None = None) -> Site:
     config = load(
         {"auth": AuthSettings, "site": SiteSettings}, None, environ or {"TOCSIN_ADMIN_TOKEN": ADMIN_TOKEN}, {}
     )
-    quick = Passwords(Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1))
+    quick = Passwords(CHEAPEST)
     control = ControlStore.open(
         f"sqlite:///{folder}/control.db", auth=config[AuthSettings], passwords=quick, clock=clock
     )

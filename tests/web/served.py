@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +22,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from fresh_data import lay_out
 from waiting import await_exit, eventually
+from warm_python import WarmProcess
 
 ADMIN_TOKEN = "pages-of-acme-and-globex"
 FAILING_TRACE = "ac" * 16
@@ -80,15 +79,13 @@ def _secret_in(text: str) -> str:
     return max(found, key=len)
 
 
-def _start(folder: Path, with_packs: bool) -> tuple[subprocess.Popen[str], str]:
+def _start(folder: Path, with_packs: bool) -> tuple[WarmProcess, str]:
     lay_out(folder)
-    command = [sys.executable, "-c", "from tocsin.cli import main; main()", "serve"]
-    command += ["--data", str(folder), "--port", "0", "--grpc-port", "-1"]
+    command = ["-m", "tocsin", "serve", "--data", str(folder), "--port", "0", "--grpc-port", "-1"]
     packs = {"TOCSIN_RULES_IS_PACKS_ON": str(with_packs).lower()}
-    environ = os.environ | packs | {"TOCSIN_ADMIN_TOKEN": ADMIN_TOKEN, "PYTHONUNBUFFERED": "1"}
-    log = (folder / "server.log").open("w")
-    process = subprocess.Popen(command, env=environ, cwd=folder, stdout=log, stderr=log, text=True)
-    log.close()
+    environ = os.environ | packs | {"TOCSIN_ADMIN_TOKEN": ADMIN_TOKEN}
+    with (folder / "server.log").open("w") as log:
+        process = WarmProcess(command, environ, folder, log, log)
 
     def address() -> re.Match[str] | None:
         text = (folder / "server.log").read_text()

@@ -8,6 +8,7 @@ from tocsin.web import channel_actions, settings_actions, sign_in
 from tocsin.web.api import audit, keys, tokens, users
 from tocsin.web.body_limit import BodyLimit
 from tocsin.web.read_audit import ReadAudit
+from tocsin.web.routes import add_routes
 from tocsin.web.security_headers import SecurityHeaders
 
 
@@ -22,7 +23,7 @@ def add_access(app: FastAPI) -> None:
         tokens.router,
         audit.router,
     ):
-        app.include_router(router)
+        add_routes(app, router)
     app.state.read_audit = ReadAudit()
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders)

@@ -56,6 +56,7 @@ from tocsin.web.api import (
     traces,
 )
 from tocsin.web.api.asked import answer_engine_error
+from tocsin.web.routes import add_routes
 from tocsin.web.site import add_pages
 
 DESCRIPTION = (
@@ -117,10 +118,10 @@ def build_site(state: Any) -> FastAPI:
         *PROMETHEUS,
         *LOKI,
     ):
-        app.include_router(module.router)
-    app.include_router(alertmanager.health)
-    app.include_router(alert_actions.router)
-    app.include_router(push_actions.router)
+        add_routes(app, module.router)
+    add_routes(app, alertmanager.health)
+    add_routes(app, alert_actions.router)
+    add_routes(app, push_actions.router)
     app.add_exception_handler(EngineError, answer_engine_error)
     add_access(app)
     add_pages(app)

@@ -12,6 +12,7 @@ from tocsin.web.csrf import csrf_token
 from tocsin.web.page import found
 from tocsin.web.paths import is_for_people
 from tocsin.web.render import render
+from tocsin.web.routes import add_routes
 
 TITLES = {
     400: "That address does not make sense",
@@ -25,10 +26,10 @@ TITLES = {
 
 def add_pages(app: FastAPI) -> None:
     """Mount static files, every page of `tocsin.web.pages` and the error pages."""
-    app.include_router(white_label.router, include_in_schema=False)
+    add_routes(app, white_label.router, is_documented=False)
     app.mount("/static", assets.static_app(), name="static")
     for _, router in found():
-        app.include_router(router, include_in_schema=False)
+        add_routes(app, router, is_documented=False)
     app.add_exception_handler(HTTPException, answer_http_error)
     app.add_exception_handler(Exception, answer_failure)
 

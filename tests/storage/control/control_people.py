@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
-from pwdlib.hashers.argon2 import Argon2Hasher
+from argon2.profiles import CHEAPEST
 
 from tocsin.model.access import Role
 from tocsin.model.control import User
@@ -27,7 +27,7 @@ class TurnedClock:
 
 
 def quick_passwords() -> Passwords:
-    return Passwords(Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1))
+    return Passwords(CHEAPEST)
 
 
 def first_admin(store: ControlStore, email: str = "ada@acme.example") -> User:

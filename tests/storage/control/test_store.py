@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +34,13 @@ def test_migrations_give_the_tables_of_the_models(store: ControlStore, url: str)
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == newest_revision()
     engine.dispose()
+
+
+def test_store_that_is_current_is_opened_without_alembic(
+    store: ControlStore, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "alembic", None)
+    ControlStore.open(url, passwords=quick_passwords()).close()
 
 
 def test_servers_that_start_together_migrate_once(url: str) -> None:

@@ -7,6 +7,7 @@ error found is the one told.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 from tocsin.query.promql import parse_duration, parse_matching
 from tocsin.query.promql.errors import ParseError
@@ -49,6 +50,10 @@ _NAMES = (
 
 def parse(text: str, max_depth: int = MAX_DEPTH) -> Expression:
     """The expression of a query, its types checked. Raises ParseError."""
+    return _remembered(text, max_depth) if len(text) <= _LONGEST_REMEMBERED else _parse(text, max_depth)
+
+
+def _parse(text: str, max_depth: int) -> Expression:
     reader = TokenReader(text, max_depth)
     if reader.token.kind == END:
         raise reader.error("no expression found in input", reader.token.position)
@@ -57,6 +62,11 @@ def parse(text: str, max_depth: int = MAX_DEPTH) -> Expression:
         raise reader.unexpected()
     check_types(expression, text)
     return expression
+
+
+# Rules and panels ask the same again and again, and reading it takes longer than computing over a few series.
+_LONGEST_REMEMBERED = 2000
+_remembered = lru_cache(256)(_parse)
 
 
 def parse_selector(text: str) -> tuple[Matcher, ...]:

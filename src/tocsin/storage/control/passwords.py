@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from functools import cached_property
+from base64 import b64encode
 from threading import BoundedSemaphore
 
+from argon2 import Parameters
+from argon2.profiles import RFC_9106_LOW_MEMORY
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
@@ -21,8 +23,16 @@ CONCURRENT_HASHES = 2
 class Passwords:
     """Hashes and verifies; safe to share between threads."""
 
-    def __init__(self, hasher: Argon2Hasher | None = None) -> None:
-        self._hash = PasswordHash((hasher or Argon2Hasher(),))
+    def __init__(self, strength: Parameters = RFC_9106_LOW_MEMORY) -> None:
+        hasher = Argon2Hasher(
+            time_cost=strength.time_cost,
+            memory_cost=strength.memory_cost,
+            parallelism=strength.parallelism,
+            hash_len=strength.hash_len,
+            salt_len=strength.salt_len,
+        )
+        self._hash = PasswordHash((hasher,))
+        self._decoy = _hash_of_nothing(strength)
         self._slots = BoundedSemaphore(CONCURRENT_HASHES)
 
     def hash(self, password: str, email: str) -> str:
@@ -42,13 +52,14 @@ class Passwords:
             matches, renewed = self._hash.verify_and_update(password, stored or self._decoy)
         return (matches, renewed) if stored else (False, None)
 
-    @cached_property
-    def _decoy(self) -> str:
-        return self._hash.hash(secrets.token_urlsafe(32))
 
-    def prepare(self) -> None:
-        """Makes the decoy hash ahead of the first sign-in, whose timing would otherwise stand out."""
-        _ = self._decoy
+def _hash_of_nothing(strength: Parameters) -> str:
+    """An argon2id hash of this strength that no password is known to have; comparing takes as long as with others."""
+    salt, digest = (
+        b64encode(secrets.token_bytes(length)).decode().rstrip("=") for length in (strength.salt_len, strength.hash_len)
+    )
+    costs = f"m={strength.memory_cost},t={strength.time_cost},p={strength.parallelism}"
+    return f"$argon2id$v={strength.version}${costs}${salt}${digest}"
 
 
 def check_password(password: str, email: str) -> None:

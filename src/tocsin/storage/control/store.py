@@ -74,9 +74,7 @@ class ControlStore:
         except StoreUnusable:
             database.close()
             raise
-        hashes = passwords or Passwords()
-        hashes.prepare()
-        return cls(database, auth or AuthSettings(), hashes)
+        return cls(database, auth or AuthSettings(), passwords or Passwords())
 
     @property
     def is_shared(self) -> bool:
