@@ -131,6 +131,12 @@ def one(text: str, level: str = "info", *, is_new: bool = False, lines: int = 10
     )
 
 
+def test_long_patterns_are_cut_between_words() -> None:
+    assert one("order <*>").beginning == "order <*>"
+    assert one("SELECT " + "name, <*> " * 30).beginning.endswith("name, <*> …")
+    assert one("y" * 400).beginning == "y" * 200 + " …"
+
+
 def test_comparison_with_nothing_says_so() -> None:
     fresh = PatternChange(one("order <*>"), 0, 0.0, "same")
     text = pattern_headline.comparison(SAY, [fresh], "The last hour", "the hour before").text

@@ -13,6 +13,7 @@ from tocsin.query.red import filter_empty
 from tocsin.storage.telemetry.engine import Value
 from tocsin.storage.telemetry.store import TelemetryStore
 
+LONGEST_BEGINNING = 200
 HOURLY_SECONDS = 2 * 86_400
 """Windows longer than this are answered from the hourly counts."""
 RANK = ("", "trace", "debug", "info", "warn", "error", "fatal")
@@ -61,6 +62,14 @@ class LogPattern:
     @property
     def text(self) -> str:
         return self.template or self.example
+
+    @property
+    def beginning(self) -> str:
+        """The first words of the text, for lists."""
+        if len(self.text) <= LONGEST_BEGINNING:
+            return self.text
+        cut = self.text[:LONGEST_BEGINNING]
+        return f"{cut.rpartition(' ')[0] or cut} …"
 
 
 @dataclass(frozen=True, slots=True)
