@@ -180,10 +180,15 @@ def compared(
     of_before = {(one.service, one.id): one for one in there}
     lines = _total(here), _total(there)
     made = [_change(one, of_before.pop((one.service, one.id), None), *lines) for one in here]
-    gone = [PatternChange(replace(one, lines=0, share=0.0), one.lines, one.share, "gone") for one in of_before.values()]
+    gone = [_missing(one, lines[0]) for one in of_before.values()]
     order = ("new", "more", "gone", "less", "same")
     made = sorted([*made, *gone], key=lambda one: (order.index(one.verdict), -one.pattern.lines - one.lines_before))
     return made[:limit]
+
+
+def _missing(before: LogPattern, lines: float) -> PatternChange:
+    verdict: Verdict = "gone" if before.share * lines >= SURE else "same"
+    return PatternChange(replace(before, lines=0, share=0.0), before.lines, before.share, verdict)
 
 
 def _total(found: Sequence[LogPattern]) -> float:
