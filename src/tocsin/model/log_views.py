@@ -138,7 +138,7 @@ _SUSPICIOUS_TEXT = _any(
     r"\b(?:break-in|possible breakin attempt)\b",
     # As they stand in addresses; written out, these are also what people log of their own statements.
     r"\bunion(?:\+|%20|/\*\*/)+(?:all(?:\+|%20|/\*\*/)+)?select\b",
-    r"\b(?:GET|POST|PUT|PATCH|DELETE) /\S*.{0,80}\bunion\s+(?:all\s+)?select\b",
+    r"/\S*'\s+union\s+(?:all\s+)?select\b",
     r"(?:\.\.|%2e%2e)(?:%2f|%5c)",
     r"(?:/|%2f)etc(?:/|%2f)passwd\b",
     r"%3c/?script\b",
