@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -183,3 +184,16 @@ def test_odd_files_do_no_harm(tmp_path: Path) -> None:
     said = report(tmp_path, "--errors")
     assert view(said, "errors")["lines"] == 2
     assert said["unreadable"] >= 1
+
+
+def test_a_damaged_file_is_told_and_hides_no_other(tmp_path: Path) -> None:
+    line = json.dumps({"levelname": "ERROR", "message": "cannot charge card"})
+    written(tmp_path, "app.jsonl.gz", [line])
+    cut = tmp_path / "cut.jsonl.gz"
+    cut.write_bytes(gzip.compress(random.Random(7).randbytes(50_000).hex().encode())[:-4000])
+    said = report(tmp_path, "--errors")
+    assert view(said, "errors")["lines"] == 1
+    assert list(said["unreadable_files"]) == [str(cut)]
+    done = ran(cut, "--check-errors")
+    assert done.returncode == 2
+    assert f"{cut} cannot be read to its end, left out: " in done.stderr

@@ -100,6 +100,26 @@ def test_what_the_server_refuses_is_told_with_what_to_do(ingest: Ingest, run: Im
     assert "raise ingest.max_age_days" in result.output
 
 
+def test_lines_from_the_future_are_told_with_what_to_do(ingest: Ingest, run: Import, tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text(line(0) + '{"message": "early", "time": "2199-01-01T00:00:00Z"}\n')
+    result = run(file)
+    assert result.exit_code == 1
+    assert "1 was refused: time 2199-01-01 00:00 UTC is in the future" in result.output
+    assert "raise ingest.max_future_seconds" in result.output
+    assert [row.body for row in log_rows(ingest)] == ["m0"]
+
+
+def test_what_is_refused_for_the_same_cause_is_told_once(ingest: Ingest, run: Import, tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    old = (f'{{"message": "old", "time": "2001-01-{day:02}T00:00:00Z"}}\n' for day in range(1, 29))
+    file.write_text("".join([*old, '{"message": "early", "time": "2199-01-01T00:00:00Z"}\n']) * 100)
+    output = run(file).output
+    assert "2,800 were refused: time 2001-01-01 00:00 to 2001-01-28 00:00 UTC is older than the retention" in output
+    assert "100 were refused: time 2199-01-01 00:00 UTC is in the future" in output
+    assert output.count("refused") == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "cause"),
     [

@@ -303,7 +303,16 @@ def test_ranges_that_overlap_and_offsets(store: TelemetryStore, put: Any) -> Non
 def test_line_that_cannot_be_read_stops_a_metric_query_unless_skipped(logs: TelemetryStore) -> None:
     with pytest.raises(PipelineError, match=r"JSONParserErr.*Use a label filter to intentionally skip this error"):
         value(logs, 'sum(count_over_time({service="shop"} | json [1h]))')
-    assert value(logs, 'sum(count_over_time({service="shop"} | json | __error__="" [1h]))') == {(): 3}
+    assert value(logs, 'sum(count_over_time({service="shop"} | json | __error__="" [1h]))') == {(): 5}
+
+
+def test_fields_that_a_record_came_with_need_no_parser(logs: TelemetryStore) -> None:
+    counted = 'sum by (http_route) (count_over_time({service="shop"} |~ "GET|card" | json | http_route=~"/.*" [1h]))'
+    assert value(logs, counted) == {(("http_route", "/orders"),): 1, (("http_route", "/pay"),): 1}
+    [line] = lines(logs, '{service="shop"} |= "GET" | json route="http.route", other="nowhere"')
+    assert (line.labels()["route"], line.labels().get("other"), line.has_failed) == ("/orders", None, False)
+    [line] = lines(logs, '{service="mail"} |= "idle" | json')
+    assert line.has_failed
 
 
 def test_bounds_are_told(logs: TelemetryStore) -> None:

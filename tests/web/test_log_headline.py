@@ -56,6 +56,7 @@ def test_errors_name_their_service_and_tenant() -> None:
             "bad",
         ),
         ([2] * 40 + [30] * 20, "Errors in the logs are 15× as many since 13:50; most errors come from", "bad"),
+        ([0] * 9 + [1] + [0] * 30 + [30] * 20, "Errors in the logs went up from next to none at 13:50; ", "bad"),
         ([30] * 40 + [0] * 20, "Errors in the logs ended at 13:50; ", "warn"),
         ([30] * 40 + [3] * 20, "Errors in the logs fell to 10 % at 13:50; ", "warn"),
     ],

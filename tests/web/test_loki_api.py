@@ -145,6 +145,55 @@ def test_lookups(site: Served) -> None:
     assert asked(client, "format_query", query='{a="b"}|="c"|json') == '{a="b"} |= "c" | json'
 
 
+def test_patterns_for_logs_drilldown(site: Served) -> None:
+    def told(client: httpx2.Client) -> dict[tuple[str, str], int]:
+        found = asked(client, "patterns", query='{service_name="shop"}', step="10s")
+        return {(row["pattern"], row["level"]): sum(count for _, count in row["samples"]) for row in found}
+
+    eventually(lambda: len(told(site.administrator)) == 3, "the patterns are found")
+    assert told(site.administrator) == {
+        ("payment error <_>", "error"): 4, ("<_>ok<_>", "info"): 16, ("of globex", ""): 1,
+    }  # fmt: skip
+    assert set(told(site.tom)) == {("payment error <_>", "error"), ("<_>ok<_>", "info")}
+    for (pattern, _), count in told(site.administrator).items():
+        query = f"{{service_name=`shop`}} |> `{pattern}`"
+        lines = [
+            line for row in asked(site.administrator, "query_range", query=query)["result"] for line in row["values"]
+        ]
+        assert len(lines) == count, pattern
+    assert site.administrator.get(f"{API}/patterns").status_code == 400
+
+
+def test_values_of_fields_for_logs_drilldown(site: Served) -> None:
+    def told(client: httpx2.Client, name: str, query: str = '{service_name="shop"}', **more: Any) -> Any:
+        answer = client.get(f"{API}/detected_field/{name}/values", params={"query": query, **more})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["values"]
+
+    assert told(site.administrator, "http_route") == ["/pay"]
+    assert len(told(site.administrator, "duration")) == 16
+    assert told(site.administrator, "duration", '{service_name="shop"} | json | duration > 17', limit="1") == ["18"]
+    assert told(site.administrator, "detected_level") == ["error", "info"]
+    assert told(site.administrator, "tenant") == ["acme", "globex"]
+    assert told(site.tom, "tenant") == ["acme"]
+    assert told(site.administrator, "nowhere") == []
+
+
+def test_limits_for_logs_drilldown(site: Served) -> None:
+    said = site.administrator.get(f"{API}/drilldown-limits").json()
+    assert said["pattern_ingester_enabled"] is True
+    limits = said["limits"]
+    assert (limits["max_entries_limit_per_query"], limits["volume_enabled"]) == (5000, True)
+    assert (limits["max_query_length"], limits["retention_period"], limits["query_timeout"]) == ("9600h", "720h", "60s")
+    assert "service_name" in limits["discover_service_name"]
+    assert waiting.get(f"{site.url}{API}/drilldown-limits").status_code == 401
+
+
+def test_readiness_is_told_where_clients_of_loki_ask(site: Served) -> None:
+    answer = waiting.get(f"{site.url}/ready")
+    assert (answer.status_code, answer.text) == (200, "ready\n")
+
+
 def test_tenant_viewer_reads_own_lines_only(site: Served) -> None:
     found = asked(site.tom, "query_range", query='{service_name="shop"}', limit=100)
     assert {stream["stream"]["tenant"] for stream in found["result"]} == {"acme"}

@@ -131,6 +131,25 @@ def one(text: str, level: str = "info", *, is_new: bool = False, lines: int = 10
     )
 
 
+def test_comparison_counts_every_kind_of_change() -> None:
+    changes = [
+        PatternChange(one("cannot connect"), 0, 0.0, "new"),
+        PatternChange(one("retrying"), 1, 0.1, "more"),
+        PatternChange(one("all is well", lines=0), 9, 0.5, "gone"),
+        PatternChange(one("order <*>"), 9, 0.9, "less"),
+    ]
+    text = pattern_headline.comparison(SAY, changes, "acme", "globex").text
+    assert text == "acme against globex: 1 pattern only here, 1 more frequent, 1 missing and 1 rarer."
+    text = pattern_headline.comparison(SAY, changes[2:3], "acme", "globex").text
+    assert text == "There is nothing to compare: no line on the side of acme."
+
+
+def test_long_patterns_are_cut_between_words() -> None:
+    assert one("order <*>").beginning == "order <*>"
+    assert one("SELECT " + "name, <*> " * 30).beginning.endswith("name, <*> …")
+    assert one("y" * 400).beginning == "y" * 200 + " …"
+
+
 def test_comparison_with_nothing_says_so() -> None:
     fresh = PatternChange(one("order <*>"), 0, 0.0, "same")
     text = pattern_headline.comparison(SAY, [fresh], "The last hour", "the hour before").text

@@ -51,7 +51,7 @@ def hold(
     """Put a tenant on legal hold: neither retention nor cleanup deletes its telemetry until it is released."""
     server = client(url, data, token, changes=True)
     server.ask("POST", "/api/v1/data/holds", json={"tenant": tenant, "reason": reason})
-    typer.echo(f"{tenant} is on hold: nothing of it is deleted until tocsin data release {tenant}")
+    typer.echo(f"{tenant} is on hold: nothing of it is deleted until tocsin data release {tenant} --reason …")
 
 
 @data_app.command("release")

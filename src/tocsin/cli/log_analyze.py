@@ -89,7 +89,7 @@ def analyze(
     else:
         _print(Console(highlight=False), report, top, is_summary=summary or len(wanted) == len(chosen))
     found = next((view["lines"] for view in report["views"] if view["id"] == "errors"), 0)
-    sys.exit(1 if check_errors and found else 0)
+    sys.exit((1 if found else 2 if report.get("unreadable_files") else 0) if check_errors else 0)
 
 
 def _since(timeframe: float | None, last_5min: bool, last_hour: bool, last_24h: bool, since: str) -> float:
@@ -123,25 +123,34 @@ def _of_files(
     from tocsin.detect.patterns.log_report import report_of
     from tocsin.model.log_views import BUILT_IN
     from tocsin.query.log_report import FILE_COLUMNS, ReportGroup, file_lines, report_sql
-    from tocsin.storage.telemetry.log_files import FilesError, asking, batches, log_files, source_of
+    from tocsin.storage.telemetry.log_files import FilesError, asking, batches, each_asked, log_files, source_of
     from tocsin.web.api.log_report_answer import plain_report
 
     views = [BUILT_IN[name].with_threshold(slow_seconds) for name in wanted]
     groups: list[ReportGroup] = []
+    damaged: dict[Path, str] = {}
+
+    def sql_of(some: Sequence[Path]) -> str:
+        return report_sql(file_lines(source_of(some), zone), FILE_COLUMNS, views, round(since * 1e6), 0, tenant)
+
     try:
         ZoneInfo(zone)
         files = log_files(paths, since)
         size = sum(file.stat().st_size for file in files)
         with asking(threads) as ask, _progress(size):
             for batch in batches(files):
-                lines = file_lines(source_of(batch), zone)
-                sql = report_sql(lines, FILE_COLUMNS, views, round(since * 1e6), 0, tenant)
-                groups += [ReportGroup(**row) for row in ask(sql)]
+                groups += [ReportGroup(**row) for row in each_asked(ask, batch, sql_of, damaged)]
     except (ZoneInfoNotFoundError, ValueError):
         fail(f"cannot use time zone '{zone[:40]}': nobody knows it; write such as UTC or Europe/Berlin")
     except (FilesError, OSError) as error:
         fail(str(error))
-    return {"files": len(files), "bytes": size, **plain_report(report_of(groups, views)).model_dump(mode="json")}
+    unreadable = {str(file): cause for file, cause in damaged.items()}
+    return {
+        "files": len(files),
+        "bytes": size,
+        "unreadable_files": unreadable,
+        **plain_report(report_of(groups, views)).model_dump(mode="json"),
+    }
 
 
 def _progress(size: int) -> AbstractContextManager[object]:
@@ -196,6 +205,8 @@ def _print(console: Console, report: dict[str, Any], top: int, is_summary: bool)
             print(f"{count:,} lines {words}", file=sys.stderr)  # noqa: T201 - not part of the report
     for line in report["unreadable_examples"]:
         print(f"  {line}", file=sys.stderr)  # noqa: T201 - not part of the report
+    for file, cause in report.get("unreadable_files", {}).items():
+        print(f"{file} cannot be read to its end, left out: {cause}", file=sys.stderr)  # noqa: T201 - the same
 
 
 def _print_counts(console: Console, title: str, counts: dict[str, int], top: int) -> None:

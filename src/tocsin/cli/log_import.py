@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections import Counter
@@ -25,6 +26,7 @@ MAX_LINE_BYTES = 1024**2
 TRIES = 8
 SHOWN = 5
 KEY_VARIABLE = "TOCSIN_INGEST_KEY"
+_REJECTED = re.compile(r"([0-9]+) log records rejected: (.*?)(?=; [0-9]+ log records |$)")
 
 
 @dataclass(slots=True)
@@ -40,6 +42,11 @@ class Tally:
         self.unreadable += 1
         if len(self.examples) < SHOWN:
             self.examples.append(f"{path}:{number}: {why}")
+
+    def note_rejected(self, explanation: str, count: int) -> None:
+        """explanation: of the server, such as `3 log records rejected: …; 2 log records rejected: …`."""
+        for number, reason in _REJECTED.findall(explanation) or [(count, explanation)]:
+            self.rejected[reason] += int(number)
 
 
 def import_(
@@ -87,12 +94,19 @@ def _with_progress(console: Console, files: list[Path], work: _Import, done: Rem
 
 
 def _tell(console: Console, tally: Tally, files: int) -> None:
+    from tocsin.ingest.reasons import by_cause
+
     stored, of = _several(tally.stored, "record"), _several(files, "file")
     console.print(f"{stored} of {of} {'is' if tally.stored == 1 else 'are'} stored", soft_wrap=True)
-    for reason, count in tally.rejected.most_common():
+    for reason, count in by_cause(tally.rejected).most_common():
         console.print(f"{count:,} {'was' if count == 1 else 'were'} refused: {reason}", markup=False, soft_wrap=True)
         if "older than" in reason:
             console.print("raise ingest.max_age_days and retention.logs_hours on the server to keep them")
+        if "in the future" in reason:
+            console.print(
+                "say with --timezone what zone their times are in, or raise ingest.max_future_seconds on the server",
+                soft_wrap=True,
+            )
     if tally.unreadable:
         console.print(f"{_several(tally.unreadable, 'line')} could not be read:")
         for example in tally.examples:
@@ -234,7 +248,5 @@ class _Import:
             fail(f"cannot import into {self.url}: {said(answer)}; what was stored until here is remembered")
         partial = ExportLogsServiceResponse.FromString(answer.content).partial_success
         if partial.rejected_log_records:
-            self.tally.rejected[partial.error_message.partition(": ")[2] or partial.error_message] += (
-                partial.rejected_log_records
-            )
+            self.tally.note_rejected(partial.error_message, partial.rejected_log_records)
         self.tally.stored += batch.records - partial.rejected_log_records

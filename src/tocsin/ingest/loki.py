@@ -22,6 +22,7 @@ from tocsin.ingest.http import (
     secret_of,
 )
 from tocsin.ingest.loki_parse import Pushed, read_json, read_protobuf
+from tocsin.ingest.reasons import told
 from tocsin.ingest.remote_write import unsnapped
 from tocsin.ingest.taking import take
 from tocsin.ingest.validate import Checked
@@ -85,7 +86,7 @@ class LokiPush:
 
 def _outcome(pushed: Pushed, checked: Checked) -> tuple[HTTPStatus, str]:
     """As Loki answers: 400 if any line was not taken, though the others are stored."""
-    parts = [f"{count} lines rejected: {reason}" for reason, count in pushed.problems.most_common()]
+    parts = told(pushed.problems, "lines rejected")
     left_out = pushed.problems.total()
     counters.rejected_items.labels(Signal.LOGS).inc(left_out)
     if checked.explanation:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tocsin.ingest.known_series import Identity, KnownSeries, Times
+from tocsin.ingest.reasons import told
 from tocsin.model.labels import Labels
 from tocsin.storage.telemetry.decode import Signal
 from tocsin.storage.telemetry.spool import varint
@@ -63,7 +64,7 @@ class Collected:
 
     @property
     def explanation(self) -> str:
-        return "; ".join(f"{count} samples rejected: {reason}" for reason, count in self.problems.most_common())
+        return "; ".join(told(self.problems, "samples rejected"))
 
 
 class SampleRows:

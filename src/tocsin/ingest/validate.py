@@ -15,6 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tocsin.ingest.body import BodyError
 from tocsin.ingest.log_bodies import write_out
+from tocsin.ingest.reasons import told
 from tocsin.storage.telemetry.decode import Signal
 
 REQUESTS: dict[Signal, Any] = {
@@ -77,9 +78,7 @@ def check(signal: Signal, body: bytes | None, request: Any, bounds: Bounds) -> C
 
 def _explain(signal: Signal, problems: Counter[str], notes: Counter[str]) -> str:
     name = ITEM_NAMES[signal]
-    parts = [f"{count} {name} rejected: {reason}" for reason, count in problems.most_common()]
-    parts += [f"{count} {name} accepted: {reason}" for reason, count in notes.most_common()]
-    return "; ".join(parts)
+    return "; ".join([*told(problems, f"{name} rejected"), *told(notes, f"{name} accepted")])
 
 
 def _check_spans(request: Any, bounds: Bounds, problems: Counter[str], notes: Counter[str]) -> int:

@@ -50,6 +50,7 @@ def seconds_taken(took: Took, message: str, logger: str, fields: Mapping[str, An
     if found is not None:
         return found
     is_about = any(fields.get(name) not in (None, "") for name in took.beside)
+    is_about = is_about or bool(took.says and _compiled(took.says).search(message))
     if is_about or (took.loggers and _compiled(took.loggers).search(logger)):
         found = _first(took.shared, fields)
         if found is not None:

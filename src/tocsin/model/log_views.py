@@ -68,10 +68,10 @@ class Took:
     """How long something took, and from when on that is slow.
 
     The duration is that of the first of `own` that the line has, else of the first of `shared` where the line also has
-    one of `beside` or its logger matches `loggers`, else what the first of `texts` finds in the message (group 1 the
-    number, group 2 the unit). The values of `own` and `shared` are seconds for one unit of the field; where the value
-    is written with a unit, that counts. A line without any duration is slow when its message matches `says`. hints:
-    every message in which `texts` or `says` find something has one of these, in any case.
+    one of `beside`, its logger matches `loggers` or its message `says`, else what the first of `texts` finds in the
+    message (group 1 the number, group 2 the unit). The values of `own` and `shared` are seconds for one unit of the
+    field; where the value is written with a unit, that counts. A line without any duration is slow when its message
+    matches `says`. hints: every message in which `texts` or `says` find something has one of these, in any case.
     """
 
     own: Mapping[str, float]
@@ -136,6 +136,12 @@ _SUSPICIOUS_TEXT = _any(
     r"\bunusual (?:activity|access|log-?in|sign-?in|location)\b",
     r"\b(?:rows?|data) of another tenant\b",
     r"\b(?:break-in|possible breakin attempt)\b",
+    # As they stand in addresses; written out, these are also what people log of their own statements.
+    r"\bunion(?:\+|%20|/\*\*/)+(?:all(?:\+|%20|/\*\*/)+)?select\b",
+    r"/\S*'\s+union\s+(?:all\s+)?select\b",
+    r"(?:\.\.|%2e%2e)(?:%2f|%5c)",
+    r"(?:/|%2f)etc(?:/|%2f)passwd\b",
+    r"%3c/?script\b",
 )
 _SUSPICIOUS_NAMES = _any(
     r"\b(?:suspicious|intrusion|attack|exploit|anomaly|malicious)\b",

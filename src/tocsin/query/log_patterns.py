@@ -13,6 +13,7 @@ from tocsin.query.red import filter_empty
 from tocsin.storage.telemetry.engine import Value
 from tocsin.storage.telemetry.store import TelemetryStore
 
+LONGEST_BEGINNING = 200
 HOURLY_SECONDS = 2 * 86_400
 """Windows longer than this are answered from the hourly counts."""
 RANK = ("", "trace", "debug", "info", "warn", "error", "fatal")
@@ -22,11 +23,11 @@ SURE = 3.0
 """Standard errors by which it must have, beside that."""
 
 # A shape that the miner has not come to yet stands for itself.
-_MAPPED = (
+MAPPED = (
     "LEFT JOIN (SELECT service, shape, argMax(pattern, stored) AS pattern FROM log_shape_patterns "
     "GROUP BY service, shape) AS m USING (service, shape)"
 )
-_INTO = (
+INTO = (
     "LEFT JOIN (SELECT service, id, into FROM log_patterns FINAL WHERE into != 0) AS a "
     "ON a.service = x.service AND a.id = x.mapped"
 )
@@ -61,6 +62,14 @@ class LogPattern:
     @property
     def text(self) -> str:
         return self.template or self.example
+
+    @property
+    def beginning(self) -> str:
+        """The first words of the text, for lists."""
+        if len(self.text) <= LONGEST_BEGINNING:
+            return self.text
+        cut = self.text[:LONGEST_BEGINNING]
+        return f"{cut.rpartition(' ')[0] or cut} …"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +127,8 @@ def _found(
     total = sum(row["lines"] for row in counted)
     shown = sorted(counted, key=lambda row: (-row["lines"], row["service"], row["id"]))[:limit]
     keys = [(row["service"], row["id"]) for row in shown]
-    templates = _templates(store, keys)
-    known = _histories(store, scope, filter, keys)
+    templates = templates_of(store, keys)
+    known = histories_of(store, scope, filter, keys)
     return [_pattern(row, filter, total, templates, known, points) for row in shown]
 
 
@@ -171,10 +180,15 @@ def compared(
     of_before = {(one.service, one.id): one for one in there}
     lines = _total(here), _total(there)
     made = [_change(one, of_before.pop((one.service, one.id), None), *lines) for one in here]
-    gone = [PatternChange(replace(one, lines=0, share=0.0), one.lines, one.share, "gone") for one in of_before.values()]
+    gone = [_missing(one, lines[0]) for one in of_before.values()]
     order = ("new", "more", "gone", "less", "same")
     made = sorted([*made, *gone], key=lambda one: (order.index(one.verdict), -one.pattern.lines - one.lines_before))
     return made[:limit]
+
+
+def _missing(before: LogPattern, lines: float) -> PatternChange:
+    verdict: Verdict = "gone" if before.share * lines >= SURE else "same"
+    return PatternChange(replace(before, lines=0, share=0.0), before.lines, before.share, verdict)
 
 
 def _total(found: Sequence[LogPattern]) -> float:
@@ -216,8 +230,8 @@ def _counted(
         f"FROM {'log_shapes_1h' if is_hourly else 'log_shapes_1m'} AS c WHERE {whole.conditions()}{more} "
         "GROUP BY service, shape, place, tenant, release, level"
     )
-    mapped = f"SELECT c.*, if(m.pattern = 0, c.shape, m.pattern) AS mapped FROM ({of_shape}) AS c {_MAPPED}"
-    resolved = f"SELECT x.*, if(a.into = 0, x.mapped, a.into) AS pattern FROM ({mapped}) AS x {_INTO}"
+    mapped = f"SELECT c.*, if(m.pattern = 0, c.shape, m.pattern) AS mapped FROM ({of_shape}) AS c {MAPPED}"
+    resolved = f"SELECT x.*, if(a.into = 0, x.mapped, a.into) AS pattern FROM ({mapped}) AS x {INTO}"
     sql = (
         "SELECT service, pattern AS id, sum(r.lines) AS lines, groupUniqArray(20)(shape) AS shapes, "
         "sumMap([place], [r.lines]) AS course, topKWeighted(20)(tenant, r.lines) AS tenants, "
@@ -240,7 +254,7 @@ def _step_seconds(whole: Filter, grain: int, points: int) -> int:
     return max(1, math.ceil(whole.window.seconds / points / grain)) * grain
 
 
-def _templates(store: TelemetryStore, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], str]:
+def templates_of(store: TelemetryStore, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], str]:
     """A template holds only words that all its lines have, those of the reader among them."""
     if not keys:
         return {}
@@ -249,7 +263,7 @@ def _templates(store: TelemetryStore, keys: Sequence[tuple[str, int]]) -> dict[t
     return {(service, id): template for service, id, template in rows}
 
 
-def _histories(
+def histories_of(
     store: TelemetryStore, scope: Scope, filter: Filter, keys: Sequence[tuple[str, int]]
 ) -> dict[tuple[str, int], Row]:
     """Since when, with which release and by which line the patterns are known, to the reader's tenants."""
@@ -264,8 +278,8 @@ def _histories(
         "argMin(s.release, s.first) AS release FROM (SELECT service, shape, first, last, example, "
         f"finalizeAggregation(first_release) AS release FROM log_shapes WHERE 1{narrow}) AS s GROUP BY service, shape"
     )
-    mapped = f"SELECT c.*, if(m.pattern = 0, c.shape, m.pattern) AS mapped FROM ({of_shape}) AS c {_MAPPED}"
-    resolved = f"SELECT x.*, if(a.into = 0, x.mapped, a.into) AS pattern FROM ({mapped}) AS x {_INTO}"
+    mapped = f"SELECT c.*, if(m.pattern = 0, c.shape, m.pattern) AS mapped FROM ({of_shape}) AS c {MAPPED}"
+    resolved = f"SELECT x.*, if(a.into = 0, x.mapped, a.into) AS pattern FROM ({mapped}) AS x {INTO}"
     sql = (
         "SELECT service, pattern AS id, toUnixTimestamp64Nano(min(r.first)) AS first_ns, "
         "toUnixTimestamp64Nano(max(r.last)) AS last_ns, argMin(r.release, r.first) AS first_release, "

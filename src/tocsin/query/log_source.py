@@ -38,6 +38,7 @@ PLAIN_SLICES = 2
 
 _STREAM = ("service", "tenant", "environment", "level", "release")
 _BODY = "if(body_type IN ('a', 'k', 'x'), base64Encode(body), toValidUTF8(body))"
+_HAS_FIELDS = f"arrayExists(key -> key NOT IN {tuple(sorted(IN_COLUMNS))!r}, mapKeys(attributes))"
 MOST_ROWS = 2_000_000
 
 
@@ -122,7 +123,8 @@ class LogSource:
         sql = (
             f"SELECT toUnixTimestamp64Nano(time) AS time_ns, {_BODY} AS text, CAST(body_type, 'String') AS kind, "
             f"{', '.join(f'{_plain(name)} AS stream_{name}' for name in _STREAM)}, "
-            f"toJSONString(({_map_sql('resource', 'resource_types')})) AS resource_json, {metadata} FROM logs "
+            f"toJSONString(({_map_sql('resource', 'resource_types')})) AS resource_json, {metadata}, "
+            f"toUInt64({_HAS_FIELDS}) AS has_fields FROM logs "
             f"WHERE {window_sql(parameters, *edges)} AND {pushdown.condition} "
             f"ORDER BY time {order} LIMIT {parameters.integer(limit)}"
         )
@@ -156,7 +158,8 @@ class LogSource:
             for stream, own in zip(streams, metadata, strict=True):
                 for name in [name for name, value in own.items() if stream.get(name) == value]:
                     del own[name]
-        return [Line(*parts) for parts in zip(times, texts, streams, metadata, strict=True)]
+        has_fields = np.asarray(block["has_fields"], bool).tolist()
+        return [Line(*parts) for parts in zip(times, texts, streams, metadata, has_fields, strict=True)]
 
     def _stream(self, key: tuple[str, ...], labels: LogLabels) -> Labels:
         found = self._streams.get(key)

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import orjson
 
 from tocsin.query.log_labels import ALIASES, COLUMNS, LogLabels, Parameters, days
-from tocsin.query.log_source import MOST_IN_SLICE, LogSource, window_sql
+from tocsin.query.log_source import LogSource, window_sql
 from tocsin.query.logql.errors import LimitError
-from tocsin.query.logql.expressions import LogQuery
 from tocsin.query.promql.matchers import Matcher
 from tocsin.query.promql.source import Labels
 
@@ -71,9 +70,9 @@ def volumes(
 ) -> list[Volume]:
     """How much was logged by these labels, most bytes first."""
     labels, parameters = source.labels(start_ns, end_ns), Parameters()
-    if _is_of_columns([*(matcher.name for matcher in selector), *by], labels):
+    if is_of_columns([*(matcher.name for matcher in selector), *by], labels):
         table, lines, amount = _counts_of(start_ns, end_ns), "sum(lines)", "sum(bytes)"
-        window = _minutes(parameters, start_ns, end_ns)
+        window = minutes_sql(parameters, start_ns, end_ns)
     else:
         table, lines, amount = "logs", "count()", "sum(length(body))"
         window = window_sql(parameters, start_ns, end_ns)
@@ -81,7 +80,7 @@ def volumes(
     named = "".join(f"toValidUTF8(CAST({sql}, 'String')) AS k{at}, " for at, sql in enumerate(keys))
     sql = (
         f"SELECT {named}{lines} AS total, {amount} AS amount FROM {table} WHERE {window} AND "
-        f"{_selected(labels, selector, parameters)} "
+        f"{selected_sql(labels, selector, parameters)} "
         f"GROUP BY {', '.join(f'k{at}' for at in range(len(keys))) or 'tuple()'} ORDER BY amount DESC "
         f"LIMIT {parameters.integer(max(1, min(most, MOST_VALUES)))}"
     )
@@ -104,7 +103,7 @@ def _streams(source: LogSource, labels: LogLabels, selector: Selector, start_ns:
     sql = (
         "SELECT service, tenant, environment, release, toValidUTF8(toJSONString(any(resource))) FROM log_streams "
         f"WHERE day BETWEEN toDate({{first:Int32}}) AND toDate({{last:Int32}}) AND "
-        f"{_selected(labels, stored, parameters)} GROUP BY service, tenant, environment, release, id "
+        f"{selected_sql(labels, stored, parameters)} GROUP BY service, tenant, environment, release, id "
         f"HAVING max(last) >= fromUnixTimestamp64Nano({parameters.integer(start_ns)}, 'UTC') "
         f"AND min(first) < fromUnixTimestamp64Nano({parameters.integer(end_ns)}, 'UTC') LIMIT {MOST_STREAMS + 1}"
     )
@@ -124,11 +123,11 @@ def _values(
     source: LogSource, labels: LogLabels, name: str, selector: Selector, start_ns: int, end_ns: int
 ) -> list[str]:
     parameters = Parameters()
-    if _is_of_columns([name, *(matcher.name for matcher in selector)], labels):
-        table, window = _counts_of(start_ns, end_ns), _minutes(parameters, start_ns, end_ns)
+    if is_of_columns([name, *(matcher.name for matcher in selector)], labels):
+        table, window = _counts_of(start_ns, end_ns), minutes_sql(parameters, start_ns, end_ns)
     elif _is_level(name, labels):
-        table, window = _counts_of(start_ns, end_ns), _minutes(parameters, start_ns, end_ns)
-        selector = [matcher for matcher in selector if _is_of_columns([matcher.name], labels)]
+        table, window = _counts_of(start_ns, end_ns), minutes_sql(parameters, start_ns, end_ns)
+        selector = [matcher for matcher in selector if is_of_columns([matcher.name], labels)]
     else:
         table = "log_streams"
         window = (
@@ -139,13 +138,13 @@ def _values(
         selector = [matcher for matcher in selector if not _is_level(matcher.name, labels)]
     sql = (
         f"SELECT DISTINCT toValidUTF8(CAST({labels.stream_sql(name, parameters)}, 'String')) AS value FROM {table} "
-        f"WHERE {window} AND {_selected(labels, selector, parameters)} AND value != '' LIMIT {MOST_VALUES}"
+        f"WHERE {window} AND {selected_sql(labels, selector, parameters)} AND value != '' LIMIT {MOST_VALUES}"
     )
     window_days = days(start_ns, end_ns) if table == "log_streams" else {}
     return [str(row[0]) for row in source.store.read(source.scope, sql, **parameters.values, **window_days).rows]
 
 
-def _selected(labels: LogLabels, selector: Selector, parameters: Parameters) -> str:
+def selected_sql(labels: LogLabels, selector: Selector, parameters: Parameters) -> str:
     return " AND ".join(f"({labels.matcher_sql(matcher, parameters)})" for matcher in selector) or "1"
 
 
@@ -153,7 +152,7 @@ def _is_level(name: str, labels: LogLabels) -> bool:
     return name == "level" or (ALIASES.get(name) == "level" and name not in labels.resource)
 
 
-def _is_of_columns(names: Sequence[str], labels: LogLabels) -> bool:
+def is_of_columns(names: Sequence[str], labels: LogLabels) -> bool:
     return all((name in COLUMNS or name in ALIASES) and name not in labels.resource for name in names)
 
 
@@ -161,16 +160,8 @@ def _counts_of(start_ns: int, end_ns: int) -> str:
     return "logs_1h" if end_ns - start_ns >= HOURS_FROM_NS else "logs_1m"
 
 
-def _minutes(parameters: Parameters, start_ns: int, end_ns: int) -> str:
+def minutes_sql(parameters: Parameters, start_ns: int, end_ns: int) -> str:
     """The minutes, or hours, that a window touches."""
     grain = "toStartOfHour" if end_ns - start_ns >= HOURS_FROM_NS else "toStartOfMinute"
     start, end = parameters.integer(max(0, start_ns) // 10**9), parameters.integer(max(0, end_ns - 1) // 10**9)
     return f"time >= {grain}(toDateTime({start}, 'UTC')) AND time <= toDateTime({end}, 'UTC')"
-
-
-def sample(source: LogSource, query: LogQuery, start_ns: int, end_ns: int, most: int) -> list[tuple[str, Labels]]:
-    """The newest lines with their structured metadata, to tell which fields there are."""
-    for lines, _ in source.lines(query, start_ns, end_ns, most=min(most, MOST_IN_SLICE)):
-        if lines:
-            return [(line.text, dict(line.metadata)) for line in lines[:most]]
-    return []

@@ -50,9 +50,8 @@ def view_condition(view: LogView, columns: LogColumns | None = None) -> str:
 
 def duration_sql(took: Took, of: LogColumns) -> str:
     """The duration of any line in seconds, -1 where it tells none; for who wants it of most lines."""
-    about = [_has_any(of, took.beside)] + ([_matches(of.logger, took.loggers)] if took.loggers else [])
     own, shared = _first(took.own, of), _first(took.shared, of)
-    known = f"multiIf({own} >= 0, {own}, {' OR '.join(about)}, {shared}, -1.)"
+    known = f"multiIf({own} >= 0, {own}, {_is_about(took, of)}, {shared}, -1.)"
     return f"if({of.is_telling or _has_hint(took, of)} AND {known} < 0, {_told_any(took, of)}, {known})"
 
 
@@ -85,9 +84,15 @@ def _is_slow(took: Took, of: LogColumns) -> str:
 
 def _seconds_taken(took: Took, of: LogColumns) -> str:
     """The duration of the line in seconds, -1 where it tells none."""
-    about = [_has_any(of, took.beside)] + ([_matches(of.logger, took.loggers)] if took.loggers else [])
     own, shared = _first(took.own, of), _first(took.shared, of)
-    return f"multiIf({own} >= 0, {own}, {shared} >= 0 AND ({' OR '.join(about)}), {shared}, {_told_any(took, of)})"
+    return f"multiIf({own} >= 0, {own}, {shared} >= 0 AND {_is_about(took, of)}, {shared}, {_told_any(took, of)})"
+
+
+def _is_about(took: Took, of: LogColumns) -> str:
+    """Whether a shared field of a line is about what is looked for."""
+    about = [_has_any(of, took.beside)] + ([_matches(of.logger, took.loggers)] if took.loggers else [])
+    about += [_says(of, took.says)] if took.says else []
+    return f"({' OR '.join(about)})"
 
 
 def _first(fields: Mapping[str, float], of: LogColumns) -> str:

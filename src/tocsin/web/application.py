@@ -30,6 +30,7 @@ from tocsin.web.api import (
     log_report,
     logs,
     loki,
+    loki_drilldown,
     loki_series,
     loki_tail,
     map,
@@ -63,7 +64,7 @@ DESCRIPTION = (
     "Everything the pages show, for programs. Send an API token as `Authorization: Bearer tcs_api_…`; a token of a "
     "tenant viewer sees the telemetry of its tenants only."
 )
-LOKI = (loki, loki_series, loki_tail)
+LOKI = (loki, loki_drilldown, loki_series, loki_tail)
 PROMETHEUS = (prometheus, prometheus_federate, prometheus_rules, prometheus_series, prometheus_status)
 
 

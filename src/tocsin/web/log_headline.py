@@ -13,6 +13,8 @@ from tocsin.web.words import NOTICED_RATIO, Headline, Part, Speech, row, service
 
 LEAST_ERRORS = 10
 """Fewer errors than this are no change worth the page's first sentence."""
+MANY_TIMES = 20
+"""From so few, a larger factor says nothing."""
 MOST_OF = 0.5
 """Who wrote more than this part is named."""
 LONGEST_QUOTE = 140
@@ -33,7 +35,8 @@ def logs(
     about = counted.counts if view is not None else counted.error_counts
     change = change_in(about[1:-1])
     if change is not None and sum(about) >= LEAST_ERRORS:
-        return _changed(say, totals, before, counted, view, change)
+        old = sum(about[1 : change.place + 1])
+        return _changed(say, totals, before, counted, view, change, old)
     noun = f"{format.plural(totals.lines, 'line')}"
     where = f" in {view.title}" if view is not None else ""
     parts = [Part(f"{noun}{where} in {say.span}")]
@@ -81,11 +84,15 @@ def _changed(
     counted: LogHistogram,
     view: LogView | None,
     change: Change,
+    old: int,
 ) -> Headline:
+    """old: how many there were before the change."""
     at = say.clock(counted.times[change.place + 1] * 10**9)
     what = f"Lines in {view.title}" if view is not None else "Errors in the logs"
     if change.ratio == math.inf:
         how = f"began at {at}"
+    elif change.ratio > MANY_TIMES and old < LEAST_ERRORS:
+        how = f"went up from next to none at {at}"
     elif change.ratio > 1:
         how = f"are {format.number(change.ratio)}× as many since {at}"
     elif change.ratio == 0:

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlsplit
 
 from starlette.requests import HTTPConnection
 
-MACHINE_PREFIXES = ("/api/", "/v1/", "/prometheus/", "/alertmanager/", "/loki/", "/-/", "/metrics")
+MACHINE_PREFIXES = ("/api/", "/v1/", "/prometheus/", "/alertmanager/", "/loki/", "/-/", "/metrics", "/ready")
 """Paths that programs read: they are answered in JSON and never redirected to the sign-in page."""
 
 

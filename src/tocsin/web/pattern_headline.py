@@ -48,7 +48,7 @@ def comparison(say: Speech, changes: Sequence[PatternChange], left: str, right: 
     """Two sides, named as in 'acme' and 'globex'."""
     by = {verdict: [one for one in changes if one.verdict == verdict] for verdict in ("new", "more", "gone", "less")}
     told = [
-        f"{format.plural(len(by['new']), 'pattern')} only there" if by["new"] else "",
+        f"{format.plural(len(by['new']), 'pattern')} only here" if by["new"] else "",
         f"{len(by['more'])} more frequent" if by["more"] else "",
         f"{len(by['gone'])} missing" if by["gone"] else "",
         f"{len(by['less'])} rarer" if by["less"] else "",
@@ -58,13 +58,20 @@ def comparison(say: Speech, changes: Sequence[PatternChange], left: str, right: 
         return Headline("quiet", (Part(f"Neither {left} nor {right} has lines to compare."),))
     if not any(one.lines_before for one in changes):
         return Headline("quiet", (Part(f"There is nothing to compare with: no line on the side of {right}."),))
+    if not any(one.pattern.lines for one in changes):
+        return Headline("quiet", (Part(f"There is nothing to compare: no line on the side of {left}."),))
     if not said:
         return Headline("ok", (Part(f"{left} logs what {right} logs, as often."),))
     worst = sorted((one.pattern for one in (*by["new"], *by["more"])), key=_worst_first)
     state = _state(worst[0]) if worst else "ok"
-    opening = f"{left} against {right}: {format.join(said)}."
+    opening = f"{left} against {right}: {_listed(said)}."
     sub = (Part("First of all "), _named(say, worst[0])) if worst else ()
     return Headline(state, (Part(opening),), sub)
+
+
+def _listed(parts: Sequence[str]) -> str:
+    *before, last = parts
+    return f"{', '.join(before)} and {last}" if before else last
 
 
 def _worst_first(one: LogPattern) -> tuple[int, int]:

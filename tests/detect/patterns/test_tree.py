@@ -56,6 +56,13 @@ def test_names_become_a_value_once_there_are_several_and_states_do_not() -> None
     assert len({tree.now(one).id for one in states}) == 5
 
 
+def test_lines_of_json_are_grouped_by_what_they_say() -> None:
+    tree = PatternTree()
+    placed = [tree.add(f'{{"level":"info","message":"order {number} placed","ms":{number}}}') for number in range(3)]
+    spaced = tree.add('{"level": "info", "msg": "cannot charge card 17", "ms": 3}')
+    assert [one.template for one in (*placed, spaced)] == ["order <*> placed"] * 3 + ["cannot charge card <*>"]
+
+
 def test_what_became_one_is_told() -> None:
     tree = PatternTree()
     first, *others = [tree.add(f"{name} opened the door") for name in ("berta", "carla", "doris")]

@@ -186,6 +186,16 @@ def test_verify_finds_what_cannot_be_unpacked(tmp_path: Path) -> None:
     assert kinds(look(tmp_path)) == ["unreadable"]
 
 
+def test_verify_finds_what_is_damaged_inside(tmp_path: Path) -> None:
+    path = write(tmp_path, "app-{}.jsonl", 9)
+    packed = bytearray(gzip.compress(path.read_bytes()))
+    packed[len(packed) // 3] ^= 0xFF
+    packed[len(packed) // 2] ^= 0xFF
+    path.with_name(path.name + ".gz").write_bytes(packed)
+    path.unlink()
+    assert kinds(look(tmp_path)) == ["unreadable"]
+
+
 def test_verify_finds_files_of_the_wrong_age(tmp_path: Path) -> None:
     write(tmp_path, "app-{}.jsonl", 20)
     [found] = look(tmp_path)

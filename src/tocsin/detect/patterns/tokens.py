@@ -18,7 +18,8 @@ MOST_WORDS = 60
 
 _OPENING, _CLOSING = "([{<\"'`", ")]}>\"'`,;:.!?"
 _PAIR = re.compile(rf"([A-Za-z_@][\w.@{VALUE}-]*)(?:=.*|:[^:A-Za-z/]*{VALUE}[^:A-Za-z/]*)", re.ASCII)
-_SENTENCE_KEY = re.compile(r"\b(?:msg|message|event)=\"((?:[^\"\\]|\\.)*)\"")
+# msg="…" as logfmt writes it, "msg":"…" as JSON.
+_SENTENCE_KEY = re.compile(r'\b(?:msg|message|event)(?:=|":\s*)"((?:[^"\\]|\\.)*)"')
 _HOST = re.compile(
     r"[\w-]+(?:\.[\w-]+)*\.(?:com|net|org|edu|gov|mil|int|io|dev|app|info|local|lan|internal|[a-z]{2})", re.ASCII
 )

@@ -95,7 +95,7 @@ class MemoryLines:
         names: frozenset[str] | None = None,
     ) -> Iterator[tuple[list[Line], tuple[Stage, ...]]]:
         inside = [
-            Line(line.time_ns, line.text, line.stream, line.metadata)
+            Line(line.time_ns, line.text, line.stream, line.metadata, line.has_fields)
             for line in sorted(self.found, key=lambda line: line.time_ns, reverse=newest_first)
             if start_ns <= line.time_ns < end_ns
             and all(matcher.matches(line.stream.get(matcher.name, "")) for matcher in query.matchers)

@@ -58,7 +58,14 @@ def _loaded(line: Line) -> Any:
     return found
 
 
+def _was_read(line: Line) -> bool:
+    """Whether the line was JSON and its fields became attributes when it was stored, or it was sent with them."""
+    return line.has_fields and not line.text.startswith(("{", "["))
+
+
 def _json(line: Line) -> bool:
+    if _was_read(line):
+        return True
     found = _loaded(line)
     if found is not None:
         for place, (name, value) in enumerate(_flattened("", found, 0)):
@@ -93,6 +100,10 @@ def _text(value: Any) -> str:
 
 def _json_fields(stage: Json) -> Apply:
     def apply(line: Line) -> bool:
+        if _was_read(line):
+            for name, _, path in stage.fields:
+                _put(line, name, line.get(label_name("_".join(map(str, path)))) or "")
+            return True
         found = _loaded(line)
         if found is None:
             for name, _, _ in stage.fields:

@@ -9,15 +9,24 @@ ERROR, ERROR_DETAILS = "__error__", "__error_details__"
 
 class Line:
     """A text and its labels, of three kinds: those of its stream, its structured metadata, and what a pipeline read out
-    of it. The latter hide the former; what a stage takes away is gone from all three."""
+    of it. The latter hide the former; what a stage takes away is gone from all three. has_fields: the record came with
+    attributes of its own, of which `metadata` may hold only those that are asked for."""
 
-    __slots__ = ("_gone", "metadata", "parsed", "stream", "text", "time_ns")
+    __slots__ = ("_gone", "has_fields", "metadata", "parsed", "stream", "text", "time_ns")
 
-    def __init__(self, time_ns: int, text: str, stream: Mapping[str, str], metadata: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        time_ns: int,
+        text: str,
+        stream: Mapping[str, str],
+        metadata: Mapping[str, str],
+        has_fields: bool = False,
+    ) -> None:
         self.time_ns = time_ns
         self.text = text
         self.stream = stream
         self.metadata = metadata
+        self.has_fields = has_fields
         self.parsed: dict[str, str] = {}
         self._gone: set[str] | None = None
 

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import os
 import re
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -140,10 +141,13 @@ def read_content(path: Path, is_compressed: bool | None = None) -> Content:
     """
     digest, size = hashlib.sha256(), 0
     unpacks = path.name.endswith(GZ) if is_compressed is None else is_compressed
-    with gzip.open(path, "rb") if unpacks else path.open("rb") as file:
-        while portion := file.read(_PORTION):
-            digest.update(portion)
-            size += len(portion)
+    try:
+        with gzip.open(path, "rb") if unpacks else path.open("rb") as file:
+            while portion := file.read(_PORTION):
+                digest.update(portion)
+                size += len(portion)
+    except zlib.error as error:
+        raise OSError(f"it is no whole gzip file: {error}") from error
     return Content(size, digest.hexdigest())
 
 

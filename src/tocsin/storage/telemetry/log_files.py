@@ -26,7 +26,11 @@ Ask = Callable[[str], list[dict[str, Any]]]
 
 
 class FilesError(Exception):
-    """There is nothing to read; the message says what to do."""
+    """What was named cannot be read; the message says what to do. cause: what the engine said, if it did."""
+
+    def __init__(self, message: str, cause: str = "") -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 def log_files(paths: Sequence[Path], since_seconds: float = 0.0) -> list[Path]:
@@ -73,6 +77,27 @@ def source_of(files: Sequence[Path]) -> str:
     return f"({' UNION ALL '.join(each)})"
 
 
+def each_asked(
+    ask: Ask, files: Sequence[Path], sql_of: Callable[[Sequence[Path]], str], damaged: dict[Path, str]
+) -> list[dict[str, Any]]:
+    """The rows of all files but those that cannot be read to their end, which are put into `damaged` with the cause.
+
+    Raises FilesError when none of several can be read: then it is hardly the files.
+    """
+    try:
+        return ask(sql_of(files))
+    except FilesError as error:
+        if not error.cause:
+            raise
+        if len(files) == 1:
+            damaged[files[0]] = error.cause
+            return []
+        rows = [row for file in files for row in each_asked(ask, [file], sql_of, damaged)]
+        if all(file in damaged for file in files):
+            raise
+        return rows
+
+
 @contextmanager
 def asking(threads: int = 0) -> Iterator[Ask]:
     """Gives a function that answers a SELECT over files with its rows and raises FilesError.
@@ -88,7 +113,8 @@ def asking(threads: int = 0) -> Iterator[Ask]:
             answer = connection.query(f"{sql} SETTINGS {said}", "JSONEachRow").bytes()
         except RuntimeError as error:
             cause = str(error).splitlines()[0][:300]
-            raise FilesError(f"cannot read the files: {cause}; is each of them whole?") from error
+            short = cause.partition("Exception: ")[2].partition(": While")[0]
+            raise FilesError(f"cannot read the files: {cause}; is each of them whole?", short or cause) from error
         return [orjson.loads(line) for line in answer.splitlines()]
 
     try:

@@ -24,6 +24,8 @@ from tocsin.web.metrics import while_waited_for
 
 PREFIX = "/loki/api/v1"
 BOTH = ["GET", "POST"]
+VERSION = "3.0.0"
+"""The Loki whose API this is like; clients decide by it what they ask."""
 router = APIRouter(prefix=PREFIX, tags=["loki"], dependencies=[Depends(BEARER)], route_class=LokiRoute)
 
 
@@ -71,7 +73,7 @@ async def buildinfo(asked: AskedOf) -> Response:
     """The version of Loki whose API this is, as clients ask for it to know what they may use."""
     return bare(
         {
-            "version": "3.0.0",
+            "version": VERSION,
             "revision": f"tocsin-{version('tocsin')}",
             "branch": "tocsin",
             "buildUser": "",

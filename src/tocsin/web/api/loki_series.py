@@ -10,9 +10,12 @@ import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
 from tocsin.query import log_streams
+from tocsin.query.logql.engine import Asked as Wanted
+from tocsin.query.logql.engine import select_lines
 from tocsin.query.logql.errors import LimitError, LogQLError
 from tocsin.query.logql.expressions import LogQuery
 from tocsin.query.logql.extract import logfmt_pairs
+from tocsin.query.logql.line import Line
 from tocsin.query.logql.names import label_name
 from tocsin.query.logql.parser import parse_log_query
 from tocsin.query.logql.ranges import MOST_SERIES
@@ -58,7 +61,7 @@ async def series(request: Request, asked: AskedOf) -> Response:
 @router.api_route("/index/stats", methods=BOTH, operation_id="loki_index_stats")
 async def index_stats(request: Request, asked: AskedOf) -> Response:
     """How many streams, lines and bytes `query` selects."""
-    matchers, window = _selected(asked).matchers, asked.window()
+    matchers, window = selected_by(asked).matchers, asked.window()
 
     def work(_: Callable[[], bool]) -> Response:
         total = log_streams.volumes(asked.source, matchers, (), *window, 1)
@@ -72,7 +75,7 @@ async def index_stats(request: Request, asked: AskedOf) -> Response:
 @router.api_route("/index/volume", methods=BOTH, operation_id="loki_index_volume")
 async def index_volume(request: Request, asked: AskedOf) -> Response:
     """The bytes that `query` selects, by the labels it names or `targetLabels`."""
-    selected, window, limit = _selected(asked), asked.window(), asked.limit()
+    selected, window, limit = selected_by(asked), asked.window(), asked.limit()
     by = _by(asked, selected)
 
     def work(_: Callable[[], bool]) -> Response:
@@ -87,7 +90,7 @@ async def index_volume(request: Request, asked: AskedOf) -> Response:
 @router.api_route("/index/volume_range", methods=BOTH, operation_id="loki_index_volume_range")
 async def index_volume_range(request: Request, asked: AskedOf) -> Response:
     """The same for every `step`."""
-    selected, (start_ns, end_ns), limit = _selected(asked), asked.window(), asked.limit()
+    selected, (start_ns, end_ns), limit = selected_by(asked), asked.window(), asked.limit()
     by, step_ms = _by(asked, selected), asked.step_ms(start_ns, end_ns)
     grid = Grid(start_ns // 1_000_000 + step_ms, max(start_ns // 1_000_000 + step_ms, end_ns // 1_000_000), step_ms)
     if len(grid) > asked.settings.max_points:
@@ -127,14 +130,14 @@ async def detected_labels(request: Request, asked: AskedOf) -> Response:
 @router.api_route("/detected_fields", methods=BOTH, operation_id="loki_detected_fields")
 async def detected_fields(request: Request, asked: AskedOf) -> Response:
     """The fields of the newest thousand lines that `query` selects, and what reads them."""
-    selected, window, limit = _selected(asked), asked.window(), asked.limit(FIELDS)
+    selected, window, limit = selected_by(asked), asked.window(), asked.limit(FIELDS)
 
     def work(_: Callable[[], bool]) -> Response:
         fields: dict[str, tuple[set[str], set[str]]] = {}
-        for text, metadata in log_streams.sample(asked.source, selected, *window, LINES_SAMPLED):
-            for name, value in metadata.items():
+        for line in sampled(asked, selected, *window):
+            for name, value in line.metadata.items():
                 fields.setdefault(name, (set(), set()))[0].add(value)
-            kind, pairs = _fields_of(text)
+            kind, pairs = fields_of(line.text)
             for name, value in pairs.items():
                 held = fields.setdefault(name, (set(), set()))
                 held[0].add(value)
@@ -145,7 +148,13 @@ async def detected_fields(request: Request, asked: AskedOf) -> Response:
     return await while_waited_for(request, work)
 
 
-def _fields_of(text: str) -> tuple[str, dict[str, str]]:
+def sampled(asked: Asked, query: LogQuery, start_ns: int, end_ns: int) -> list[Line]:
+    """The newest lines that pass the query, to tell which fields there are."""
+    most = min(LINES_SAMPLED, asked.settings.max_lines)
+    return select_lines(asked.source, query, Wanted(start_ns, end_ns, most), asked.settings).lines
+
+
+def fields_of(text: str) -> tuple[str, dict[str, str]]:
     if text.startswith("{"):
         try:
             found = orjson.loads(text)
@@ -174,7 +183,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _selected(asked: Asked) -> LogQuery:
+def selected_by(asked: Asked) -> LogQuery:
     text = asked.query()
     return parse_log_query(text) if text.strip() != "{}" else LogQuery(())
 

@@ -65,6 +65,7 @@ async def healthy() -> Response:
 
 
 @router.get("/-/ready", summary="Readiness", response_class=Response)
+@router.get("/ready", include_in_schema=False)  # where clients of Loki ask
 def ready(request: Request) -> Response:
     """200 when both stores answer, else 503 with the cause."""
     problem = request.app.state.tocsin.readiness_problem()

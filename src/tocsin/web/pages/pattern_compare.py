@@ -53,6 +53,7 @@ def show(
     return view.render(
         headline=pattern_headline.comparison(view.speech, changes, left, right),
         changes=changes,
+        is_one_sided=not any(one.pattern.lines for one in changes) or not any(one.lines_before for one in changes),
         left=left,
         right=right,
         service=service,
