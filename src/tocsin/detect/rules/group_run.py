@@ -29,6 +29,8 @@ class GroupRun:
     missed_at_ms: int = 0
     seconds: float = 0.0
     failure: str = ""
+    untold: str = ""
+    """What of its alerts nobody took, and why; '' when all were taken."""
     kept: set[str] = field(default_factory=set)
     """Keys of the rules whose state is in the control store."""
 
@@ -79,7 +81,7 @@ class GroupRun:
     @property
     def errors(self) -> list[str]:
         """What is wrong now, one sentence a rule."""
-        found = [self.failure] if self.failure else []
+        found = [problem for problem in (self.failure, self.untold) if problem]
         return found + [f"{state.rule.name}: {state.error}" for state in self.states if state.error]
 
 
