@@ -56,7 +56,7 @@ from tocsin.ingest.own_events import INFO, admit_event
 from tocsin.ingest.remote_write import RemoteWrite
 from tocsin.ingest.syslog import SyslogListener, SyslogSettings
 from tocsin.model.clock import utc_now
-from tocsin.model.delivery import Acknowledgement
+from tocsin.model.delivery import Acknowledgement, Release
 from tocsin.model.log_levels import least_number
 from tocsin.model.notification import Notification
 from tocsin.model.notification_plain import notification_of
@@ -142,6 +142,7 @@ class Server:
         self.deliverer.may_send = lambda notification: self.lead.is_leader or is_by_hand(notification)
         self.acknowledgements = Acknowledgements(self.deliverer)
         self.acknowledgements.listeners.append(self._acknowledged)
+        self.acknowledgements.on_release = self._released
         self.topology = ServiceTopology(self.store)
         self.alerts = Pipeline(
             self.control,
@@ -283,6 +284,11 @@ class Server:
     def _acknowledged(self, said: Acknowledgement) -> None:
         for delivery in self.control.deliveries.of_key(said.key)[:1]:
             Handler(self.alerts).acknowledge_told(notification_of(delivery.notification), said.by, said.channel)
+
+    def _released(self, said: Release) -> None:
+        for delivery in self.control.deliveries.of_key(said.key)[:1]:
+            told = notification_of(delivery.notification)
+            Handler(self.alerts).release_told(told, said.by, said.channel, said.is_closed)
 
     def _draw(self, notification: Notification) -> Picture | None:
         """The chart of a mail; a store that does not answer must not keep the mail."""

@@ -88,6 +88,14 @@ def ack(fingerprint: Fingerprint, note: NoteText = "", url: Url = URL, data: Dat
     _act(client(url, data, token, changes=True), fingerprint, "ack", note=note)
 
 
+@alerts_app.command("release")
+def release(
+    fingerprint: Fingerprint, note: NoteText = "", url: Url = URL, data: Data = DATA, token: Token = ""
+) -> None:
+    """Take back an acknowledgement: the alert is repeated again while it fires."""
+    _act(client(url, data, token, changes=True), fingerprint, "release", note=note)
+
+
 @alerts_app.command("assign")
 def assign(
     fingerprint: Fingerprint,

@@ -27,6 +27,7 @@ class Change(StrEnum):
     HELD = "held"  # for a digest
     FAILED = "failed"  # a notification of it could not be delivered
     ACKNOWLEDGED = "acknowledged"
+    RELEASED = "released"  # nobody has it any more
     ASSIGNED = "assigned"
     SNOOZED = "snoozed"
     FALSE_POSITIVE = "false_positive"
