@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -23,10 +23,11 @@ from tocsin.detect.rules.alertmanagers import Alertmanagers
 from tocsin.detect.rules.demote import judge
 from tocsin.detect.rules.evaluation import Surroundings, Written, evaluate_group, switched_off
 from tocsin.detect.rules.fresh import Fresh
-from tocsin.detect.rules.group_run import GroupRun, new_run, taken_over
+from tocsin.detect.rules.group_run import GroupRun, names_of, new_run, taken_over
 from tocsin.detect.rules.instead_of import inhibitions
 from tocsin.detect.rules.kept_states import KeptStates
 from tocsin.detect.rules.library import Library, Unreadable
+from tocsin.detect.rules.marks import marks_by_rule
 from tocsin.detect.rules.over_logs import OpenLines, no_lines
 from tocsin.detect.rules.over_rows import CountRows, no_rows
 from tocsin.detect.rules.rule import keys_of
@@ -83,7 +84,7 @@ class RuleEngine:
         self._lead = lead
         self._leads = lead.is_leader
         self._marks_of = marks_of
-        self._marks: Sequence[Marks] = ()
+        self._marks: Mapping[str, Marks] = {}
         self._judged_at = 0.0
         self._around: dict[str, tuple[Surroundings, Fresh]] = {}
         self._library = Library(settings, rules)
@@ -149,7 +150,8 @@ class RuleEngine:
 
     def _judge(self, runs: Sequence[GroupRun]) -> None:
         """By what people said of the alerts of late."""
-        self._judged_at, self._marks = time.monotonic(), self._marks_of()
+        self._judged_at = time.monotonic()
+        self._marks = marks_by_rule(self._marks_of(), names_of(runs))
         for run in runs:
             self._demote(run)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -137,3 +137,8 @@ def taken_over(new: GroupRun, old: GroupRun) -> None:
         old.missed_at_ms,
     )
     new.kept, new.seconds = old.kept, old.seconds
+
+
+def names_of(runs: Iterable[GroupRun]) -> dict[str, str]:
+    """Of all alerting rules, by key."""
+    return {state.key: state.rule.name for run in runs for state in run.states if state.rule.is_alerting}

@@ -38,13 +38,27 @@ Made = TypeVar("Made", bound=Decided)
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """How often alerts of one name fired, and how often people called it false."""
+    """How often alerts of one name from one source fired, and how often people called it false.
+
+    source: the address of what made them, such as a rule's page.
+    """
 
     name: str
     fired: int
     false_positives: int
     acknowledged: int
     notified: int
+    source: str = ""
+
+    def with_more(self, other: Marks) -> Marks:
+        """Both together, under this one's source."""
+        return replace(
+            self,
+            fired=self.fired + other.fired,
+            false_positives=self.false_positives + other.false_positives,
+            acknowledged=self.acknowledged + other.acknowledged,
+            notified=self.notified + other.notified,
+        )
 
     @property
     def false_positive_ratio(self) -> float | None:
@@ -163,14 +177,15 @@ class Alerts:
         return found
 
     def marks(self, scope: Scope = PLATFORM, *, start: datetime, end: datetime | None = None) -> list[Marks]:
-        """What each name of alerts did in a time: the measured rate of false alarms, the noisiest first."""
-        columns = AlertChangeRow.name, AlertChangeRow.change, func.count()
-        query = _within(select(*columns), AlertChangeRow.tenant, scope).where(AlertChangeRow.at >= start)
+        """What the alerts of each name and source did in a time: the rate of false alarms, the noisiest first."""
+        columns = AlertChangeRow.name, AlertRow.generator_url, AlertChangeRow.change
+        query = select(*columns, func.count()).outerjoin(AlertRow, AlertRow.fingerprint == AlertChangeRow.fingerprint)
+        query = _within(query, AlertChangeRow.tenant, scope).where(AlertChangeRow.at >= start)
         query = query.where(AlertChangeRow.at < end) if end else query
-        counts: dict[str, dict[str, int]] = {}
+        counts: dict[tuple[str, str], dict[str, int]] = {}
         with self._database.read() as session:
-            for name, change, count in session.execute(query.group_by(AlertChangeRow.name, AlertChangeRow.change)):
-                counts.setdefault(name, {})[change] = count
+            for name, source, change, count in session.execute(query.group_by(*columns)):
+                counts.setdefault((name, source or ""), {})[change] = count
         marks = [
             Marks(
                 name,
@@ -178,8 +193,9 @@ class Alerts:
                 by.get(Change.FALSE_POSITIVE, 0),
                 by.get(Change.ACKNOWLEDGED, 0),
                 by.get(Change.NOTIFIED, 0),
+                source,
             )
-            for name, by in counts.items()
+            for (name, source), by in counts.items()
         ]
         return sorted(marks, key=lambda each: (-each.fired, each.name))
 
