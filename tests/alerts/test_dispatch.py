@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pipeline_world import PLAIN, World, names
 
-from tocsin.alerts.dispatch import Refused
 from tocsin.alerts.handling import Handler
+from tocsin.alerts.intake import Refused
 from tocsin.alerts.settings import AlertSettings
 from tocsin.model.access import Principal, Role
 from tocsin.model.alert import Alert

@@ -13,6 +13,10 @@ MOST_LABELS = 64
 MOST_CHARACTERS = 32_768
 
 
+class Refused(Exception):
+    """Alerts that cannot be kept; the others of the same call are."""
+
+
 @dataclass(slots=True)
 class Taken:
     """Alerts that arrived, as they are known from now on, what happened to them, and which cannot be kept."""

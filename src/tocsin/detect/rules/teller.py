@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from tocsin.alerts.dispatch import Refused
+from tocsin.alerts.intake import Refused
 from tocsin.detect.rules import counters
 from tocsin.detect.rules.alerting import due, sent, told
 from tocsin.detect.rules.alertmanagers import Alertmanagers
