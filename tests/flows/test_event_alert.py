@@ -90,7 +90,9 @@ def test_opsgenie_and_jsm_say_who_acknowledged_and_who_let_go(tmp_path: Path, no
     taken = Told(202, {"result": "Request will be processed", "requestId": "r-1"}, {"content-type": "application/json"})
     with provider(taken) as there:
         genie = {"api_key": "k", "api_url": there.url, "webhook_secret": "hush"}
-        settings = {"server.data": str(tmp_path), "rules.is_packs_on": False} | {
+        settings = {"server.data": str(tmp_path), "rules.is_packs_on": False}
+        settings["alerting.external_url"] = "https://tocsin.acme.example"  # this section's does for messages, too
+        settings |= {
             f"notify_{channel}.{name}": value for channel in ("opsgenie", "jsm") for name, value in genie.items()
         }
         server = Server(load(SECTIONS, None, {}, settings))
@@ -98,10 +100,13 @@ def test_opsgenie_and_jsm_say_who_acknowledged_and_who_let_go(tmp_path: Path, no
         try:
             alert = Alert({"alertname": "Down", "severity": "critical"}, {}, starts_at=utc_now())
             server.alerts.accept([alert])
-            alias = there.wait(2)[0].json["alias"]
+            asked = there.wait(2)[0].json
+            alias = asked["alias"]
+            assert asked["details"]["Open"].startswith("https://tocsin.acme.example/alerts?")
 
             def told() -> int:
-                return sum(1 for one in server.control.deliveries.newest() if one.outcome is Outcome.SENT)
+                made = server.control.deliveries.newest()
+                return sum(1 for one in made if one.channel != "log" and one.outcome is Outcome.SENT)
 
             eventually(told, "both are told", is_it=lambda count: count == 2)
             client = TestClient(server.asgi)

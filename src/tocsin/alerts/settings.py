@@ -15,9 +15,7 @@ class AlertSettings:
     config_file: str = setting(
         "", help="An alertmanager.yml with routes, receivers, inhibition and time intervals; '' uses a small default."
     )
-    external_url: str = setting(
-        "", help="Where people reach this server, for links in notifications; such as https://tocsin.example.com."
-    )
+    external_url: str = setting("", help="The same as notify.external_url; one of the two suffices.")
     history_hours: int = setting(
         168, unit="hours", help="How long the history of alerts and their notifications is kept."
     )

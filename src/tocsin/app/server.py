@@ -30,7 +30,15 @@ from tocsin.alerts.lead import ALONE, Lead, Leadership
 from tocsin.alerts.settings import AlertSettings
 from tocsin.alerts.topology import ServiceTopology
 from tocsin.app.front import Front
-from tocsin.app.parts import make_private, open_control, open_deliverer, receivers_of, server_id, templates_of
+from tocsin.app.parts import (
+    external_url_of,
+    make_private,
+    open_control,
+    open_deliverer,
+    receivers_of,
+    server_id,
+    templates_of,
+)
 from tocsin.app.settings import ServerSettings
 from tocsin.app.vitals import Vitals
 from tocsin.collect.local import LocalScraper, collectors
@@ -240,7 +248,7 @@ class Server:
             lambda tenant: self.metrics(_scope_of(tenant)),
             writer_to(self.gate.admit_samples),
             self.alerts.accept,
-            external_url=self.settings[AlertSettings].external_url,
+            external_url=external_url_of(self.settings),
             query=self.settings[PromQLSettings],
             count_rows_of=lambda tenant: rows_of(self.store, _scope_of(tenant)),
             lead=self.lead,
