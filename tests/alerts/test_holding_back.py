@@ -207,6 +207,16 @@ def test_closed_at_a_provider_it_goes_on_and_belongs_to_nobody(tmp_path: Path) -
     assert [(one.name, one.actor) for one in changes] == [("Down", "Ada")]  # what is over stays over
 
 
+def test_resolved_where_it_was_told_it_is_over_until_it_fires_anew(world: World) -> None:
+    alert = world.fire("Down")
+    [told] = world.turn(31, refresh=(alert,))
+    Handler(world.pipeline).resolve_told(told, "Ada", "slack")
+
+    assert [one.status for one in world.turn(301, refresh=(alert,))] == ["resolved"]
+    [newest, *_] = world.control.alerts.history(fingerprint=alert.fingerprint, change="resolved")
+    assert (newest.actor, newest.detail["note"]) == ("Ada", "at slack")
+
+
 def test_new_firing_begins_without_the_acknowledgement(world: World) -> None:
     alert = world.fire("Down")
     world.turn(5)

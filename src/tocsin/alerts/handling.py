@@ -51,6 +51,13 @@ class Handler:
             if found and found.is_firing(now) and (is_closed or found.handling.acknowledged_by):
                 self.release(Principal(f"channel:{channel}", by or channel, Role.OPERATOR), found, note)
 
+    def resolve_told(self, notification: Notification, by: str, channel: str) -> None:
+        """Who was told has ended it where they were told."""
+        known, now = self._pipeline.known(), self._pipeline.clock()
+        for alert in notification.firing:
+            if (found := known.get(alert.fingerprint)) and found.is_firing(now):
+                self.resolve(Principal(f"channel:{channel}", by or channel, Role.OPERATOR), found, f"at {channel}")
+
     def assign(self, actor: Principal, known: KnownAlert, person: str, note: str = "") -> KnownAlert:
         person = person.strip()
         if not person or len(person) > 320:

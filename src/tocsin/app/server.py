@@ -151,6 +151,7 @@ class Server:
         self.acknowledgements = Acknowledgements(self.deliverer)
         self.acknowledgements.listeners.append(self._acknowledged)
         self.acknowledgements.on_release = self._released
+        self.acknowledgements.on_resolve = self._resolved
         self.topology = ServiceTopology(self.store)
         self.alerts = Pipeline(
             self.control,
@@ -297,6 +298,10 @@ class Server:
         for delivery in self.control.deliveries.of_key(said.key)[:1]:
             told = notification_of(delivery.notification)
             Handler(self.alerts).release_told(told, said.by, said.channel, said.is_closed)
+
+    def _resolved(self, said: Release) -> None:
+        for delivery in self.control.deliveries.of_key(said.key)[:1]:
+            Handler(self.alerts).resolve_told(notification_of(delivery.notification), said.by, said.channel)
 
     def _draw(self, notification: Notification) -> Picture | None:
         """The chart of a mail; a store that does not answer must not keep the mail."""

@@ -207,7 +207,7 @@ alerts_app.command("history")(history)
 def _act(server: Client, fingerprint: str, action: str, **said: str) -> None:
     alert = server.ask("POST", f"{API}/{_whole(server, fingerprint)}/{action}", json=said).json()
     handled = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in alert["handling"].items())
-    typer.echo(f"{alert['name']}: {handled}")
+    typer.echo(f"{alert['name']}: {handled or 'nobody has it'}")
 
 
 def _whole(server: Client, beginning: str) -> str:

@@ -37,6 +37,7 @@ class Acknowledgements:
         self._telling = ThreadPoolExecutor(2, "tocsin-acknowledge")
         self.listeners: list[OnAcknowledgement] = []
         self.on_release: OnRelease = lambda release: None
+        self.on_resolve: OnRelease = lambda release: None
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="tocsin-acknowledged", daemon=True).start()
@@ -57,6 +58,13 @@ class Acknowledgements:
         told = [one for one in self._deliverer.deliveries.of_key(key) if one.channel == channel]
         news = [one for one in told if self._keep(one, by, self._clock())]
         return bool(news)
+
+    def resolved(self, channel: str, key: str, by: str) -> bool:
+        """Somebody ended, where they were told, what this notification told of; whether there is one."""
+        if not self._deliverer.deliveries.of_key(key):
+            return False
+        self.on_resolve(Release(key, channel, by, is_closed=True))
+        return True
 
     def took(self, channel: str, event: ProviderEvent) -> str:
         """What a provider says by itself of one group: the key of the notification it is about, '' when that is no
