@@ -11,6 +11,7 @@ from tocsin.storage.telemetry.engine import EngineError
 from tocsin.web import alert_actions, push_actions
 from tocsin.web.access import add_access
 from tocsin.web.api import (
+    alert_webhook,
     alertmanager,
     alertmanager_silences,
     alerts,
@@ -110,6 +111,7 @@ def build_site(state: Any) -> FastAPI:
         provider_events,
         slack_actions,
         doctor,
+        alert_webhook,
         alertmanager,
         alertmanager_silences,
         alerts,
