@@ -80,7 +80,7 @@ class Pipeline:
         self._outbox = Outbox(deliver, self._ended, clock, executor, lambda: lead.is_leader)
         self._under_way = UnderWay(self._outbox, settings)
         self._turns = Turns(self._turn)
-        self._book = Book.recalled(config.route, control, self.started_at)
+        self._book = self._recalled(self.started_at)
         self._cooldowns = control.notifications.cooldowns()
         self._mutes = Mutes()
         self._routes_noted: Route | None = None  # the tree by which the history says where alerts go
@@ -223,7 +223,11 @@ class Pipeline:
 
     def _see_anew(self) -> None:
         with self._lock:
-            self._book = Book.recalled(self.config.route, self.control, self.clock())
+            self._book = self._recalled(self.clock())
+
+    def _recalled(self, now: datetime) -> Book:
+        timeout = timedelta(seconds=self.config.resolve_timeout_seconds)
+        return Book.recalled(self.config.route, self.control, now, timeout)
 
     def _take_over(self) -> None:
         """From now on this server tells, first what the one before it had written down and not told."""

@@ -70,6 +70,11 @@ class KnownAlert:
     def fingerprint(self) -> str:
         return self.alert.fingerprint
 
+    @property
+    def ends_at(self) -> datetime:
+        assert self.alert.ends_at is not None, "what is known has an end, be it a timeout"
+        return self.alert.ends_at
+
     def is_firing(self, now: datetime) -> bool:
         return not self.alert.is_resolved(now)
 

@@ -128,7 +128,7 @@ class Alerts:
             row = session.get(AlertRow, known.fingerprint, with_for_update=True)
             if row is None:
                 raise NotFound(f"cannot handle alert '{known.fingerprint}': there is none; look it up in the list")
-            row.handling, row.ends_at, row.is_timeout = handling.plain(), _end(known), known.is_timeout
+            row.handling, row.ends_at, row.is_timeout = handling.plain(), known.ends_at, known.is_timeout
             row.updated_at = max(now, row.updated_at)
             session.add(_change_row(change_of(alert, now, change, actor.name, **detail)))
             said = {"name": alert.name, **detail}
@@ -227,11 +227,6 @@ def _within(query: Any, column: Any, scope: Scope) -> Any:
     return query if scope.tenants is None else query.where(column.in_(sorted(scope.tenants)))
 
 
-def _end(known: KnownAlert) -> datetime:
-    assert known.alert.ends_at is not None, "an alert that is kept has an end, be it a timeout"
-    return known.alert.ends_at
-
-
 def _row(known: KnownAlert) -> AlertRow:
     alert = known.alert
     return AlertRow(
@@ -243,7 +238,7 @@ def _row(known: KnownAlert) -> AlertRow:
         annotations=dict(alert.annotations),
         generator_url=alert.generator_url,
         starts_at=alert.starts_at,
-        ends_at=_end(known),
+        ends_at=known.ends_at,
         is_timeout=known.is_timeout,
         updated_at=known.updated_at,
         is_open=known.is_open,
