@@ -118,6 +118,15 @@ def test_what_had_ended_before_the_restart_stays_over(world: World) -> None:
     assert changes == [Change.NOTIFIED, Change.RESOLVED, Change.NOTIFIED, Change.FIRING]
 
 
+def test_rule_that_falls_silent_is_no_rule_that_says_it_is_over(world: World) -> None:
+    ends = world.now + timedelta(seconds=240)
+    world.pipeline.accept([Alert({"alertname": "Down"}, starts_at=world.now, ends_at=ends, is_until_told=True)])
+    world.turn(400)
+
+    changes = [change.change for change in world.control.alerts.history()]
+    assert changes == [Change.NOTIFIED, Change.EXPIRED, Change.NOTIFIED, Change.FIRING]
+
+
 def test_restart_repeats_nothing_and_goes_on(world: World) -> None:
     alert = world.fire("Down")
     world.turn(40)

@@ -66,7 +66,7 @@ def taken(
     known: KnownAlert | None, alert: Alert, now: datetime, resolve_timeout_seconds: float
 ) -> tuple[KnownAlert | None, Change | None]:
     """The alert as it is known from now on, None where there is nothing to know; and what happened to it."""
-    is_timeout = alert.ends_at is None
+    is_timeout = alert.ends_at is None or alert.is_until_told
     ends_at = alert.ends_at or now + timedelta(seconds=resolve_timeout_seconds)
     fresh = KnownAlert(replace(alert, ends_at=ends_at), now, is_timeout)
     if known is None:

@@ -52,7 +52,7 @@ def _alert(
     source = str(said.get("generatorURL") or said.get("url") or "")
     return Alert(
         {name: text for name, text in labels.items() if text}, words, starts_at=starts_at, ends_at=ends_at,
-        generator_url=source,
+        is_until_told=not is_over, generator_url=source,
     )  # fmt: skip
 
 

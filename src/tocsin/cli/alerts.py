@@ -184,7 +184,8 @@ def storm(as_json: Json = False, url: Url = URL, data: Data = DATA, token: Token
             typer.echo("no storm")
         for cluster in found["clusters"][:5]:
             tenants = ", ".join(list(cluster["tenants"])[:5])
-            typer.echo(f"{cluster['alerts']} alerts around {cluster['root']}{f' ({tenants})' if tenants else ''}")
+            count = f"{cluster['alerts']} alert{'s' if cluster['alerts'] != 1 else ''}"
+            typer.echo(f"{count} around {cluster['root']}{f' ({tenants})' if tenants else ''}")
             if cluster["cause"]:
                 typer.echo(f"  {cluster['cause']}")
         typer.echo(f"{found['compression']:.0%} of the alerts need no look of their own")

@@ -155,6 +155,7 @@ def told(one: Active, generator_url: str, ends_ms: int) -> Alert:
         dict(one.annotations),
         starts_at=moment(starts_ms),
         ends_at=moment(ends_ms if one.resolved_at_ms is None else one.resolved_at_ms),
+        is_until_told=one.resolved_at_ms is None,
         generator_url=generator_url,
     )
 
