@@ -231,7 +231,6 @@ PLACES = places()
 OWN = ("/settings/browsers", "/api/v1/push")
 """What everybody has for themselves."""
 SIGNED_BY_PROVIDERS = (
-    "/api/v1/webhooks/alerts",
     "/api/v1/notify/slack/actions",
     *(f"/api/v1/notify/{provider}/events" for provider in ("pagerduty", "opsgenie", "jsm")),
 )
