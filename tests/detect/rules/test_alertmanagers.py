@@ -66,7 +66,7 @@ def test_one_that_is_away_hears_the_newest_word_of_each_alert() -> None:
         made.tell([alert("Slow", said="first"), alert("Down")])
         there.wait(1)
         assert eventually(lambda: made.problems, "the fault is said")[0].startswith(
-            f"cannot tell Alertmanager {there.url} 2 alerts: it answered 503: starting; it is tried again"
+            f"cannot tell Alertmanager {there.url} of 2 alerts: it answered 503: starting; it is tried again"
         )
         made.tell([alert("Slow", said="second")])
 

@@ -130,7 +130,8 @@ class Member:
         if not self.problem:
             log.warning("rules.alertmanager_not_told", alertmanager=self._name, alerts=count, reason=error.reason)
         again = "it is tried again" if error.retryable else "see what it says of them"
-        self.problem = f"cannot tell Alertmanager {self._name} {count} alerts: {error.reason}; {again}"
+        alerts = "an alert" if count == 1 else f"{count} alerts"
+        self.problem = f"cannot tell Alertmanager {self._name} of {alerts}: {error.reason}; {again}"
 
     def _is_closing_within(self, seconds: float) -> bool:
         with self._changed:
