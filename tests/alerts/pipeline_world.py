@@ -70,8 +70,7 @@ class World:
             executor=AtOnce(),
         )
         if not self.is_dead:
-            for notification in self.control.notifications.pending():
-                self.pipeline._tell(notification, None)
+            self.pipeline._tell_pending()
 
     def deliver(self, notification: Notification) -> Receipt:
         if self.is_dead:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pipeline_world import PLAIN, World, names
 
-from tocsin.alerts.dispatch import Refused
 from tocsin.alerts.handling import Handler
+from tocsin.alerts.intake import Refused
 from tocsin.alerts.settings import AlertSettings
 from tocsin.model.access import Principal, Role
 from tocsin.model.alert import Alert
@@ -78,6 +78,53 @@ def test_silence_of_the_source_counts_as_resolved_after_the_timeout(world: World
 
     assert (first.status, second.status) == ("firing", "resolved")
     assert Change.EXPIRED in [change.change for change in world.control.alerts.history()]
+
+
+def test_server_that_was_away_for_long_goes_on_where_it_was(world: World) -> None:
+    alert, over = world.fire("Down"), world.fire("Over")
+    world.turn(400, (alert, over))
+    world.now += timedelta(minutes=20)
+    world.restart()
+
+    assert world.turn(20) == []  # its source has not had time to speak
+    world.pipeline.accept([alert])
+    world.resolve(over)
+    assert [(told.status, names(told)) for told in world.turn(900, (alert,))] == [("resolved", [])]
+    changes = [change.change for change in world.control.alerts.history(fingerprint=alert.fingerprint)]
+    assert changes == [Change.NOTIFIED, Change.FIRING]
+
+
+def test_what_nobody_speaks_of_after_a_restart_is_over_in_time(world: World) -> None:
+    alert = world.fire("Down")
+    world.turn(400, (alert,))
+    world.now += timedelta(minutes=20)
+    world.restart()
+
+    assert world.turn(290) == []
+    [told] = world.turn(320)
+    assert told.status == "resolved"
+    changes = [change.change for change in world.control.alerts.history(fingerprint=alert.fingerprint)]
+    assert changes == [Change.NOTIFIED, Change.EXPIRED, Change.NOTIFIED, Change.FIRING]
+
+
+def test_what_had_ended_before_the_restart_stays_over(world: World) -> None:
+    alert = world.fire("Down", ends=world.now + timedelta(seconds=100))
+    world.turn(110)
+    world.restart()
+
+    assert [told.status for told in world.turn(400)] == ["resolved"]
+    assert not world.pipeline.known()
+    changes = [change.change for change in world.control.alerts.history(fingerprint=alert.fingerprint)]
+    assert changes == [Change.NOTIFIED, Change.RESOLVED, Change.NOTIFIED, Change.FIRING]
+
+
+def test_rule_that_falls_silent_is_no_rule_that_says_it_is_over(world: World) -> None:
+    ends = world.now + timedelta(seconds=240)
+    world.pipeline.accept([Alert({"alertname": "Down"}, starts_at=world.now, ends_at=ends, is_until_told=True)])
+    world.turn(400)
+
+    changes = [change.change for change in world.control.alerts.history()]
+    assert changes == [Change.NOTIFIED, Change.EXPIRED, Change.NOTIFIED, Change.FIRING]
 
 
 def test_restart_repeats_nothing_and_goes_on(world: World) -> None:

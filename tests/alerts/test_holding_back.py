@@ -178,6 +178,45 @@ def test_acknowledged_alert_is_not_repeated_but_news_are_told(tmp_path: Path) ->
     assert len(world.turn(15, (alert, second))) == 1
 
 
+def test_what_was_given_back_is_repeated_again(tmp_path: Path) -> None:
+    world = World(tmp_path, PLAIN.replace("4h", "10m"))
+    alert = world.fire("Down")
+    world.turn(31, refresh=(alert,))
+    handler = Handler(world.pipeline)
+    handler.acknowledge(SYSTEM, world.pipeline.known()[alert.fingerprint])
+    assert world.turn(1200, refresh=(alert,)) == []
+    handler.release(SYSTEM, world.pipeline.known()[alert.fingerprint])
+
+    assert [names(one) for one in world.turn(301, refresh=(alert,))] == [["Down"]]
+
+
+def test_closed_at_a_provider_it_goes_on_and_belongs_to_nobody(tmp_path: Path) -> None:
+    world = World(tmp_path, PLAIN.replace("4h", "10m"))
+    alert, over = world.fire("Down"), world.fire("Over")
+    told = world.turn(31, refresh=(alert, over))
+    world.resolve(over)
+    handler = Handler(world.pipeline)
+    for one in told:
+        handler.acknowledge_told(one, "Ada", "pagerduty")
+        handler.release_told(one, "Ada", "pagerduty", is_closed=True)
+
+    assert world.pipeline.known()[alert.fingerprint].handling.acknowledged_by == ""
+    repeated = world.turn(901, refresh=(alert,))
+    assert ["Down"] in [names(one) for one in repeated]
+    changes = world.control.alerts.history(change="released")
+    assert [(one.name, one.actor) for one in changes] == [("Down", "Ada")]  # what is over stays over
+
+
+def test_resolved_where_it_was_told_it_is_over_until_it_fires_anew(world: World) -> None:
+    alert = world.fire("Down")
+    [told] = world.turn(31, refresh=(alert,))
+    Handler(world.pipeline).resolve_told(told, "Ada", "slack")
+
+    assert [one.status for one in world.turn(301, refresh=(alert,))] == ["resolved"]
+    [newest, *_] = world.control.alerts.history(fingerprint=alert.fingerprint, change="resolved")
+    assert (newest.actor, newest.detail["note"]) == ("Ada", "at slack")
+
+
 def test_new_firing_begins_without_the_acknowledgement(world: World) -> None:
     alert = world.fire("Down")
     world.turn(5)

@@ -97,6 +97,11 @@ def test_failure_and_acknowledgement_are_told(world: World) -> None:
     Handler(world.pipeline).acknowledge(ada, world.pipeline.known()[alert.fingerprint])
     world.turn(60, (alert,))
     assert "ada had acknowledged it at" in at(world, alert, 515).sentence
+    world.turn(20)
+    Handler(world.pipeline).release(ada, world.pipeline.known()[alert.fingerprint])
+    world.turn(20)
+    assert "ada had acknowledged it at" in at(world, alert, 515).sentence
+    assert "acknowledged" not in at(world, alert, 550).sentence
 
 
 OTHERS = PLAIN.replace("receiver: team", "receiver: others").replace("name: team", "name: others")

@@ -190,7 +190,7 @@ def test_what_is_not_carried_out_is_said(tmp_path: Path) -> None:
     config = load_scrape_config(path)
     assert config.jobs[0].interval_seconds == 30
     assert config.ignored == (
-        "rule_files: not for scraping",
+        "rule_files: not for scraping; rules.folder names the rules",
         "global.query_log_file: not carried out",
         "job k8s: kubernetes_sd_configs is not carried out",
         "job k8s: tls_config.ca is not carried out",

@@ -19,6 +19,7 @@ from tocsin.app.settings import SECTIONS
 from tocsin.config import load
 from tocsin.ingest.validate import parse
 from tocsin.model.alert import Alert
+from tocsin.model.alert_state import Change, Handling
 from tocsin.model.clock import utc_now
 from tocsin.model.control import SYSTEM
 from tocsin.model.notification import Outcome
@@ -81,11 +82,70 @@ def test_synthetic_alert_takes_the_way_of_an_applications_event(tmp_path: Path, 
         server.close()
 
 
+def handling(server: Server, alert: Alert) -> Handling:
+    return server.alerts.known()[alert.fingerprint].handling
+
+
+def test_opsgenie_and_jsm_say_who_acknowledged_and_who_let_go(tmp_path: Path, no_engine: EngineSlot) -> None:
+    taken = Told(202, {"result": "Request will be processed", "requestId": "r-1"}, {"content-type": "application/json"})
+    with provider(taken) as there:
+        genie = {"api_key": "k", "api_url": there.url, "webhook_secret": "hush"}
+        settings = {"server.data": str(tmp_path), "rules.is_packs_on": False}
+        settings["alerting.external_url"] = "https://tocsin.acme.example"  # this section's does for messages, too
+        settings |= {
+            f"notify_{channel}.{name}": value for channel in ("opsgenie", "jsm") for name, value in genie.items()
+        }
+        server = Server(load(SECTIONS, None, {}, settings))
+        server.start()
+        try:
+            alert = Alert({"alertname": "Down", "severity": "critical"}, {}, starts_at=utc_now())
+            server.alerts.accept([alert])
+            asked = there.wait(2)[0].json
+            alias = asked["alias"]
+            assert asked["details"]["Open"].startswith("https://tocsin.acme.example/alerts?")
+
+            def told() -> int:
+                made = server.control.deliveries.newest()
+                return sum(1 for one in made if one.channel != "log" and one.outcome is Outcome.SENT)
+
+            eventually(told, "both are told", is_it=lambda count: count == 2)
+            client = TestClient(server.asgi)
+            for channel in ("opsgenie", "jsm"):
+
+                def say(action: str, by: str, secret: str = "hush", channel: str = channel) -> int:
+                    said = {"action": action, "alert": {"alias": alias, "username": by}, "integrationType": "Webhook"}
+                    headers = {"authorization": f"Bearer {secret}"}
+                    return client.post(f"/api/v1/notify/{channel}/events", json=said, headers=headers).status_code
+
+                assert (say("Acknowledge", "eve", "guess"), say("Acknowledge", "eve", "")) == (401, 401)
+                assert handling(server, alert).acknowledged_by == ""
+                assert say("Acknowledge", "ada@acme.example") == 200
+                assert handling(server, alert).acknowledged_by == "ada@acme.example"
+                assert say("AddNote", "bob@acme.example") == 200
+                assert handling(server, alert).acknowledged_by == "ada@acme.example"
+                assert say("UnAcknowledge", "ada@acme.example") == 200
+                assert handling(server, alert).acknowledged_by == ""
+                assert say("Acknowledge", "bob@acme.example") == 200  # after that it is news again
+                assert handling(server, alert).acknowledged_by == "bob@acme.example"
+                assert say("Close", "bob@acme.example") == 200
+                assert handling(server, alert).acknowledged_by == ""
+                assert server.alerts.known()[alert.fingerprint].is_firing(utc_now())
+            path = "/api/v1/notify/jsm/events"
+            hushed = {"authorization": "Bearer hush"}
+            assert client.post(path, content=b"no json", headers=hushed).status_code == 400
+            for odd in ([], {"action": "Close"}, {"action": ["Close"], "alert": {"alias": alias}}, {"alert": 1}):
+                assert client.post(path, json=odd, headers=hushed).status_code == 200
+        finally:
+            server.close()
+
+
 def test_acknowledgement_goes_to_pagerduty_and_comes_from_there(tmp_path: Path, no_engine: EngineSlot) -> None:
     taken = Told(202, {"status": "success", "message": "Event processed"}, {"content-type": "application/json"})
     with provider(taken) as there:
         pager = {"routing_key": "k", "url": there.url, "signing_secret": "hush"}
-        settings = {"server.data": str(tmp_path)} | {f"notify_pagerduty.{name}": value for name, value in pager.items()}
+        settings = {"server.data": str(tmp_path), "rules.is_packs_on": False} | {
+            f"notify_pagerduty.{name}": value for name, value in pager.items()
+        }
         server = Server(load(SECTIONS, None, {}, settings))
         server.start()
         try:
@@ -119,7 +179,16 @@ def test_acknowledgement_goes_to_pagerduty_and_comes_from_there(tmp_path: Path, 
             assert client.post(path, content=body, headers={header: "v1=00"}).status_code == 401
             signature = "v1=00,v1=" + hmac.new(b"hush", body, "sha256").hexdigest()
             assert client.post(path, content=body, headers={header: signature}).status_code == 200
-            handling = server.alerts.known()[alerts[1].fingerprint].handling
-            assert handling.acknowledged_by == "Ada"
+            assert handling(server, alerts[1]).acknowledged_by == "Ada"
+
+            closed = body.replace(b"incident.acknowledged", b"incident.resolved")
+            signature = "v1=" + hmac.new(b"hush", closed, "sha256").hexdigest()
+            assert client.post(path, content=closed, headers={header: signature}).status_code == 200
+            # It is closed there, not over here: nobody has it, and it is told again in time.
+            assert handling(server, alerts[1]) == Handling(note="closed at pagerduty while it fires")
+            assert server.alerts.known()[alerts[1].fingerprint].is_firing(utc_now())
+            [newest] = server.control.alerts.history(fingerprint=alerts[1].fingerprint, limit=1)
+            assert (newest.change, newest.actor) == (Change.RELEASED, "Ada")
+            assert newest.detail["note"] == "closed at pagerduty while it fires"
         finally:
             server.close()

@@ -230,7 +230,10 @@ def parameters_of(dependant: Dependant) -> Iterator[str]:
 PLACES = places()
 OWN = ("/settings/browsers", "/api/v1/push")
 """What everybody has for themselves."""
-SIGNED_BY_PROVIDERS = ("/api/v1/notify/slack/actions", "/api/v1/notify/pagerduty/events")
+SIGNED_BY_PROVIDERS = (
+    "/api/v1/notify/slack/actions",
+    *(f"/api/v1/notify/{provider}/events" for provider in ("pagerduty", "opsgenie", "jsm")),
+)
 """They come without a token, signed by a secret of their own."""
 BEYOND_TENANTS = ("/settings", *(f"/api/v1/{noun}" for noun in ("users", "keys", "tokens", "audit", "doctor")))
 

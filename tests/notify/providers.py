@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -56,9 +56,10 @@ class Provider:
     """Given one after the other; the last one again and again."""
 
     def wait(self, count: int) -> list[Asked]:
-        return eventually(
-            lambda: self.asked, f"{count} requests arrive", pause_seconds=0.02, is_it=lambda asked: len(asked) >= count
-        )
+        return self.wait_for(lambda asked: len(asked) >= count, f"{count} requests arrive")
+
+    def wait_for(self, is_it: Callable[[list[Asked]], object], what: str = "the request arrives") -> list[Asked]:
+        return eventually(lambda: self.asked, what, pause_seconds=0.01, is_it=is_it)
 
 
 @contextmanager

@@ -75,6 +75,20 @@ def test_pressed_button_acknowledges_once(site: Site, there: Provider) -> None:
     assert len(site.control.audit.entries(action="notification.acknowledge")) == 1
 
 
+def test_pressed_resolve_ends_what_was_told_after_a_question(site: Site, there: Provider) -> None:
+    ended: list[tuple[str, str, str]] = []
+    heard = site.app.state.tocsin.acknowledgements
+    heard.on_resolve = lambda said: ended.append((said.key, said.by, said.channel))
+    site.app.state.tocsin.deliverer.deliver(notification())
+    buttons = there.asked[0].json["attachments"][0]["blocks"][-1]["elements"]
+    button = next(one for one in buttons if one["action_id"] == "resolve")
+    assert button["confirm"]["confirm"]["text"] == "Resolve"
+    assert press(site, button).status_code == 200
+    assert press(site, {"action_id": "resolve", "value": "nobody-knows"}).status_code == 200
+    assert ended == [("n-1", "ada", "slack")]
+    assert len(site.control.audit.entries(action="notification.resolve")) == 1
+
+
 def test_unsigned_wrong_and_old_requests_are_refused(site: Site) -> None:
     action = {"action_id": "acknowledge", "value": "n-1"}
     assert press(site, action, secret="another").status_code == 401

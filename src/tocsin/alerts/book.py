@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from tocsin.alerts.group import Group, first_flush
 from tocsin.alerts.route import Route, group_key, group_labels, route_alert
@@ -15,6 +15,8 @@ from tocsin.model.told import GroupLog, group_id
 from tocsin.storage.control import ControlStore
 
 GroupId = tuple[str, tuple[tuple[str, str], ...]]  # route and group labels
+LONGEST_WAIT = timedelta(hours=1)
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -28,10 +30,10 @@ class Book:
     groups: dict[GroupId, Group] = field(default_factory=dict)
 
     @classmethod
-    def recalled(cls, tree: Route, control: ControlStore, now: datetime) -> Book:
-        """What the control store has open, in the groups of this tree."""
+    def recalled(cls, tree: Route, control: ControlStore, now: datetime, timeout: timedelta) -> Book:
+        """What the control store has open, in the groups of this tree. timeout: as in `waited_for`."""
         made = cls(tree, {each.id: each for each in control.notifications.logs()})
-        for known in control.alerts.open():
+        for known in waited_for(control.alerts.open(), control, now, timeout):
             made.keep(known.fingerprint, known, now)
             if known.is_firing(now):
                 made.firing.add(known.fingerprint)
@@ -129,3 +131,26 @@ class Book:
 
 def _id(route: Route, labels: Mapping[str, str]) -> GroupId:
     return route.id, tuple(sorted(labels.items()))
+
+
+def waited_for(
+    opened: Iterable[KnownAlert], control: ControlStore, now: datetime, timeout: timedelta
+) -> Iterator[KnownAlert]:
+    """The alerts, and more time for those that ran out while no server was there to hear that they go on.
+
+    Their sources get as long as they had, at least `timeout`, at most an hour.
+    """
+    alerts = list(opened)
+    silent = [known for known in alerts if known.updated_at < known.ends_at <= now]
+    ended: dict[str, datetime] = {}
+    for change in (Change.RESOLVED, Change.EXPIRED) if silent else ():
+        since = min(known.ends_at for known in silent)
+        for one in control.alerts.history(start=since, change=change, limit=100_000):
+            ended[one.fingerprint] = max(one.at, ended.get(one.fingerprint, one.at))
+    late = {known.fingerprint for known in silent if ended.get(known.fingerprint, NEVER) < known.ends_at}
+    for known in alerts:
+        if known.fingerprint in late:
+            until = now + min(max(known.ends_at - known.updated_at, timeout), LONGEST_WAIT)
+            yield replace(known, alert=replace(known.alert, ends_at=until), is_timeout=True)
+        else:
+            yield known

@@ -19,37 +19,33 @@ from tocsin.alerts import counters
 from tocsin.alerts.book import Book
 from tocsin.alerts.config import AlertConfig
 from tocsin.alerts.decide import Circumstances, Hold, holds_on_alert, suppression
-from tocsin.alerts.digests import Digests, digest_writing
+from tocsin.alerts.digests import digest_writing
 from tocsin.alerts.flush import log_after, look_at, notification_of, writing_of
 from tocsin.alerts.group import ALL_RESOLVED, Group
 from tocsin.alerts.inhibit import Inhibitor, InhibitRule
-from tocsin.alerts.intake import Room, Taken, taken_in
+from tocsin.alerts.intake import Refused, Room, Taken, taken_in
 from tocsin.alerts.lead import ALONE, Lead
 from tocsin.alerts.outbox import Deliver, Outbox
 from tocsin.alerts.route import Route
 from tocsin.alerts.routed import Mutes, rerouted, with_routes
 from tocsin.alerts.settings import AlertSettings
 from tocsin.alerts.silence import Silencer
-from tocsin.alerts.storm import Limits, Storm
+from tocsin.alerts.turns import LONGEST_SLEEP_SECONDS, Turns
+from tocsin.alerts.under_way import UnderWay
 from tocsin.model.alert import Alert
 from tocsin.model.alert_state import AlertChange, Change, KnownAlert, change_of
 from tocsin.model.clock import Clock, utc_now
 from tocsin.model.notification import Notification, Outcome, Receipt
-from tocsin.model.told import GroupLog, Told, group_id
+from tocsin.model.told import GroupLog, group_id
 from tocsin.storage.control import ControlStore
 from tocsin.storage.control.notifications import Writing
 
 log = structlog.get_logger("tocsin.alerts")
-LONGEST_SLEEP_SECONDS = 1.0
 PRUNE_SECONDS = 3600.0
 HEARD = timedelta(seconds=30)  # longer than clocks of servers differ
 
 Cause = Callable[[Sequence[Alert]], str]
 """Says in a sentence why alerts belong together and which of them is the likely root."""
-
-
-class Refused(Exception):
-    """Alerts that cannot be kept; the others of the same call are."""
 
 
 class Pipeline:
@@ -74,26 +70,23 @@ class Pipeline:
         self.lead = lead
         self.started_at = clock()
         self.refused = 0
-        self.problem = ""  # of the last look, '' when all is well
         self.more_inhibitions: Callable[[], tuple[InhibitRule, ...]] = tuple  # of the rules that are evaluated here
         self._cause = cause or (lambda alerts: "")
         self._lock = threading.RLock()
-        self._woken = threading.Event()
         self.resume: Callable[[], None] = lambda: None  # deliveries that another server has begun
         self.on_acknowledged: Callable[[str], None] = lambda group_key: None  # must not wait
-        self._is_closed = False
         self._leads = False
         self._heard_at = self.started_at
         self._outbox = Outbox(deliver, self._ended, clock, executor, lambda: lead.is_leader)
-        self._thread: threading.Thread | None = None
-        self._book = Book.recalled(config.route, control, self.started_at)
-        self._in_flight: dict[str, Told | None] = {}  # what a group was told before the notification under way
+        self._under_way = UnderWay(self._outbox, settings)
+        self._turns = Turns(self._turn)
+        self._book = self._recalled(self.started_at)
         self._cooldowns = control.notifications.cooldowns()
         self._mutes = Mutes()
         self._routes_noted: Route | None = None  # the tree by which the history says where alerts go
         self._pruned_at = self.started_at
         self._around = Circumstances(Inhibitor(()), Silencer(()))
-        self._load()
+        self._under_way.recall(control.notifications, self.started_at)
 
     # What others call.
 
@@ -133,7 +126,12 @@ class Pipeline:
 
     def wake(self) -> None:
         """Look at once: something changed."""
-        self._woken.set()
+        self._turns.wake()
+
+    @property
+    def problem(self) -> str:
+        """Of the last look, '' when all is well."""
+        return self._turns.problem
 
     def known(self) -> dict[str, KnownAlert]:
         """What is open now, by fingerprint."""
@@ -151,7 +149,7 @@ class Pipeline:
     def held(self) -> dict[str, list[Notification]]:
         """Notifications that wait for a digest, by receiver."""
         with self._lock:
-            return {receiver: list(held.notifications) for receiver, held in self._digests.waiting.items()}
+            return self._under_way.held
 
     def circumstances(self) -> Circumstances:
         """What the stages look at, as it is now."""
@@ -184,14 +182,10 @@ class Pipeline:
 
     def start(self) -> None:
         """Begin to tell, with what was left over when the server ended; where several share, once this one leads."""
-        self._thread = threading.Thread(target=self._run, name="tocsin-alerts", daemon=True)
-        self._thread.start()
+        self._turns.start()
 
     def close(self) -> None:
-        self._is_closed = True
-        self.wake()
-        if self._thread is not None:
-            self._thread.join()
+        self._turns.close()
         self._outbox.close()
 
     def tick(self) -> datetime:
@@ -211,21 +205,9 @@ class Pipeline:
             if now >= self._pruned_at + timedelta(seconds=PRUNE_SECONDS):
                 self._prune(now)
             upcoming = [group.next_flush for group in self._book.groups.values() if not self._is_waiting(group)]
-            return min([*upcoming, *self._digests.times(), now + timedelta(seconds=LONGEST_SLEEP_SECONDS)])
+            return min([*upcoming, *self._under_way.times(), now + timedelta(seconds=LONGEST_SLEEP_SECONDS)])
 
     # The loop.
-
-    def _run(self) -> None:
-        while not self._is_closed:
-            self._woken.clear()
-            try:
-                wait_seconds = self._turn()
-                self.problem = ""
-            except SQLAlchemyError as error:
-                self.problem = f"cannot read or write the control store: {error}"
-                log.warning("alerts.look_failed", error=str(error))
-                wait_seconds = LONGEST_SLEEP_SECONDS
-            self._woken.wait(max(0.0, min(wait_seconds, LONGEST_SLEEP_SECONDS)))
 
     def _turn(self) -> float:
         """Seconds to the next. Of several servers one looks at what is due; the others only see what it does."""
@@ -241,7 +223,11 @@ class Pipeline:
 
     def _see_anew(self) -> None:
         with self._lock:
-            self._book = Book.recalled(self.config.route, self.control, self.clock())
+            self._book = self._recalled(self.clock())
+
+    def _recalled(self, now: datetime) -> Book:
+        timeout = timedelta(seconds=self.config.resolve_timeout_seconds)
+        return Book.recalled(self.config.route, self.control, now, timeout)
 
     def _take_over(self) -> None:
         """From now on this server tells, first what the one before it had written down and not told."""
@@ -249,16 +235,15 @@ class Pipeline:
             if self.lead.is_shared:
                 self._see_anew()
                 self._cooldowns = self.control.notifications.cooldowns()
-                self._in_flight.clear()
-                self._load()
+                self._under_way.recall(self.control.notifications, self.clock())
             self._tell_pending()
 
     def _tell_pending(self) -> None:
         """What was written down and is not being told by this server."""
         for made in self.control.notifications.pending():
             id = group_id(made.receiver, made.group_key)
-            if id not in self._in_flight:
-                self._tell(made, self._book.logs.get(id))
+            if not self._under_way.has(id):
+                self._under_way.tell(made, id if id in self._book.logs else "", None)
         self.resume()
 
     def _hear_others(self) -> None:
@@ -269,16 +254,6 @@ class Pipeline:
                 self._heard_at = now
                 self._tell_pending()
             self._book.hear(self.control.alerts.open(since=now - HEARD), now)
-
-    def _load(self) -> None:
-        """What was sent of late, and what is held back for a digest."""
-        now, store = self.clock(), self.control.notifications
-        limits = Limits.of(self.settings)
-        since = now - timedelta(seconds=limits.total_seconds)
-        self.storm = Storm.recalled(limits, store.recent(since=since, limit=1000))
-        self._digests = Digests(self.settings.storm_digest_seconds)
-        for notification in store.held():
-            self._hold(notification, now)
 
     def _read_circumstances(self) -> None:
         now = self.clock()
@@ -303,7 +278,7 @@ class Pipeline:
         self._routes_noted = self.config.route
 
     def _is_waiting(self, group: Group) -> bool:
-        return group_id(group.route.receiver, group.key) in self._in_flight
+        return self._under_way.has(group_id(group.route.receiver, group.key))
 
     def _flush(self, due: Sequence[Group], now: datetime) -> None:
         on_alert: dict[str, list[Hold]] = {}
@@ -353,10 +328,7 @@ class Pipeline:
     def _notifying(self, bare: Notification, reason: str, logged: GroupLog, after: GroupLog, now: datetime) -> Writing:
         cause = self._cause(bare.firing) if len(bare.firing) > 1 else ""
         made = replace(bare, external_url=self.settings.external_url, cause=cause)
-        why_held = self.storm.why_hold(made, now)
-        if not why_held:
-            self.storm.sent(made, now)
-        return writing_of(made, reason, why_held, logged, after, self._around)
+        return writing_of(made, reason, self._under_way.why_hold(made, now), logged, after, self._around)
 
     def _write(self, writings: Sequence[tuple[Group, Writing]], now: datetime) -> None:
         """Writes all down in one transaction, then has them told."""
@@ -378,7 +350,7 @@ class Pipeline:
                 touched |= self._book.drop_resolved(group)
         for writing in unique.values():
             if writing.notification is not None and writing.notification.key in written:
-                self._go(writing, writing.notification, now)
+                self._under_way.go(writing, writing.notification, now)
         if touched:
             self.control.alerts.save(touched.values())
 
@@ -388,19 +360,6 @@ class Pipeline:
         if found is not None:
             self._book.logs[found.id] = found
             group.next_flush = now
-
-    def _go(self, writing: Writing, made: Notification, now: datetime) -> None:
-        if writing.is_held:
-            self._hold(made, now)
-        else:
-            self._in_flight[writing.log.id] = writing.before
-            self._outbox.put(made)
-
-    def _tell(self, notification: Notification, logged: GroupLog | None) -> None:
-        with self._lock:
-            if logged is not None:
-                self._in_flight[logged.id] = None
-        self._outbox.put(notification)
 
     def _ended(self, notification: Notification, receipt: Receipt) -> None:
         """What became of a notification: told for good, or its group is told again at its next look."""
@@ -414,7 +373,7 @@ class Pipeline:
         except SQLAlchemyError as error:
             log.warning("alerts.receipt_lost", key=notification.key, error=str(error))
         with self._lock:
-            before = self._in_flight.pop(id, None)
+            before = self._under_way.ended(id)
             if has_failed and id in self._book.logs:
                 log.warning("alerts.not_delivered", receiver=notification.receiver, reason=receipt.reason)
                 self._book.logs[id] = replace(self._book.logs[id], told=before)
@@ -422,20 +381,14 @@ class Pipeline:
                 self.control.alerts.save(touched.values())
         self.wake()
 
-    # Storms.
-
-    def _hold(self, notification: Notification, now: datetime) -> None:
-        counters.notifications.labels(notification.receiver, Outcome.HELD.value).inc()
-        self._digests.hold(notification, now)
-
     def _digest(self, now: datetime) -> None:
         """One notification for everything that was held, where its time has come."""
-        for waited in self._digests.take_due(now):
+        for waited in self._under_way.take_due(now):
             writing = digest_writing(waited, self._book, self._cause, now)
             written = self.control.notifications.write([writing])
             self._book.logs[writing.log.id] = writing.log
             if written and writing.notification is not None:
-                self._go(writing, writing.notification, now)
+                self._under_way.go(writing, writing.notification, now)
 
     def _prune(self, now: datetime) -> None:
         self._pruned_at = now

@@ -37,6 +37,27 @@ class Handler:
             if (found := known.get(alert.fingerprint)) and not found.handling.acknowledged_by:
                 self.acknowledge(Principal(f"channel:{channel}", by or channel, Role.OPERATOR), found, f"at {channel}")
 
+    def release(self, actor: Principal, known: KnownAlert, note: str = "") -> KnownAlert:
+        """Nobody has it any more: it is repeated again while it fires."""
+        handling = replace(known.handling, acknowledged_by="", acknowledged_at="", note=note)
+        return self._done(actor, known, handling, Change.RELEASED, note)
+
+    def release_told(self, notification: Notification, by: str, channel: str, is_closed: bool) -> None:
+        """Who was told has let go of it where they were told. What fires goes on, since its condition holds."""
+        known, now = self._pipeline.known(), self._pipeline.clock()
+        note = f"closed at {channel} while it fires" if is_closed else f"at {channel}"
+        for alert in notification.firing:
+            found = known.get(alert.fingerprint)
+            if found and found.is_firing(now) and (is_closed or found.handling.acknowledged_by):
+                self.release(Principal(f"channel:{channel}", by or channel, Role.OPERATOR), found, note)
+
+    def resolve_told(self, notification: Notification, by: str, channel: str) -> None:
+        """Who was told has ended it where they were told."""
+        known, now = self._pipeline.known(), self._pipeline.clock()
+        for alert in notification.firing:
+            if (found := known.get(alert.fingerprint)) and found.is_firing(now):
+                self.resolve(Principal(f"channel:{channel}", by or channel, Role.OPERATOR), found, f"at {channel}")
+
     def assign(self, actor: Principal, known: KnownAlert, person: str, note: str = "") -> KnownAlert:
         person = person.strip()
         if not person or len(person) > 320:

@@ -13,6 +13,10 @@ MOST_LABELS = 64
 MOST_CHARACTERS = 32_768
 
 
+class Refused(Exception):
+    """Alerts that cannot be kept; the others of the same call are."""
+
+
 @dataclass(slots=True)
 class Taken:
     """Alerts that arrived, as they are known from now on, what happened to them, and which cannot be kept."""
@@ -62,12 +66,12 @@ def taken(
     known: KnownAlert | None, alert: Alert, now: datetime, resolve_timeout_seconds: float
 ) -> tuple[KnownAlert | None, Change | None]:
     """The alert as it is known from now on, None where there is nothing to know; and what happened to it."""
-    is_timeout = alert.ends_at is None
+    is_timeout = alert.ends_at is None or alert.is_until_told
     ends_at = alert.ends_at or now + timedelta(seconds=resolve_timeout_seconds)
     fresh = KnownAlert(replace(alert, ends_at=ends_at), now, is_timeout)
     if known is None:
         return (fresh, Change.FIRING) if fresh.is_firing(now) else (None, None)
-    if known.handling.resolved_by and not known.is_firing(now) and alert.starts_at <= _end(known):
+    if known.handling.resolved_by and not known.is_firing(now) and alert.starts_at <= known.ends_at:
         return known, None  # a person said it is over; only a new firing opens it again
     merged = _merged(known, fresh, now)
     if known.is_firing(now) == merged.is_firing(now):
@@ -95,19 +99,14 @@ def why_refuse(alert: Alert) -> str:
 
 def _merged(old: KnownAlert, new: KnownAlert, now: datetime) -> KnownAlert:
     """Two that overlap become one with the earlier start; an end that was said outlives a later timeout."""
-    start, end = new.alert.starts_at, _end(new)
-    overlaps = old.alert.starts_at < end < _end(old) or old.alert.starts_at < start < _end(old)
+    start, end = new.alert.starts_at, new.ends_at
+    overlaps = old.alert.starts_at < end < old.ends_at or old.alert.starts_at < start < old.ends_at
     if not overlaps:
         return new
     starts_at = min(old.alert.starts_at, start)
     ends_at = end
     if new.is_firing(now):
-        ends_at = _end(old) if _end(old) > end and not old.is_timeout else end
+        ends_at = old.ends_at if old.ends_at > end and not old.is_timeout else end
     elif not old.is_firing(now):
-        ends_at = max(_end(old), end)
+        ends_at = max(old.ends_at, end)
     return replace(new, alert=replace(new.alert, starts_at=starts_at, ends_at=ends_at))
-
-
-def _end(known: KnownAlert) -> datetime:
-    assert known.alert.ends_at is not None, "what is known has an end, be it a timeout"
-    return known.alert.ends_at

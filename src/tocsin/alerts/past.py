@@ -125,8 +125,8 @@ def _of(receiver: str, changes: Sequence[AlertChange]) -> list[AlertChange]:
 
 
 def _handled(firing: Sequence[AlertChange]) -> list[str]:
-    acknowledged = _last(firing, Change.ACKNOWLEDGED)
-    if acknowledged is None:
+    acknowledged = _last(firing, Change.ACKNOWLEDGED, Change.RELEASED)
+    if acknowledged is None or acknowledged.change is Change.RELEASED:
         return []
     return [f"{acknowledged.actor} had acknowledged it at {_clock(acknowledged.at)}, so it was not repeated."]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from tocsin.model.settings import setting
 from tocsin.query.promql.literals import parse_duration_ms
@@ -15,9 +16,7 @@ class AlertSettings:
     config_file: str = setting(
         "", help="An alertmanager.yml with routes, receivers, inhibition and time intervals; '' uses a small default."
     )
-    external_url: str = setting(
-        "", help="Where people reach this server, for links in notifications; such as https://tocsin.example.com."
-    )
+    external_url: str = setting("", help="The same as notify.external_url; one of the two suffices.")
     history_hours: int = setting(
         168, unit="hours", help="How long the history of alerts and their notifications is kept."
     )
@@ -42,6 +41,17 @@ class AlertSettings:
         60.0, unit="seconds", help="Time between two digests of what a storm holds back."
     )
 
+    webhook_secret: str = setting(
+        "",
+        help="Secret by which webhooks to /api/v1/webhooks/alerts are signed (Standard Webhooks); without one they "
+        "need an ingest key or a token.",
+        secret=True,
+    )
+    webhook_firing_hours: int = setting(
+        24,
+        unit="hours",
+        help="How long an alert from a webhook fires unless it is told again or over; longer than its sender repeats.",
+    )
     lease_seconds: float = setting(
         10.0,
         unit="seconds",
@@ -50,6 +60,10 @@ class AlertSettings:
 
     def __post_init__(self) -> None:
         self.cooldown_seconds()
+
+    @property
+    def webhook_firing(self) -> timedelta:
+        return timedelta(hours=self.webhook_firing_hours)
 
     def cooldown_seconds(self) -> dict[str, float]:
         """By the alert's name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 from tocsin.alerts.config import AlertConfig, AlertConfigError
@@ -45,9 +46,15 @@ def open_deliverer(config: Config, control: ControlStore, alerts: AlertConfig | 
     It tells nobody before `start`, apart from what it is given.
     """
     templates = templates_of(alerts) if alerts is not None else None
-    made = Deliverer(control.deliveries, receivers_of(config, alerts), config[NotifySettings], templates=templates)
+    settings = replace(config[NotifySettings], external_url=external_url_of(config))
+    made = Deliverer(control.deliveries, receivers_of(config, alerts), settings, templates=templates)
     made.push = control.push
     return made
+
+
+def external_url_of(config: Config) -> str:
+    """Where people reach this server; one of the two sections that have it suffices."""
+    return config[AlertSettings].external_url or config[NotifySettings].external_url
 
 
 def templates_of(alerts: AlertConfig) -> Templates:

@@ -30,7 +30,15 @@ from tocsin.alerts.lead import ALONE, Lead, Leadership
 from tocsin.alerts.settings import AlertSettings
 from tocsin.alerts.topology import ServiceTopology
 from tocsin.app.front import Front
-from tocsin.app.parts import make_private, open_control, open_deliverer, receivers_of, server_id, templates_of
+from tocsin.app.parts import (
+    external_url_of,
+    make_private,
+    open_control,
+    open_deliverer,
+    receivers_of,
+    server_id,
+    templates_of,
+)
 from tocsin.app.settings import ServerSettings
 from tocsin.app.vitals import Vitals
 from tocsin.collect.local import LocalScraper, collectors
@@ -56,7 +64,7 @@ from tocsin.ingest.own_events import INFO, admit_event
 from tocsin.ingest.remote_write import RemoteWrite
 from tocsin.ingest.syslog import SyslogListener, SyslogSettings
 from tocsin.model.clock import utc_now
-from tocsin.model.delivery import Acknowledgement
+from tocsin.model.delivery import Acknowledgement, Release
 from tocsin.model.log_levels import least_number
 from tocsin.model.notification import Notification
 from tocsin.model.notification_plain import notification_of
@@ -142,6 +150,8 @@ class Server:
         self.deliverer.may_send = lambda notification: self.lead.is_leader or is_by_hand(notification)
         self.acknowledgements = Acknowledgements(self.deliverer)
         self.acknowledgements.listeners.append(self._acknowledged)
+        self.acknowledgements.on_release = self._released
+        self.acknowledgements.on_resolve = self._resolved
         self.topology = ServiceTopology(self.store)
         self.alerts = Pipeline(
             self.control,
@@ -239,7 +249,7 @@ class Server:
             lambda tenant: self.metrics(_scope_of(tenant)),
             writer_to(self.gate.admit_samples),
             self.alerts.accept,
-            external_url=self.settings[AlertSettings].external_url,
+            external_url=external_url_of(self.settings),
             query=self.settings[PromQLSettings],
             count_rows_of=lambda tenant: rows_of(self.store, _scope_of(tenant)),
             lead=self.lead,
@@ -283,6 +293,15 @@ class Server:
     def _acknowledged(self, said: Acknowledgement) -> None:
         for delivery in self.control.deliveries.of_key(said.key)[:1]:
             Handler(self.alerts).acknowledge_told(notification_of(delivery.notification), said.by, said.channel)
+
+    def _released(self, said: Release) -> None:
+        for delivery in self.control.deliveries.of_key(said.key)[:1]:
+            told = notification_of(delivery.notification)
+            Handler(self.alerts).release_told(told, said.by, said.channel, said.is_closed)
+
+    def _resolved(self, said: Release) -> None:
+        for delivery in self.control.deliveries.of_key(said.key)[:1]:
+            Handler(self.alerts).resolve_told(notification_of(delivery.notification), said.by, said.channel)
 
     def _draw(self, notification: Notification) -> Picture | None:
         """The chart of a mail; a store that does not answer must not keep the mail."""

@@ -17,8 +17,12 @@ from tocsin.model.expected import ExpectedError
 _UNITS_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 _UNITS_BYTES = {"": 1, "B": 1, "KB": 2**10, "KIB": 2**10, "MB": 2**20, "MIB": 2**20, "GB": 2**30, "GIB": 2**30}
 DISCOVERIES = ("static_configs", "file_sd_configs", "http_sd_configs")
-# Parts of the file that are for others to carry out.
-ELSEWHERE = {"rule_files", "alerting", "remote_write", "remote_read", "storage", "tracing", "runtime", "otlp"}
+# Parts of the file that are for others to carry out, and which setting does.
+ELSEWHERE = {
+    "rule_files": "; rules.folder names the rules",
+    "alerting": "; rules.alertmanagers names who is told beside Tocsin's own routes",
+    "remote_write": "", "remote_read": "", "storage": "", "tracing": "", "runtime": "", "otlp": "",
+}  # fmt: skip
 GLOBAL = {
     "scrape_interval", "scrape_timeout", "evaluation_interval", "external_labels", "sample_limit", "label_limit",
     "label_name_length_limit", "label_value_length_limit", "target_limit", "body_size_limit", "scrape_protocols",
@@ -101,8 +105,8 @@ def load_scrape_config(path: Path) -> ScrapeConfig:
         raise ScrapeConfigError(f"cannot read scrape configuration '{path}': {error}; correct it there") from error
     if not isinstance(document, dict):
         raise ScrapeConfigError(f"cannot use scrape configuration '{path}': it is no mapping; see prometheus.yml")
-    ignored = [f"{key}: not for scraping" for key in document if key in ELSEWHERE]
-    ignored += [f"{key}: not known" for key in document if key not in ELSEWHERE | {"global", "scrape_configs"}]
+    ignored = [f"{key}: not for scraping{ELSEWHERE[key]}" for key in document if key in ELSEWHERE]
+    ignored += [f"{key}: not known" for key in document if key not in {*ELSEWHERE, "global", "scrape_configs"}]
     shared = document.get("global") or {}
     ignored += [f"global.{key}: not carried out" for key in shared if key not in GLOBAL]
     ignored += [f"global.{key}: not carried out" for key in ("external_labels",) if shared.get(key)]

@@ -29,12 +29,17 @@ class RuleSettings:
         help="How far back rules look; raise it when senders deliver late and rates dip at the end.",
     )
     resend_seconds: float = setting(
-        60.0, unit="seconds", help="Time after which an alert that still fires is told to the pipeline again."
+        60.0, unit="seconds", help="Time after which an alert that still fires is told again."
     )
+    alertmanagers: tuple[str, ...] = setting(
+        (),
+        help="Alertmanagers, such as http://alertmanager:9093, that are told what rules say, beside Tocsin's own "
+        "routes and exactly as Prometheus tells them.",
+    )
+    alertmanager_token: str = setting("", help="Bearer token for these, where they ask for one.", secret=True)
     concurrency: int = setting(
         2, help="Groups evaluated at a time; raise it when evaluations are missed and cores idle."
     )
-
     demote_after: int = setting(
         5,
         help="False alarms within the kept history after which a rule is told one severity lower, never a P0; 0: none.",
@@ -48,5 +53,10 @@ class RuleSettings:
             raise ValueError(f"profile is '{self.profile}': there is no such; write one of {', '.join(PROFILE_NAMES)}")
         if self.evaluation_interval_seconds < 1 or self.concurrency < 1:
             raise ValueError("evaluation_interval_seconds and concurrency must be at least 1; raise them")
+        for url in self.alertmanagers:
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(
+                    f"alertmanagers names '{url}': that is no address; write http://{url} or https://{url}"
+                )
         if self.demote_after < 0 or not 0 < self.demote_false_ratio <= 1:
             raise ValueError("demote_after must not be below 0, and demote_false_ratio lies between 0 and 1")

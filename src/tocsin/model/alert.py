@@ -19,13 +19,15 @@ class Alert:
     """One alert as its source says it now. The labels are its identity: the same labels are the same alert.
 
     starts_at and ends_at are aware UTC; ends_at None: firing until its source says otherwise (Alertmanager's
-    resolve_timeout then applies). generator_url leads to what made it.
+    resolve_timeout then applies). is_until_told: the end is only when silence of its source counts as one.
+    generator_url leads to what made it.
     """
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str] = field(default_factory=dict)
     starts_at: datetime = field(kw_only=True)
     ends_at: datetime | None = field(default=None, kw_only=True)
+    is_until_told: bool = field(default=False, kw_only=True, compare=False)
     generator_url: str = field(default="", kw_only=True)
 
     @property

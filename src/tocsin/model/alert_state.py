@@ -27,6 +27,7 @@ class Change(StrEnum):
     HELD = "held"  # for a digest
     FAILED = "failed"  # a notification of it could not be delivered
     ACKNOWLEDGED = "acknowledged"
+    RELEASED = "released"  # nobody has it any more
     ASSIGNED = "assigned"
     SNOOZED = "snoozed"
     FALSE_POSITIVE = "false_positive"
@@ -68,6 +69,11 @@ class KnownAlert:
     @property
     def fingerprint(self) -> str:
         return self.alert.fingerprint
+
+    @property
+    def ends_at(self) -> datetime:
+        assert self.alert.ends_at is not None, "what is known has an end, be it a timeout"
+        return self.alert.ends_at
 
     def is_firing(self, now: datetime) -> bool:
         return not self.alert.is_resolved(now)

@@ -59,3 +59,13 @@ class Acknowledgement:
     channel: str
     by: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Somebody let go of it at the provider; is_closed: by closing it there, whatever fires here."""
+
+    key: str
+    channel: str
+    by: str
+    is_closed: bool

@@ -11,9 +11,9 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from tocsin.model.clock import Clock, utc_now
-from tocsin.model.delivery import Acknowledgement, Delivery
+from tocsin.model.delivery import Acknowledgement, Delivery, Release
 from tocsin.model.notification_plain import notification_of
-from tocsin.notify.contract import DeliveryError, Message, channels
+from tocsin.notify.contract import DeliveryError, Message, ProviderEvent, channels
 from tocsin.notify.deliver import Deliverer
 from tocsin.notify.receivers import Integration
 from tocsin.notify.render import text_of
@@ -24,6 +24,7 @@ POLL_SECONDS = 10.0
 ASKED_FOR = timedelta(hours=3)  # Pushover's longest expiry
 
 OnAcknowledgement = Callable[[Acknowledgement], None]
+OnRelease = Callable[[Release], None]
 
 
 class Acknowledgements:
@@ -35,6 +36,8 @@ class Acknowledgements:
         self._closing = threading.Event()
         self._telling = ThreadPoolExecutor(2, "tocsin-acknowledge")
         self.listeners: list[OnAcknowledgement] = []
+        self.on_release: OnRelease = lambda release: None
+        self.on_resolve: OnRelease = lambda release: None
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="tocsin-acknowledged", daemon=True).start()
@@ -55,6 +58,26 @@ class Acknowledgements:
         told = [one for one in self._deliverer.deliveries.of_key(key) if one.channel == channel]
         news = [one for one in told if self._keep(one, by, self._clock())]
         return bool(news)
+
+    def resolved(self, channel: str, key: str, by: str) -> bool:
+        """Somebody ended, where they were told, what this notification told of; whether there is one."""
+        if not self._deliverer.deliveries.of_key(key):
+            return False
+        self.on_resolve(Release(key, channel, by, is_closed=True))
+        return True
+
+    def took(self, channel: str, event: ProviderEvent) -> str:
+        """What a provider says by itself of one group: the key of the notification it is about, '' when that is no
+        news."""
+        told = self._deliverer.deliveries.of_reference(channel, event.reference)
+        if told is None:
+            return ""
+        if event.what == "acknowledged":
+            return told.key if self.heard(channel, told.key, event.by) else ""
+        for one in self._deliverer.deliveries.of_key(told.key):
+            self._deliverer.deliveries.release(one.id)
+        self.on_release(Release(told.key, channel, event.by, is_closed=event.what == "closed"))
+        return told.key
 
     def _keep(self, delivery: Delivery, by: str, at: datetime) -> bool:
         """Notes it and tells the listeners, unless it was known."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 from tocsin.collect.scrape_config import Access
 from tocsin.model.clock import utc_now
@@ -115,6 +115,18 @@ class Acknowledged:
 
     by: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderEvent:
+    """What somebody did at a provider about one group. reference: as in the receipts of its messages.
+
+    released: taken back; closed: ended there, whatever goes on here.
+    """
+
+    what: Literal["acknowledged", "released", "closed"]
+    reference: str
+    by: str
 
 
 class Channel(Protocol):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import httpx2
 import orjson
@@ -17,13 +17,23 @@ import orjson
 from tocsin.collect.discovery import headers_of
 from tocsin.collect.scrape_config import Access
 from tocsin.collect.tls import tls_context
-from tocsin.notify.contract import DeliveryError, Message
+from tocsin.notify.contract import DeliveryError
 
 ANSWER_BYTES = 256 * 1024
 TOLD_CHARS = 300
 LATER = frozenset({408, 425, 429})
 LONGEST_WAIT_SECONDS = 3600.0
 AGENT = "Tocsin"
+
+
+class Asking(Protocol):
+    """How who asks is let in, and how long it waits; a `Message` is one."""
+
+    @property
+    def access(self) -> Access: ...
+
+    @property
+    def timeout_seconds(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +60,7 @@ class Answer:
 
 
 def ask(
-    message: Message,
+    asking: Asking,
     method: str,
     url: str,
     *,
@@ -63,7 +73,7 @@ def ask(
     """The provider's answer. Raises DeliveryError, retryable after 408, 425, 429, 5xx and when nobody answers in time.
 
     address: connect to this IP address instead of asking for that of the host, whose name and certificate stay those of
-    the URL. The whole exchange has `message.timeout_seconds`: who drips an answer byte by byte is cut off. Secrets of
+    the URL. The whole exchange has `asking.timeout_seconds`: who drips an answer byte by byte is cut off. Secrets of
     the address do not appear in errors.
     """
     sent = {"user-agent": AGENT, **(headers or {})}
@@ -71,18 +81,18 @@ def ask(
     if json is not None:
         body = orjson.dumps(json)
         sent.setdefault("content-type", "application/json")
-    until = time.monotonic() + message.timeout_seconds
+    until = time.monotonic() + asking.timeout_seconds
     try:
-        sent |= headers_of(message.access)
+        sent |= headers_of(asking.access)
         target, extensions = (url, None) if not address else _pinned(url, address, sent)
         with (
-            _client(message.access, message.timeout_seconds) as client,
+            _client(asking.access, asking.timeout_seconds) as client,
             client.stream(method, target, content=body, data=form, headers=sent, extensions=extensions) as answer,
         ):
             read = _read(answer, until)
             return _judged(answer.status_code, answer.headers, read)
     except httpx2.TimeoutException as error:
-        raise _late(url, message.timeout_seconds) from error
+        raise _late(url, asking.timeout_seconds) from error
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
         is_ours = isinstance(error, (httpx2.UnsupportedProtocol, httpx2.InvalidURL, OSError, ValueError))
         kind = type(error).__name__

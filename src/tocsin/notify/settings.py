@@ -31,7 +31,8 @@ class NotifySettings:
     )
     external_url: str = setting(
         "",
-        help="Where people reach this server, such as https://tocsin.acme.example; links in messages lead there.",
+        help="Where people reach this server, such as https://tocsin.acme.example; links in messages, and the sources "
+        "of alerts, lead there.",
     )
     timeout_seconds: float = setting(10.0, unit="seconds", help="Time a provider may take for one request.")
     give_up_seconds: float = setting(

@@ -49,12 +49,14 @@ def handle(
     to: Text = "",
     back: Text = "",
 ) -> Response:
-    """action: ack, silence, assign, snooze, resolve or false-positive."""
+    """action: ack, release, silence, assign, snooze, resolve or false-positive."""
     known = alert_for(request, operator.scope, fingerprint)
     handler = Handler(pipeline_of(request))
     match action:
         case "ack":
             handler.acknowledge(operator, known, note)
+        case "release":
+            handler.release(operator, known, note)
         case "assign":
             handler.assign(operator, known, to or operator.name, note)
         case "snooze":

@@ -22,6 +22,7 @@ from tocsin.model.path_check import is_check
 from tocsin.model.silence import Maintenance
 from tocsin.model.tenant import Scope
 from tocsin.web.alerting import may_see, pipeline_of
+from tocsin.web.ruling import engine_of
 
 ENVIRONMENT_LABELS = ("environment", "env", "deployment_environment_name", "deployment_environment")
 State = Literal["active", "suppressed", "resolved"]
@@ -149,6 +150,8 @@ def _config_problems(request: HTTPConnection) -> list[str]:
     state = request.app.state.tocsin
     config, deliverer = getattr(state, "alert_config", None), getattr(state, "deliverer", None)
     found = [f"{config.problem}; what it said before is in force"] if config is not None and config.problem else []
+    if (rules := engine_of(request)) is not None:
+        found += rules.alertmanagers.problems
     return found + (list(deliverer.template_faults.values())[:3] if deliverer is not None else [])
 
 

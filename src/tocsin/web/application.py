@@ -11,6 +11,7 @@ from tocsin.storage.telemetry.engine import EngineError
 from tocsin.web import alert_actions, push_actions
 from tocsin.web.access import add_access
 from tocsin.web.api import (
+    alert_webhook,
     alertmanager,
     alertmanager_silences,
     alerts,
@@ -39,12 +40,12 @@ from tocsin.web.api import (
     monitoring_metrics,
     notify,
     operations,
-    pagerduty_events,
     prometheus,
     prometheus_federate,
     prometheus_rules,
     prometheus_series,
     prometheus_status,
+    provider_events,
     push,
     releases,
     rule_backtest,
@@ -109,9 +110,10 @@ def build_site(state: Any) -> FastAPI:
         monitoring_metrics,
         notify,
         push,
-        pagerduty_events,
+        provider_events,
         slack_actions,
         doctor,
+        alert_webhook,
         alertmanager,
         alertmanager_silences,
         alerts,

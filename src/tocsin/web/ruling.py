@@ -13,7 +13,8 @@ from tocsin.detect.rules.alerting import Active, RuleState
 from tocsin.detect.rules.demote import demoted_from
 from tocsin.detect.rules.engine import RuleEngine
 from tocsin.detect.rules.evaluation import Surroundings
-from tocsin.detect.rules.group_run import GroupRun
+from tocsin.detect.rules.group_run import GroupRun, names_of
+from tocsin.detect.rules.marks import marks_by_rule
 from tocsin.detect.rules.over_rows import rows_of
 from tocsin.detect.rules.replay import Period, Replayed
 from tocsin.model.access import Principal
@@ -48,10 +49,13 @@ def may_see(principal: Principal, run: GroupRun) -> bool:
 
 
 def rule_marks(request: HTTPConnection, principal: Principal) -> dict[str, Marks]:
-    """What alerts of each name did in the time their history is kept, as far as this person may see them."""
+    """What the alerts of each rule, by its key, did in the time their history is kept, as far as this person may see
+    them."""
     pipeline = pipeline_of(request)
     start = pipeline.clock() - timedelta(hours=pipeline.settings.history_hours)
-    return {one.name: one for one in pipeline.control.alerts.marks(principal.scope, start=start)}
+    engine = engine_of(request)
+    names = names_of(engine.groups) if engine is not None else {}
+    return marks_by_rule(pipeline.control.alerts.marks(principal.scope, start=start), names)
 
 
 def told_severity(state: RuleState) -> Severity:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,10 @@ START = 1_700_000_040.0
 
 
 class Bench:
-    """An engine whose alerts land in `told`. `at` turns the clock to a second after START and evaluates."""
+    """An engine whose alerts land in `told`, those that fire without an end.
+
+    `at` turns the clock to a second after START and evaluates.
+    """
 
     def __init__(self, folder: Path, control: ControlStore, **settings: object) -> None:
         self.folder = folder
@@ -39,7 +44,8 @@ class Bench:
     def take(self, alerts: Sequence[Alert]) -> None:
         if self.is_sink_down:
             raise OSError("the pipeline is down")
-        self.told += alerts
+        now = datetime.fromtimestamp(START + self.seconds, UTC)
+        self.told += [alert if alert.is_resolved(now) else replace(alert, ends_at=None) for alert in alerts]
 
     def gauge(self, name: str, value: float, until: float = 3600.0, **labels: str) -> None:
         points = [(round((START + second) * 1000), value) for second in range(0, int(until), 15)]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from ruling import START, Bench, bench
 
+from tocsin.alerts.intake import Refused
 from tocsin.model.control import SYSTEM
 from tocsin.query.promql.source import MemorySource, Series, is_stale
 
@@ -250,3 +251,23 @@ def test_groups_spread_over_their_interval(tmp_path: Path, count: int) -> None:
         offsets = np.array([run.offset_ms for run in found.engine.groups])
         assert len(set(offsets // 10_000)) == 6
         assert (offsets < 60_000).all()
+
+
+def test_alert_that_cannot_be_kept_is_said_and_the_others_go_on(tmp_path: Path) -> None:
+    text = "groups: [{name: g, interval: 15s, rules: [{alert: Up, expr: load > 5}]}]"
+    with bench(tmp_path, text) as found:
+        found.gauge("load", 9, job="a")
+
+        def refuse(alerts: Any) -> None:
+            found.told += alerts
+            raise Refused("cannot keep alert 'Up': 1 are kept already; raise alerting.most_alerts")
+
+        found.engine.sink = refuse
+        found.at(15)
+        assert [one.name for one in found.told] == ["Up"]
+        [run] = found.engine.groups
+        assert run.errors == ["cannot keep alert 'Up': 1 are kept already; raise alerting.most_alerts"]
+        assert sent(found, 30) == []  # it was handed over, and is again when it is due
+        found.engine.sink = found.take
+        found.at(90)
+        assert run.errors == []

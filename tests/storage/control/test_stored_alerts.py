@@ -52,6 +52,18 @@ def test_scope_sees_its_tenants_alerts_only(store: ControlStore, clock: TurnedCl
     assert [marks.fired for marks in store.alerts.marks(acme, start=clock())] == [1]
 
 
+def test_marks_tell_rules_of_one_name_apart(store: ControlStore, clock: TurnedClock) -> None:
+    for file in ("one", "two"):
+        known = alert(clock(), file=file)
+        known = replace(known, alert=replace(known.alert, generator_url=f"/rules/{file}"))
+        store.alerts.save([known], [change_of(known.alert, clock(), Change.FIRING)])
+        if file == "one":
+            store.alerts.handle(SYSTEM, known, Handling(false_positive_by="ada"), Change.FALSE_POSITIVE)
+
+    marks = {one.source: (one.name, one.fired, one.false_positives) for one in store.alerts.marks(start=clock())}
+    assert marks == {"/rules/one": ("Down", 1, 1), "/rules/two": ("Down", 1, 0)}
+
+
 def test_handling_is_in_history_and_audit(store: ControlStore, clock: TurnedClock) -> None:
     known = alert(clock(), tenant="acme")
     store.alerts.save([known])

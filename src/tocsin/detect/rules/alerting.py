@@ -99,7 +99,7 @@ def _left(rule: Rule, held: Active, at_ms: int) -> Active | None:
     if held.state == "pending":
         return None
     if held.resolved_at_ms is not None:
-        return held if at_ms - held.resolved_at_ms <= RESOLVED_KEPT_MS else None
+        return held if at_ms - held.resolved_at_ms < RESOLVED_KEPT_MS else None
     return replace(held, state="inactive", resolved_at_ms=at_ms)
 
 
@@ -147,14 +147,15 @@ def sent(alerts: Alerts, keys: Iterable[str], at_ms: int) -> Alerts:
     return {**alerts, **{key: replace(alerts[key], last_sent_ms=at_ms) for key in keys}}
 
 
-def told(one: Active, generator_url: str) -> Alert:
-    """The alert as the pipeline takes it; one that fires has no end."""
+def told(one: Active, generator_url: str, ends_ms: int) -> Alert:
+    """The alert as who routes it takes it. ends_ms: when one that fires is over, unless it is told again."""
     starts_ms = one.fired_at_ms if one.fired_at_ms is not None else one.active_at_ms
     return Alert(
         dict(one.labels),
         dict(one.annotations),
         starts_at=moment(starts_ms),
-        ends_at=None if one.resolved_at_ms is None else moment(one.resolved_at_ms),
+        ends_at=moment(ends_ms if one.resolved_at_ms is None else one.resolved_at_ms),
+        is_until_told=one.resolved_at_ms is None,
         generator_url=generator_url,
     )
 

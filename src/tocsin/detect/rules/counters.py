@@ -26,6 +26,17 @@ alerts_told = Counter("tocsin_rule_alerts_told_total", "Alerts handed to the pip
 not_told = Counter(
     "tocsin_rule_alerts_not_told_total", "Times that the pipeline did not take alerts; they are told again."
 )
+outside_told = Counter(
+    "tocsin_rule_alertmanager_alerts_sent_total", "Alerts that an Alertmanager of ours took.", ("alertmanager",)
+)
+outside_errors = Counter(
+    "tocsin_rule_alertmanager_errors_total", "Requests that an Alertmanager of ours did not take.", ("alertmanager",)
+)
+outside_dropped = Counter(
+    "tocsin_rule_alertmanager_alerts_dropped_total",
+    "Alerts that an Alertmanager of ours refused, or that waited for it when too many did.",
+    ("alertmanager",),
+)
 not_written = Counter("tocsin_rule_samples_not_written_total", "Samples of rules that could not be stored.")
 
 ALL_BY_GROUP = (

@@ -5,7 +5,7 @@ A P0 never is. What is active keeps the severity it was told with, so that no al
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import structlog
 
@@ -20,13 +20,12 @@ DEMOTED_FROM = "demoted_from"
 _LOWER = {Severity.P1: "high", Severity.P2: "warning", Severity.P3: "info"}
 
 
-def judge(states: Iterable[RuleState], marks: Sequence[Marks], least: int, ratio: float) -> None:
-    """Sets the labels of each rule by what people said of its alerts. least 0: nothing is demoted."""
-    by_name = {one.name: one for one in marks}
+def judge(states: Iterable[RuleState], marks: Mapping[str, Marks], least: int, ratio: float) -> None:
+    """Sets the labels of each rule by what people said of its alerts, by its key. least 0: nothing is demoted."""
     for state in states:
         if not state.rule.is_alerting:
             continue
-        said = by_name.get(state.rule.name)
+        said = marks.get(state.key)
         wanted = _labels(state, least > 0 and said is not None and is_mostly_false(said, least, ratio))
         if wanted != state.labels:
             is_lower = DEMOTED_FROM in wanted

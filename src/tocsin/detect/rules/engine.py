@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -18,19 +18,22 @@ from sqlalchemy.exc import SQLAlchemyError
 from tocsin.alerts.inhibit import InhibitRule
 from tocsin.alerts.lead import ALONE, Lead
 from tocsin.detect.rules import counters
-from tocsin.detect.rules.alerting import RuleState, due, plain, sent, told
+from tocsin.detect.rules.alerting import RuleState
+from tocsin.detect.rules.alertmanagers import Alertmanagers
 from tocsin.detect.rules.demote import judge
 from tocsin.detect.rules.evaluation import Surroundings, Written, evaluate_group, switched_off
 from tocsin.detect.rules.fresh import Fresh
-from tocsin.detect.rules.group_run import GroupRun, new_run, taken_over
+from tocsin.detect.rules.group_run import GroupRun, names_of, new_run, taken_over
 from tocsin.detect.rules.instead_of import inhibitions
-from tocsin.detect.rules.library import Loaded, Unreadable, custom_files, folder_files, packs, stamp_of
+from tocsin.detect.rules.kept_states import KeptStates
+from tocsin.detect.rules.library import Library, Unreadable
+from tocsin.detect.rules.marks import marks_by_rule
 from tocsin.detect.rules.over_logs import OpenLines, no_lines
 from tocsin.detect.rules.over_rows import CountRows, no_rows
 from tocsin.detect.rules.rule import keys_of
+from tocsin.detect.rules.teller import AlertSink, Teller
 from tocsin.detect.settings import RuleSettings
 from tocsin.model.access import Principal
-from tocsin.model.alert import Alert
 from tocsin.model.rows import EVENTS
 from tocsin.query.promql.settings import QuerySettings
 from tocsin.query.promql.source import Source
@@ -38,9 +41,6 @@ from tocsin.storage.control.alerts import Marks
 from tocsin.storage.control.rules import Rules
 
 log = structlog.get_logger("tocsin.rules")
-
-AlertSink = Callable[[Sequence[Alert]], None]
-"""Takes alerts: those that fire, again and again, and those that are resolved, with their end."""
 
 Write = Callable[[Sequence[Written]], None]
 """Stores samples; raises OSError when it cannot now."""
@@ -84,10 +84,15 @@ class RuleEngine:
         self._lead = lead
         self._leads = lead.is_leader
         self._marks_of = marks_of
-        self._marks: Sequence[Marks] = ()
+        self._marks: Mapping[str, Marks] = {}
         self._judged_at = 0.0
         self._around: dict[str, tuple[Surroundings, Fresh]] = {}
-        self._last_good: dict[str, Loaded] = {}
+        self._library = Library(settings, rules)
+        self._kept = KeptStates(rules)
+        self.alertmanagers = Alertmanagers(settings.alertmanagers, settings.alertmanager_token)
+        self._teller = Teller(
+            lambda alerts: self.sink(alerts), self.alertmanagers, external_url, settings.resend_seconds
+        )
         self._stamp: object = None
         self._lock = threading.RLock()
         self._wake = threading.Event()
@@ -113,6 +118,7 @@ class RuleEngine:
             self._thread.join()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._quick.shutdown(wait=True, cancel_futures=True)
+        self.alertmanagers.close()
 
     def now_ms(self) -> int:
         return int(self._clock() * 1000)
@@ -121,7 +127,7 @@ class RuleEngine:
         """Reads all files anew and gives those that cannot be used, whose former rules go on."""
         with self._lock:
             self._stamp = self._stamp_now()
-            found, self.unreadable = self._files()
+            found, self.unreadable = self._library.read()
             switches, kept = self._rules.switches(), self._rules.states()
             before = {run.id: run for run in self.groups}
             runs = []
@@ -144,25 +150,13 @@ class RuleEngine:
 
     def _judge(self, runs: Sequence[GroupRun]) -> None:
         """By what people said of the alerts of late."""
-        self._judged_at, self._marks = time.monotonic(), self._marks_of()
+        self._judged_at = time.monotonic()
+        self._marks = marks_by_rule(self._marks_of(), names_of(runs))
         for run in runs:
             self._demote(run)
 
     def _demote(self, run: GroupRun) -> None:
         judge(run.states, self._marks, self.settings.demote_after, self.settings.demote_false_ratio)
-
-    def _files(self) -> tuple[list[Loaded], list[Unreadable]]:
-        found = list(packs(self.settings.profile)) if self.settings.is_packs_on else []
-        folder, bad = folder_files(self.settings.folder)
-        custom, more = custom_files(self._rules.files())
-        found += [*folder, *custom]
-        bad += more
-        for one in bad:
-            log.warning("rules.unreadable", file=one.name, reason=one.reason)
-            if one.name in self._last_good:
-                found.append(self._last_good[one.name])
-        self._last_good = {one.file.name: one for one in found}
-        return found, bad
 
     def _end_what_is_gone(self, before: list[GroupRun]) -> None:
         now_ms = self.now_ms()
@@ -172,8 +166,8 @@ class RuleEngine:
             for state in gone:
                 state.is_on = False
                 self._store(run, switched_off(state, now_ms))
-            self._tell(replace(run, states=gone), now_ms)
-            self._keep_forgotten([state.key for state in gone if state.key in run.kept])
+            self._teller.tell(replace(run, states=gone), now_ms)
+            self._kept.forget([state.key for state in gone if state.key in run.kept])
             if run.id not in {one.id for one in self.groups}:
                 counters.forget(run.id)
 
@@ -190,8 +184,8 @@ class RuleEngine:
             if not is_on:
                 now_ms = self.now_ms()
                 self._store(run, switched_off(state, now_ms))
-                self._tell(run, now_ms)
-                self._keep(run, now_ms)
+                self._teller.tell(run, now_ms)
+                self._kept.keep(run, now_ms)
         return True
 
     def find(self, key: str) -> tuple[GroupRun, int] | None:
@@ -273,7 +267,7 @@ class RuleEngine:
 
     def _stamp_now(self) -> object:
         """Changes when a file of the folder does, or what other servers on this control store write about rules."""
-        return stamp_of(self.settings.folder), self._rules.stamp() if self._lead.is_shared else None
+        return self._library.stamp(), self._rules.stamp() if self._lead.is_shared else None
 
     def evaluate_due(self) -> None:
         """Evaluates, in this thread, every group that is due now; for tests and for who turns the clock."""
@@ -308,8 +302,8 @@ class RuleEngine:
         if not self._lead.is_leader:
             return  # it took so long that another server goes on
         self._count_rules(run)
-        self._tell(run, at_ms)
-        self._keep(run, at_ms)
+        self._teller.tell(run, at_ms)
+        self._kept.keep(run, at_ms)
         self._demote(run)  # now that it is known what is active
 
     def _evaluate_events(self) -> None:
@@ -343,49 +337,6 @@ class RuleEngine:
         except OSError as error:
             counters.not_written.inc(len(written))
             log.warning("rules.not_written", group=run.id, error=str(error))
-
-    def _tell(self, run: GroupRun, at_ms: int) -> None:
-        """Hands over what is due. What the sink does not take is told at the next evaluation."""
-        news: list[Alert] = []
-        keys: list[list[str]] = []
-        resend_ms = round(self.settings.resend_seconds * 1000)
-        for state in run.states:
-            mine = due(state.alerts, at_ms, resend_ms)
-            url = f"{self._external_url}/rules/{state.key}"
-            news += [told(state.alerts[key], url) for key in mine]
-            keys.append(mine)
-        if not news:
-            return
-        try:
-            self.sink(news)
-        except (OSError, SQLAlchemyError) as error:
-            counters.not_told.inc()
-            log.warning("rules.not_told", group=run.id, alerts=len(news), error=str(error))
-            return
-        counters.alerts_told.inc(len(news))
-        for state, mine in zip(run.states, keys, strict=True):
-            state.alerts = sent(state.alerts, mine, at_ms)
-
-    def _keep(self, run: GroupRun, at_ms: int) -> None:
-        """Writes down what is pending and firing, and forgets what no longer is."""
-        changes = {state.key: plain(state.alerts, at_ms) if state.alerts else None for state in run.states}
-        changes = {key: state for key, state in changes.items() if state is not None or key in run.kept}
-        if not changes:
-            return
-        try:
-            self._rules.keep_states(changes)
-        except SQLAlchemyError as error:
-            log.warning("rules.state_not_kept", group=run.id, error=str(error))
-            return
-        for key, state in changes.items():
-            if state is None:
-                run.kept.discard(key)
-            else:
-                run.kept.add(key)
-
-    def _keep_forgotten(self, keys: list[str]) -> None:
-        if keys:
-            self._rules.keep_states(dict.fromkeys(keys))
 
     def _count_rules(self, run: GroupRun) -> None:
         for state in run.states:

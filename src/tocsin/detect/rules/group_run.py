@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,8 @@ class GroupRun:
     missed_at_ms: int = 0
     seconds: float = 0.0
     failure: str = ""
+    untold: str = ""
+    """What of its alerts nobody took, and why; '' when all were taken."""
     kept: set[str] = field(default_factory=set)
     """Keys of the rules whose state is in the control store."""
 
@@ -79,7 +81,7 @@ class GroupRun:
     @property
     def errors(self) -> list[str]:
         """What is wrong now, one sentence a rule."""
-        found = [self.failure] if self.failure else []
+        found = [problem for problem in (self.failure, self.untold) if problem]
         return found + [f"{state.rule.name}: {state.error}" for state in self.states if state.error]
 
 
@@ -135,3 +137,8 @@ def taken_over(new: GroupRun, old: GroupRun) -> None:
         old.missed_at_ms,
     )
     new.kept, new.seconds = old.kept, old.seconds
+
+
+def names_of(runs: Iterable[GroupRun]) -> dict[str, str]:
+    """Of all alerting rules, by key."""
+    return {state.key: state.rule.name for run in runs for state in run.states if state.rule.is_alerting}

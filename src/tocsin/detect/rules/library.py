@@ -9,11 +9,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
+import structlog
+
 from tocsin.detect.rules.rule import RuleFile
 from tocsin.detect.rules.rule_text import read_rules
+from tocsin.detect.settings import RuleSettings
 from tocsin.model.control import StoredRules
 from tocsin.model.threshold_profiles import with_figures
 from tocsin.model.yaml_text import TextError
+from tocsin.storage.control.rules import Rules
+
+log = structlog.get_logger("tocsin.rules")
 
 Origin = Literal["pack", "folder", "custom"]
 CUSTOM = "custom/"
@@ -37,6 +43,33 @@ class Unreadable:
     name: str
     origin: Origin
     reason: str
+
+
+class Library:
+    """All rule files of a server, read as often as asked; of one that cannot be used, what it said before goes on."""
+
+    def __init__(self, settings: RuleSettings, rules: Rules) -> None:
+        self._settings = settings
+        self._rules = rules
+        self._last_good: dict[str, Loaded] = {}
+
+    def read(self) -> tuple[list[Loaded], list[Unreadable]]:
+        """The files that are in force, and those that cannot be used."""
+        found = list(packs(self._settings.profile)) if self._settings.is_packs_on else []
+        folder, bad = folder_files(self._settings.folder)
+        custom, more = custom_files(self._rules.files())
+        found += [*folder, *custom]
+        bad += more
+        for one in bad:
+            log.warning("rules.unreadable", file=one.name, reason=one.reason)
+            if one.name in self._last_good:
+                found.append(self._last_good[one.name])
+        self._last_good = {one.file.name: one for one in found}
+        return found, bad
+
+    def stamp(self) -> tuple[tuple[str, int, int], ...]:
+        """Changes when a file of the folder does."""
+        return stamp_of(self._settings.folder)
 
 
 @cache

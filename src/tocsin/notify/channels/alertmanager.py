@@ -6,7 +6,7 @@ Source: github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml (POST /
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from tocsin.model.alert import Alert
@@ -53,10 +53,14 @@ def send(settings: Settings, message: Message) -> Receipt:
 def postable(alert: Alert, message: Message, settings: Settings) -> dict[str, Any]:
     is_firing = alert in message.notification.firing
     ends = alert.ends_at if not is_firing and alert.ends_at else message.now
+    return as_postable(alert, ends + timedelta(seconds=settings.resend_seconds) if is_firing else ends)
+
+
+def as_postable(alert: Alert, ends_at: datetime) -> dict[str, Any]:
     return {
         "labels": dict(alert.labels),
         "annotations": dict(alert.annotations),
         "startsAt": go_time(alert.starts_at),
-        "endsAt": go_time(ends + timedelta(seconds=settings.resend_seconds) if is_firing else ends),
+        "endsAt": go_time(ends_at),
         "generatorURL": alert.generator_url,
     }

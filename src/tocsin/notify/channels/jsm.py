@@ -25,6 +25,13 @@ class Settings:
     description: str = setting("", help="Text instead of ours.")
     tags: tuple[str, ...] = setting((), help="Tags of every alert.")
 
+    webhook_secret: str = setting(
+        "",
+        help="What an outgoing webhook to <server>/api/v1/notify/jsm/events has as its header Authorization, "
+        "after 'Bearer '; then who acknowledges there has acknowledged here.",
+        secret=True,
+    )
+
     @property
     def lacks(self) -> str:
         return missing(api_key=self.api_key)

@@ -39,6 +39,13 @@ class Settings:
     note: str = setting("", help="Note on the alert.")
     actions: tuple[str, ...] = setting((), help="Custom actions of the alert, by name.")
 
+    webhook_secret: str = setting(
+        "",
+        help="What an outgoing webhook to <server>/api/v1/notify/opsgenie/events has as its header Authorization, "
+        "after 'Bearer '; then who acknowledges there has acknowledged here.",
+        secret=True,
+    )
+
     @property
     def lacks(self) -> str:
         return missing(api_key=self.api_key)

@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
 from tocsin.model.notification import Receipt
 from tocsin.model.settings import setting
 from tocsin.model.severity import Severity
-from tocsin.notify.contract import DeliveryError, Message, Origin, Pace
+from tocsin.notify.contract import DeliveryError, Message, Origin, Pace, ProviderEvent
 from tocsin.notify.http import ask, told
 from tocsin.notify.render import cut
 
@@ -30,6 +30,12 @@ SEVERITIES = {
     Severity.P2: "error",
     Severity.P3: "warning",
     Severity.P4: "info",
+}
+_EVENTS: dict[str, Literal["acknowledged", "released", "closed"]] = {
+    "incident.acknowledged": "acknowledged",
+    "incident.unacknowledged": "released",  # also by itself, when nobody resolved it in time
+    "incident.reopened": "released",
+    "incident.resolved": "closed",
 }
 
 
@@ -51,7 +57,7 @@ class Settings:
     signing_secret: str = setting(
         "",
         help="Secret of a webhook subscription (V3) to <server>/api/v1/notify/pagerduty/events: who acknowledges at "
-        "PagerDuty has acknowledged here.",
+        "PagerDuty has acknowledged here, and who lets go of it there has let go of it here.",
         secret=True,
     )
 
@@ -82,18 +88,20 @@ def is_from_pagerduty(signing_secret: str, body: bytes, signatures: str) -> bool
     return any(hmac.compare_digest(expected, one) for one in given)
 
 
-def acknowledged_in(said: Any) -> tuple[str, str] | None:
-    """(the incident's deduplication key, who) of an acknowledged incident; None of any other event.
+def event_in(said: Any) -> ProviderEvent | None:
+    """What happened to an incident; None of events that change nothing about who has it.
 
-    Source: developer.pagerduty.com/docs/webhooks-overview, event_type incident.acknowledged, data.incident_key, agent.
+    Source: developer.pagerduty.com/docs/webhooks-overview: event_type, agent, and data.incident_key, which is the
+    deduplication key.
     """
     event = said.get("event") if isinstance(said, dict) else None
-    if not isinstance(event, dict) or event.get("event_type") != "incident.acknowledged":
+    what = _EVENTS.get(str(event.get("event_type", ""))) if isinstance(event, dict) else None
+    if not isinstance(event, dict) or what is None:
         return None
     data, agent = event.get("data"), event.get("agent")
     key = data.get("incident_key") if isinstance(data, dict) else None
     by = agent.get("summary") if isinstance(agent, dict) else None
-    return (str(key), str(by or "somebody at PagerDuty")[:320]) if key else None
+    return ProviderEvent(what, str(key), str(by or "somebody at PagerDuty")[:320]) if key else None
 
 
 def event(settings: Settings, message: Message) -> dict[str, Any]:

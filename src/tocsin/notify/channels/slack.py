@@ -37,7 +37,7 @@ LATER = frozenset(
     {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout",
      "team_added_to_org", "ekm_access_denied"}
 )  # fmt: skip
-ACKNOWLEDGE, OLDEST_SECONDS = "acknowledge", 300
+ACKNOWLEDGE, RESOLVE, OLDEST_SECONDS = "acknowledge", "resolve", 300
 COLORS = {"good": "#2e7d4f", "warning": "#b58105", "danger": "#b3261e"}
 STYLES = {"Acknowledge": "primary", "Silence": "danger"}
 
@@ -52,7 +52,7 @@ class Settings:
     channel: str = setting("", help="Channel (#oncall or its id); webhooks have one of their own.")
     signing_secret: str = setting(
         "",
-        help="The app's signing secret: Acknowledge is then done in Slack itself, which needs the request URL "
+        help="The app's signing secret: Acknowledge and Resolve are then done in Slack itself; needs the request URL "
         "<server>/api/v1/notify/slack/actions in the app's interactivity.",
         secret=True,
     )
@@ -139,9 +139,13 @@ def _blocks(settings: Settings, message: Message, title: str) -> list[dict[str, 
         blocks.append({"type": "section", "fields": fields})
     is_heard = bool(settings.signing_secret)
     buttons = [
-        _pressed(message.key) if is_heard and link.label == "Acknowledge" else _button(link.label, link.url, place)
+        _pressed(ACKNOWLEDGE, "Acknowledge", message.key)
+        if is_heard and link.label == "Acknowledge"
+        else _button(link.label, link.url, place)
         for place, link in enumerate(text.links)
     ]
+    if is_heard and text.is_firing:
+        buttons.append(_pressed(RESOLVE, "Resolve", message.key) | {"confirm": _SURE})
     if _is_url(settings.title_link):
         buttons.append(_button("More", settings.title_link, len(buttons)))
     for pair in settings.actions:
@@ -182,18 +186,28 @@ def is_from_slack(signing_secret: str, timestamp: str, body: bytes, signature: s
     return hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace"))
 
 
-def acknowledged_in(payload: dict[str, Any]) -> tuple[str, str] | None:
-    """(the notification's key, who) of a pressed Acknowledge; None of anything else."""
+def pressed_in(payload: dict[str, Any]) -> tuple[str, str, str] | None:
+    """(acknowledge or resolve, the notification's key, who) of a pressed button; None of anything else."""
     user = payload.get("user") or {}
     by = str(user.get("name") or user.get("username") or user.get("id") or "somebody at Slack")
-    pressed = [one for one in payload.get("actions") or [] if one.get("action_id") == ACKNOWLEDGE]
-    return (str(pressed[0].get("value", "")), by) if payload.get("type") == "block_actions" and pressed else None
+    pressed = [one for one in payload.get("actions") or [] if one.get("action_id") in (ACKNOWLEDGE, RESOLVE)]
+    if payload.get("type") != "block_actions" or not pressed:
+        return None
+    return str(pressed[0]["action_id"]), str(pressed[0].get("value", "")), by
 
 
-def _pressed(key: str) -> dict[str, Any]:
+def _pressed(action: str, label: str, key: str) -> dict[str, Any]:
     """A button that Slack brings back to us."""
-    words = {"type": "plain_text", "text": "Acknowledge"}
-    return {"type": "button", "text": words, "style": "primary", "action_id": ACKNOWLEDGE, "value": key}
+    button = {"type": "button", "text": {"type": "plain_text", "text": label}, "action_id": action, "value": key}
+    return {**button, "style": STYLES[label]} if label in STYLES else button
+
+
+_SURE = {
+    "title": {"type": "plain_text", "text": "Is it over?"},
+    "text": {"type": "plain_text", "text": "These alerts are ended by hand and come back only when they fire anew."},
+    "confirm": {"type": "plain_text", "text": "Resolve"},
+    "deny": {"type": "plain_text", "text": "Not yet"},
+}
 
 
 def _body(text: Text) -> str:

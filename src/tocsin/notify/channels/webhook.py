@@ -25,6 +25,7 @@ from tocsin.notify.http import ask
 
 ALERTMANAGER = Origin(("webhook_configs",))
 PACE = Pace(0.02, burst=50)
+OLDEST_SECONDS = 300
 GO_ZERO_TIME = "0001-01-01T00:00:00Z"
 
 
@@ -77,6 +78,16 @@ def signature(secret: str, id: str, at: int, body: bytes) -> str:
     """What the receiver has to find in webhook-signature."""
     signed = b".".join([id.encode(), str(at).encode(), body])
     return "v1," + base64.b64encode(hmac.digest(_key(secret), signed, hashlib.sha256)).decode()
+
+
+def is_signed(secret: str, id: str, timestamp: str, body: bytes, signatures: str, now: float) -> bool:
+    """Whether one of these signatures is of this secret, made within the last five minutes."""
+    if not secret or not id or not timestamp.isascii() or not timestamp.isdigit():
+        return False
+    if abs(now - int(timestamp)) > OLDEST_SECONDS:
+        return False
+    expected = signature(secret, id, int(timestamp), body).encode()
+    return any(hmac.compare_digest(expected, one.encode("utf-8", "replace")) for one in signatures.split())
 
 
 def _key(secret: str) -> bytes:

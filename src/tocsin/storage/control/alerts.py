@@ -38,13 +38,27 @@ Made = TypeVar("Made", bound=Decided)
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """How often alerts of one name fired, and how often people called it false."""
+    """How often alerts of one name from one source fired, and how often people called it false.
+
+    source: the address of what made them, such as a rule's page.
+    """
 
     name: str
     fired: int
     false_positives: int
     acknowledged: int
     notified: int
+    source: str = ""
+
+    def with_more(self, other: Marks) -> Marks:
+        """Both together, under this one's source."""
+        return replace(
+            self,
+            fired=self.fired + other.fired,
+            false_positives=self.false_positives + other.false_positives,
+            acknowledged=self.acknowledged + other.acknowledged,
+            notified=self.notified + other.notified,
+        )
 
     @property
     def false_positive_ratio(self) -> float | None:
@@ -114,7 +128,7 @@ class Alerts:
             row = session.get(AlertRow, known.fingerprint, with_for_update=True)
             if row is None:
                 raise NotFound(f"cannot handle alert '{known.fingerprint}': there is none; look it up in the list")
-            row.handling, row.ends_at, row.is_timeout = handling.plain(), _end(known), known.is_timeout
+            row.handling, row.ends_at, row.is_timeout = handling.plain(), known.ends_at, known.is_timeout
             row.updated_at = max(now, row.updated_at)
             session.add(_change_row(change_of(alert, now, change, actor.name, **detail)))
             said = {"name": alert.name, **detail}
@@ -163,14 +177,15 @@ class Alerts:
         return found
 
     def marks(self, scope: Scope = PLATFORM, *, start: datetime, end: datetime | None = None) -> list[Marks]:
-        """What each name of alerts did in a time: the measured rate of false alarms, the noisiest first."""
-        columns = AlertChangeRow.name, AlertChangeRow.change, func.count()
-        query = _within(select(*columns), AlertChangeRow.tenant, scope).where(AlertChangeRow.at >= start)
+        """What the alerts of each name and source did in a time: the rate of false alarms, the noisiest first."""
+        columns = AlertChangeRow.name, AlertRow.generator_url, AlertChangeRow.change
+        query = select(*columns, func.count()).outerjoin(AlertRow, AlertRow.fingerprint == AlertChangeRow.fingerprint)
+        query = _within(query, AlertChangeRow.tenant, scope).where(AlertChangeRow.at >= start)
         query = query.where(AlertChangeRow.at < end) if end else query
-        counts: dict[str, dict[str, int]] = {}
+        counts: dict[tuple[str, str], dict[str, int]] = {}
         with self._database.read() as session:
-            for name, change, count in session.execute(query.group_by(AlertChangeRow.name, AlertChangeRow.change)):
-                counts.setdefault(name, {})[change] = count
+            for name, source, change, count in session.execute(query.group_by(*columns)):
+                counts.setdefault((name, source or ""), {})[change] = count
         marks = [
             Marks(
                 name,
@@ -178,8 +193,9 @@ class Alerts:
                 by.get(Change.FALSE_POSITIVE, 0),
                 by.get(Change.ACKNOWLEDGED, 0),
                 by.get(Change.NOTIFIED, 0),
+                source,
             )
-            for name, by in counts.items()
+            for (name, source), by in counts.items()
         ]
         return sorted(marks, key=lambda each: (-each.fired, each.name))
 
@@ -211,11 +227,6 @@ def _within(query: Any, column: Any, scope: Scope) -> Any:
     return query if scope.tenants is None else query.where(column.in_(sorted(scope.tenants)))
 
 
-def _end(known: KnownAlert) -> datetime:
-    assert known.alert.ends_at is not None, "an alert that is kept has an end, be it a timeout"
-    return known.alert.ends_at
-
-
 def _row(known: KnownAlert) -> AlertRow:
     alert = known.alert
     return AlertRow(
@@ -227,7 +238,7 @@ def _row(known: KnownAlert) -> AlertRow:
         annotations=dict(alert.annotations),
         generator_url=alert.generator_url,
         starts_at=alert.starts_at,
-        ends_at=_end(known),
+        ends_at=known.ends_at,
         is_timeout=known.is_timeout,
         updated_at=known.updated_at,
         is_open=known.is_open,

@@ -104,6 +104,12 @@ class Deliveries:
                 row.acknowledged_at, row.acknowledged_by = at, by
             return is_news
 
+    def release(self, id: int) -> None:
+        """Nobody has acknowledged it any more, so that who does next is news."""
+        with self._database.write() as session:
+            row = self._row(session, id)
+            row.acknowledged_at, row.acknowledged_by = None, ""
+
     def get(self, id: int) -> Delivery:
         """Raises NotFound."""
         with self._database.read() as session:

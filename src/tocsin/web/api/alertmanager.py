@@ -14,7 +14,8 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
 from tocsin.alerts.decide import OF_THE_ALERT, Hold, holds_on_alert
-from tocsin.alerts.dispatch import Pipeline, Refused
+from tocsin.alerts.dispatch import Pipeline
+from tocsin.alerts.intake import Refused
 from tocsin.alerts.matcher_text import MatcherError, all_match, read_matchers
 from tocsin.alerts.mute import muted_by
 from tocsin.alerts.route import route_alert

@@ -215,6 +215,13 @@ def acknowledge(request: Request, operator: Operator, fingerprint: str, given: N
     return _handled(request, operator, fingerprint, lambda handler, known: handler.acknowledge(operator, known, note))
 
 
+@router.post("/{fingerprint}/release", summary="Take back an acknowledgement", responses=MISSING)
+def release(request: Request, operator: Operator, fingerprint: str, given: Note | None = None) -> AlertAnswer:
+    """Nobody has it any more: it is repeated again while it fires."""
+    note = given.note if given else ""
+    return _handled(request, operator, fingerprint, lambda handler, known: handler.release(operator, known, note))
+
+
 @router.post("/{fingerprint}/assign", summary="Assign an alert", responses=MISSING)
 def assign(request: Request, operator: Operator, fingerprint: str, given: Assignment) -> AlertAnswer:
     return _handled(

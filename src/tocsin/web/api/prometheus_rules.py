@@ -52,6 +52,14 @@ def alerts(request: Request, principal: Anybody) -> Response:
     return success({"alerts": [_alert(one) for one in found if may_see_alert(principal, one)]})
 
 
+@router.get(f"{PREFIX}/alertmanagers", operation_id="prometheus_alertmanagers")
+def alertmanagers(request: Request, principal: Anybody) -> Response:
+    """Who is told what rules say, beside Tocsin's own routes; nobody for who may not see the whole platform."""
+    engine = engine_of(request) if principal.scope.is_platform else None
+    told = [] if engine is None else engine.alertmanagers.members
+    return success({"activeAlertmanagers": [{"url": one.url} for one in told], "droppedAlertmanagers": []})
+
+
 @router.api_route(
     "/-/reload", methods=["POST", "PUT"], operation_id="reload", summary="Read rule files and alertmanager.yml anew"
 )

@@ -94,9 +94,8 @@ def _frequent(request: Request, principal: Principal, name: str) -> list[Ruled]:
     on = [one for one in every if one.state.is_on and one.state.rule.is_alerting]
     if name:
         return [one for one in on if one.state.rule.name == name]
-    counts = {one.state.rule.name: fired[one.state.rule.name].fired for one in on if one.state.rule.name in fired}
-    rung = [one for one in on if counts.get(one.state.rule.name, 0) > 1]
-    return sorted(rung, key=lambda one: -counts[one.state.rule.name])[:MOST_RULES]
+    rung = [one for one in on if one.state.key in fired and fired[one.state.key].fired > 1]
+    return sorted(rung, key=lambda one: -fired[one.state.key].fired)[:MOST_RULES]
 
 
 def _tuned(ruled: Ruled, replayed: Replayed, made: Proposal) -> Tuned:

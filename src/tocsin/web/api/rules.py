@@ -166,7 +166,7 @@ def list_rules(request: Request, principal: Anybody) -> RuleList:
                 evaluated_at=moment(run.evaluated_at_ms) if run.evaluated_at_ms else None,
                 seconds=run.seconds,
                 missed=run.missed,
-                rules=[_summary(Ruled(run, state), marks.get(state.rule.name)) for state in run.states],
+                rules=[_summary(Ruled(run, state), marks.get(state.key)) for state in run.states],
             )
         )
     return RuleList(groups=groups, unreadable=[UnreadableFile(name=one.name, reason=one.reason) for one in bad])
@@ -309,7 +309,7 @@ def explain_rule(
 def explanation(request: Request, principal: Anybody, ruled: Ruled, at_ms: int) -> Explanation:
     """Why a rule fired or did not at a time, for every label set that was measured then."""
     run, rule = ruled.run, ruled.state.rule
-    marks = rule_marks(request, principal).get(rule.name)
+    marks = rule_marks(request, principal).get(ruled.state.key)
     said = Explanation(
         rule=_summary(ruled, marks), at=moment(at_ms), for_seconds=rule.for_seconds,
         measured=rule.expr, operator="", threshold=None, verdicts=[], reason="",

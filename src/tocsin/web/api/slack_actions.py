@@ -22,24 +22,26 @@ router = APIRouter(prefix="/api/v1/notify/slack", tags=["notify"])
 
 @router.post("/actions", summary="A button pressed in Slack")
 async def take_action(request: Request) -> dict[str, str]:
-    """Acknowledges what the button belongs to; other buttons are links and only say that they were pressed."""
+    """Acknowledges or resolves what the button belongs to; other buttons are links and only say that they were
+    pressed."""
     body = await request.body()
     timestamp = request.headers.get("x-slack-request-timestamp", "")
     signature = request.headers.get("x-slack-signature", "")
     secrets = _signing_secrets(deliverer_of(request))
     if not any(slack.is_from_slack(secret, timestamp, body, signature, time.time()) for secret in secrets):
         raise HTTPException(401, "cannot believe this request: it is not signed with notify_slack.signing_secret")
-    pressed = slack.acknowledged_in(_payload(body))
+    pressed = slack.pressed_in(_payload(body))
     if pressed is None:
         return {}
-    return await run_in_threadpool(_acknowledge, request, *pressed)
+    return await run_in_threadpool(_act, request, *pressed)
 
 
-def _acknowledge(request: Request, key: str, by: str) -> dict[str, str]:
+def _act(request: Request, what: str, key: str, by: str) -> dict[str, str]:
     found = request.app.state.tocsin.acknowledgements
     assert isinstance(found, Acknowledgements)
-    if found.heard("slack", key, by):
-        control_of(request).audit.note(SYSTEM, "notification.acknowledge", key[:320], {"by": by, "channel": "slack"})
+    is_news = found.resolved("slack", key, by) if what == slack.RESOLVE else found.heard("slack", key, by)
+    if is_news:
+        control_of(request).audit.note(SYSTEM, f"notification.{what}", key[:320], {"by": by, "channel": "slack"})
     return {}
 
 

@@ -44,9 +44,7 @@ def rule(view: Annotated[View, Depends(view_of(page))], key: str, at: str = "") 
         ruled=ruled,
         rule=ruled.state.rule,
         why=why,
-        marks=rule_marks(view.request, view.principal).get(ruled.state.rule.name)
-        if ruled.state.rule.is_alerting
-        else None,
+        marks=rule_marks(view.request, view.principal).get(ruled.state.key) if ruled.state.rule.is_alerting else None,
         at_ns=at_ms * 1_000_000,
         drawn=rule_chart("rule", ruled.state.rule, _around(view, ruled), view.window, periods),
         runbook_link=runbook_link,
