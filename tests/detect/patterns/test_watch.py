@@ -153,13 +153,23 @@ def test_a_flood_of_shapes_is_looked_through(
     assert store.read(PLATFORM, "SELECT uniqExact(shape) FROM log_shape_patterns").rows == [[35]]
 
 
-def test_structured_bodies_have_patterns_of_their_fields(watch: PatternWatch, store: TelemetryStore, put: Any) -> None:
-    bodies = [{"msg": f"order {number} paid", "ms": number / 8, "by": {"id": number}} for number in range(1, 9)]
+def patterns_of(watch: PatternWatch, store: TelemetryStore, put: Any, bodies: list[Any]) -> Any:
+    """Templates and the number of shapes."""
     request = lines(*bodies)
     assert write_out(request, None)
     put(request)
     watch.look()
-    [[template, shapes]] = store.read(
-        PLATFORM, "SELECT template, (SELECT uniqExact(shape) FROM logs WHERE shape != 0) FROM log_patterns FINAL"
-    ).rows
-    assert (template, shapes) == ('{"msg": "order <*> paid", "ms": <*>, "by": {"id": <*>}}', 1)
+    sql = "SELECT template, (SELECT uniqExact(shape) FROM logs WHERE shape != 0) FROM log_patterns FINAL"
+    return store.read(PLATFORM, sql).rows
+
+
+def test_structured_bodies_have_patterns_of_their_fields(watch: PatternWatch, store: TelemetryStore, put: Any) -> None:
+    bodies = [{"order": f"{number} paid", "ms": number / 8, "by": {"id": number}} for number in range(1, 9)]
+    assert patterns_of(watch, store, put, bodies) == [['{"order": "<*> paid", "ms": <*>, "by": {"id": <*>}}', 1]]
+
+
+def test_structured_bodies_with_a_message_have_its_pattern(
+    watch: PatternWatch, store: TelemetryStore, put: Any
+) -> None:
+    bodies = [{"msg": f"order {number} paid", "ms": number / 8, "by": {"id": number}} for number in range(1, 9)]
+    assert patterns_of(watch, store, put, bodies) == [["order <*> paid", 1]]
