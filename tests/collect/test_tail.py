@@ -20,6 +20,7 @@ import pytest
 
 from ingest.log_rows import Row, log_rows, rows_of
 from ingest.serving import Ingest, ingest_of
+from tocsin.collect import log_finder
 from tocsin.collect.log_content import stem
 from tocsin.collect.log_follow import BLOCK_SECONDS, DETACHED_SECONDS
 from tocsin.collect.tail import Tailer
@@ -210,6 +211,36 @@ def test_rotation_neither_loses_nor_doubles_a_line(
     machine.read()
     machine.tailer.close()
     assert sorted(machine.bodies(), key=order) == lines(0, 100)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_file_that_escapes_a_look_because_it_is_being_renamed_is_found_by_the_next(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, is_restarted: bool
+) -> None:
+    file, started, listed = machine.logs / "app.log", time.time(), os.listdir
+    now = [started]
+    monkeypatch.setattr(log_finder.time, "time", lambda: now[0])
+    write(file, 0, 10)
+    machine.read()
+    by_rename(file)
+    write(file, 10, 20)
+    by_rename(file)
+    write(file, 20, 30)
+    now[0] = started + 10
+
+    def while_it_is_renamed(folder: str) -> list[str]:
+        os.utime(folder, (now[0], now[0]))
+        return [name for name in listed(folder) if name != "app.log.1"]
+
+    monkeypatch.setattr(log_finder.os, "listdir", while_it_is_renamed)
+    machine.read()
+    assert machine.bodies() == lines(0, 10) + lines(20, 30)
+    monkeypatch.setattr(log_finder.os, "listdir", listed)
+    if is_restarted:
+        machine.restart()
+    now[0] = started + 20
+    machine.read()
+    assert sorted(machine.bodies(), key=order) == lines(0, 30)
 
 
 def order(line: str) -> int:

@@ -126,8 +126,9 @@ def test_nothing_is_read_any_more_when_the_query_has_ended(shop: StoreSource, mo
         return original(self, *given)
 
     monkeypatch.setattr(StoreSource, "_series", noting)
+    before = set(threading.enumerate())
     portions = shop.portions([Matcher("__name__", "=", "hits_total")], FIRST_MS, NOW_MS, Hints(0, 0, 0, 0))
     next(portions)
     portions.close()  # type: ignore[attr-defined]  # a generator, as every iterator here
     assert len(read) <= 2
-    assert not [one for one in threading.enumerate() if "ThreadPoolExecutor" in one.name]
+    assert set(threading.enumerate()) <= before

@@ -22,6 +22,9 @@ COPYING_SECONDS = 10.0
 LOST_SECONDS = 60.0
 """How long the rest of a file is looked for that is not where it was."""
 
+SETTLED_SECONDS = 0.1
+"""A folder in which nothing was renamed for so long before a look, nor during it, has shown all that is in it."""
+
 MOST_SIBLINGS = 1000
 Targets = Callable[[], Iterable[Target]]
 Key = tuple[int, int]
@@ -35,7 +38,7 @@ class Finder:
         self.problems: dict[str, str] = {}  # by path
         self._targets = targets
         self._positions = positions
-        self._looked: dict[tuple[str, str], float] = {}  # when, by folder and stem
+        self._looked: dict[tuple[str, str], float] = {}  # when last nothing can have escaped, by folder and stem
         for position in positions.all.values():
             place = _place(position.path)
             self._looked[place] = max(self._looked.get(place, 0.0), position.seen)
@@ -45,7 +48,7 @@ class Finder:
 
     def look(self) -> None:
         """Go through the patterns once."""
-        self._positions.looked = time.time()
+        now = time.time()
         by_key = {one.position.key: one for one in self.followed}
         found: dict[Key, str] = {}
         problems: dict[str, str] = {}
@@ -67,7 +70,7 @@ class Finder:
                     continue
                 except (OSError, ContentError) as error:
                     problems[path] = str(error)
-        self._find_rotated(found)
+        self._find_rotated(found, now)
         self.problems = problems
         for one in self.followed:
             one.is_detached = one.position.key not in found
@@ -75,14 +78,16 @@ class Finder:
         self._positions.save(self._unsaved)
         self._unsaved.clear()
 
-    def _find_rotated(self, found: dict[Key, str]) -> None:
-        """Files that came and were rotated away since the last look, also while the server was down."""
-        now = self._positions.looked
+    def _find_rotated(self, found: dict[Key, str], now: float) -> None:
+        """Files that came and were rotated away since the last look, also while the server was down.
+
+        One that is renamed just now may be in none of the names: its folder is looked through as far back once more.
+        """
+        looked = now
         known = {position.key for position in self._positions.all.values()} | found.keys()
         for place, one in {_place(one.position.path): one for one in self.followed}.items():
-            since = self._looked.get(place, now) - 2.0
-            self._looked[place] = now
-            for path in _siblings(one.position.path, since):
+            since = self._looked.setdefault(place, now)
+            for path in _siblings(one.position.path, since - 2.0):
                 try:
                     status = os.stat(path)
                     if (status.st_dev, status.st_ino) in known:
@@ -92,6 +97,10 @@ class Finder:
                     continue
                 if rotated is not None:
                     self.followed.append(rotated)
+            if _changed(place[0]) < now - SETTLED_SECONDS:
+                self._looked[place] = now
+            looked = min(looked, self._looked[place])
+        self._positions.looked = looked
 
     def emptied(self, one: Followed) -> None:
         """The file no longer holds what was read: it begins anew, and what was not read is looked for in a copy."""
@@ -211,6 +220,14 @@ class Finder:
 
 def _place(path: str) -> tuple[str, str]:
     return os.path.dirname(path), stem(path)
+
+
+def _changed(folder: str) -> float:
+    """When a file came, went or was renamed; never in a folder that is gone."""
+    try:
+        return os.stat(folder or ".").st_mtime
+    except OSError:
+        return 0.0
 
 
 def _is_begin_of(content: Content, whole: Content) -> bool:

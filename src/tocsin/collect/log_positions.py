@@ -36,7 +36,7 @@ class Position:
     intended_end: int = 0
     intended_ns: int = 0
     is_finished: bool = False
-    seen: float = 0.0  # the last look for files before it was written down
+    seen: float = 0.0  # the last look that nothing can have escaped, before it was written down
 
     @property
     def offset(self) -> int:
