@@ -18,8 +18,8 @@ serve: setup     ## start the server
 
 test: setup .venv/.test-installed  ## run every check and every test, as CI does
 	$(MAKE) -j 2 --output-sync=target check packages
-	# Tests wait for servers and browsers as long as they compute: four fill two cores.
-	$(BIN)/pytest -n 4 --dist loadgroup
+	# Tests wait for servers and browsers as long as they compute: three fill two cores.
+	$(BIN)/pytest -n 3 --dist loadgroup
 
 check: .venv/.test-installed       ## lint, format and types, without tests
 	$(BIN)/ruff check .
