@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from otlp import NOW_NS, counter, metric_request, number
@@ -114,6 +115,20 @@ def test_bounds_hold_over_all_portions(shop: StoreSource, monkeypatch: pytest.Mo
         asked(shop, "sum(hits_total)", max_series=7)
     with pytest.raises(EvaluationError, match="same labelset"):
         asked(shop, 'rate({__name__=~"hits_total|depth"}[2m])')
+
+
+def test_portions_are_read_under_what_the_query_has_set(shop: StoreSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored, "PORTION_SAMPLES", SOME)
+    heard = set()
+    original = StoreSource._series
+
+    def noting(self: StoreSource, *given: Any) -> Any:
+        heard.add((threading.current_thread() is threading.main_thread(), np.geterr()["invalid"]))
+        return original(self, *given)
+
+    monkeypatch.setattr(StoreSource, "_series", noting)
+    asked(shop, "hits_total")
+    assert heard == {(False, "ignore")}
 
 
 def test_nothing_is_read_any_more_when_the_query_has_ended(shop: StoreSource, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -243,11 +245,13 @@ def _key(labels: dict[str, str]) -> Key:
 
 
 def _read_ahead(portions: Generator[Sequence[Series]]) -> Iterator[Sequence[Series]]:
-    """The next is read by a thread of its own: engine and NumPy then take a core each."""
+    """The next is read by a thread of its own: engine and NumPy then take a core each. What the query has set for its
+    own, such as NumPy's silence about infinities, holds there, too."""
+    read_next = partial(copy_context().run, next, portions, None)
     with closing(portions), ThreadPoolExecutor(1) as beside:
-        coming = beside.submit(next, portions, None)
+        coming = beside.submit(read_next)
         while (portion := coming.result()) is not None:
-            coming = beside.submit(next, portions, None)
+            coming = beside.submit(read_next)
             yield portion
 
 
