@@ -32,9 +32,10 @@ from tocsin.sdk.flag_requests import FlagRequests
 from tocsin.sdk.increases import Increase, Increases
 from tocsin.sdk.isolation_findings import findings
 from tocsin.sdk.jobs import JobSpan
+from tocsin.sdk.logs.levels import level_of
 from tocsin.sdk.logs.limiter import Limiter
 from tocsin.sdk.logs.line import LineEncoder, LogLine
-from tocsin.sdk.logs.recorder import level_of, tell_left_out
+from tocsin.sdk.logs.recorder import tell_left_out
 from tocsin.sdk.measures import measures
 from tocsin.sdk.overhead import OverheadMeter
 from tocsin.sdk.process_figures import ProcessFigures
