@@ -48,6 +48,9 @@ COLOURS: dict[Tone, str] = {"ok": "green", "warn": "orange", "bad": "red"}
 RED_ENDS, AMBER_ENDS, WARM_BEGINS = 20 / 360, 70 / 360, 330 / 360
 _RGB = re.compile(r"rgba?\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)")
 
+OWN_PARTS = ("beside", "usual", "forecast", "exemplars", "facts", "marks", "below")
+"""Fields of a panel that Grafana has no word for, as they stand in a board's text."""
+
 DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 SOURCE_VARIABLE = "datasource"
 

@@ -2,18 +2,59 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from tocsin.model.dashboard import Dashboard
-from tocsin.query import variables
+from tocsin.model.window import Window
+from tocsin.query import evaluate, variables
+from tocsin.query.evaluate import Evaluated
+from tocsin.query.metric_reader import MetricReader
+from tocsin.query.promql.settings import QuerySettings
+from tocsin.query.promql.source import Grid
+from tocsin.query.variables import Values, substituted
+from tocsin.web.charts import Marker
 from tocsin.web.metrics import in_environment, promql_settings_of, reader_for
-from tocsin.web.panels import Drawing
 from tocsin.web.view import View
 
 PREFIX = "var-"
 """Before the name of a variable in the address, as Grafana has it."""
 
 PANEL_SECONDS = 15.0
+SERVICE_VARIABLES = ("service", "service_name", "job", "app")
+"""Variables of boards that choose services, as metrics and logs both name them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What all panels of a board share while it is drawn."""
+
+    view: View
+    reader: MetricReader
+    settings: QuerySettings
+    values: Values
+    markers: Sequence[Marker] = ()
+
+    @property
+    def window(self) -> Window:
+        return self.view.window
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Those that a variable chooses; () is all of them."""
+        chosen = next((self.values[name] for name in SERVICE_VARIABLES if name in self.values), None)
+        return () if chosen is None or chosen.is_all else tuple(chosen.values)
+
+    def text(self, expr: str, step_ms: int) -> str:
+        """A query with the values of its variables."""
+        return substituted(expr, self.values, self.window, step_ms)
+
+    def at_end(self, expr: str, step_ms: int) -> Evaluated:
+        end_ms = self.window.end_ns // 1_000_000
+        return evaluate.at(self.reader, self.text(expr, step_ms), end_ms, self.settings)
+
+    def over(self, expr: str, grid: Grid) -> Evaluated:
+        return evaluate.over(self.reader, self.text(expr, grid.step_ms), grid, self.settings)
 
 
 def drawing_of(view: View, dashboard: Dashboard) -> Drawing:
