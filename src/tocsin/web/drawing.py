@@ -9,6 +9,7 @@ from tocsin.model.dashboard import Dashboard
 from tocsin.model.window import Window
 from tocsin.query import evaluate, variables
 from tocsin.query.evaluate import Evaluated
+from tocsin.query.filters import Filter
 from tocsin.query.metric_reader import MetricReader
 from tocsin.query.promql.settings import QuerySettings
 from tocsin.query.promql.source import Grid
@@ -44,6 +45,11 @@ class Drawing:
         """Those that a variable chooses; () is all of them."""
         chosen = next((self.values[name] for name in SERVICE_VARIABLES if name in self.values), None)
         return () if chosen is None or chosen.is_all else tuple(chosen.values)
+
+    @property
+    def filter(self) -> Filter:
+        """The reader's choice, narrowed to the service when one is chosen."""
+        return replace(self.view.filter, service=self.services[0]) if len(self.services) == 1 else self.view.filter
 
     def text(self, expr: str, step_ms: int) -> str:
         """A query with the values of its variables."""

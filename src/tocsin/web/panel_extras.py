@@ -116,9 +116,7 @@ def below(panel: Panel, drawing: Drawing) -> list[OperationRow]:
     """The statements that take most time, of the services that are chosen."""
     if panel.below != "statements":
         return []
-    view, services = drawing.view, drawing.services
-    asked = replace(view.filter, service=services[0]) if len(services) == 1 else view.filter
-    return calls.operations(view.store, view.scope, asked, Asked(("db",)), MOST_BELOW)
+    return calls.operations(drawing.view.store, drawing.view.scope, drawing.filter, Asked(("db",)), MOST_BELOW)
 
 
 def _said(fact: Fact, done: Evaluated) -> list[Said]:

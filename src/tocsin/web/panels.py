@@ -238,7 +238,7 @@ def _bound(labels: Mapping[str, str]) -> float | None:
 
 def _of_source(shown: Shown, drawing: Drawing) -> Shown:
     """What is no PromQL: the figures that pages show too."""
-    view, asked = drawing.view, drawing.view.filter
+    view, asked = drawing.view, drawing.filter
     match shown.panel.source:
         case "endpoints":
             rows = red.endpoints(view.store, view.scope, asked, limit=20)
