@@ -55,6 +55,14 @@ def test_forecast_takes_the_days_course_at_todays_level() -> None:
     assert np.allclose(found.expected, day_course(ahead), rtol=0.05)
 
 
+def test_forecast_begins_where_the_line_ends() -> None:
+    times, ahead = hours(-6, 0), hours(0, 2)
+    risen = day_course(times) * np.linspace(0.8, 1.4, len(times))
+    found = forecast(history(7), times, risen, ahead)
+    assert found is not None
+    assert found.expected[0] == pytest.approx(risen[-1], rel=0.03)
+
+
 def test_forecast_without_days_before_goes_on_with_the_damped_trend() -> None:
     times, ahead = hours(-2, 0), hours(0, 0.5)
     rising = 10 + (times - times[0]) / 60

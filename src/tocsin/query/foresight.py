@@ -66,8 +66,9 @@ def forecast(history: History, times: Floats, values: Floats, ahead: Floats, day
     enough = np.isfinite(later).sum(axis=0) >= FEWEST_DAYS
     if enough.mean() >= 0.5:
         recent = slice(-max(FEWEST_POINTS, len(times) // 4), None)
-        scales = _scales(_days_before(history, times[recent], days), values[recent])
-        return _reach(np.where(enough, later * scales[:, None], np.nan), _widening(values, len(ahead)), is_positive)
+        scales = _scales(_days_before(history, times[recent], days), values[recent])[:, None]
+        courses = np.where(enough, later * scales, np.nan) + _gap(history, times, values, scales, len(ahead))
+        return _reach(courses, _widening(values, len(ahead)), is_positive)
     return _trend(times, values, ahead, is_positive)
 
 
@@ -91,6 +92,16 @@ def _scales(before: Floats, now: Floats) -> Floats:
         if both.any() and day[both].mean() > 0 and now[both].mean() > 0:
             found[place] = np.clip(now[both].mean() / day[both].mean(), 1 / MOST_SCALED, MOST_SCALED)
     return found
+
+
+def _gap(history: History, times: Floats, values: Floats, scales: Floats, steps: int) -> Floats:
+    """What the line is now above the middle of its days, which is made up for within the forecast."""
+    now = _days_before(history, times, len(scales)) * scales
+    both = np.flatnonzero(np.isfinite(values) & np.isfinite(now).any(axis=0))
+    if not len(both):
+        return np.zeros(steps)
+    apart = values[both[-3:]] - np.nanmedian(now[:, both[-3:]], axis=0)
+    return float(np.median(apart)) * 0.5 ** (4 * np.arange(steps) / steps)
 
 
 def _trend(times: Floats, values: Floats, ahead: Floats, is_positive: bool) -> Reach | None:
