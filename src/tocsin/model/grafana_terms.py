@@ -16,11 +16,12 @@ PANEL_TYPES: dict[PanelType, str] = {
 }  # fmt: skip
 
 OUR_TYPES: dict[str, PanelType] = {theirs: ours for ours, theirs in PANEL_TYPES.items()} | {
-    "graph": "chart", "singlestat": "stat", "barchart": "bars", "piechart": "bars", "table-old": "table",
+    "graph": "chart", "singlestat": "stat", "barchart": "bars", "piechart": "bars", "grafana-piechart-panel": "bars",
+    "table-old": "table",
 }  # fmt: skip
 """Also of types that are no more, or that we show as something near."""
 
-NEAR = {"barchart": "bars", "piechart": "bars"}
+NEAR = {"barchart": "bars", "piechart": "bars", "grafana-piechart-panel": "bars"}
 """Types that are not kept as they are, with what is shown instead."""
 
 UNITS: dict[str, str] = {
