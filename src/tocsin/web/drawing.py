@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 from tocsin.model.dashboard import Dashboard
 from tocsin.model.window import Window
@@ -15,6 +17,7 @@ from tocsin.query.promql.settings import QuerySettings
 from tocsin.query.promql.source import Grid
 from tocsin.query.variables import Values, substituted
 from tocsin.web.charts import Marker
+from tocsin.web.kept_answers import KeptAnswers
 from tocsin.web.metrics import in_environment, promql_settings_of, reader_for
 from tocsin.web.view import View
 
@@ -24,6 +27,9 @@ PREFIX = "var-"
 PANEL_SECONDS = 15.0
 SERVICE_VARIABLES = ("service", "service_name", "job", "app")
 """Variables of boards that choose services, as metrics and logs both name them."""
+
+_answers: WeakKeyDictionary[object, KeptAnswers] = WeakKeyDictionary()  # by app: several may run in one process
+_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +62,21 @@ class Drawing:
         return substituted(expr, self.values, self.window, step_ms)
 
     def at_end(self, expr: str, step_ms: int) -> Evaluated:
-        end_ms = self.window.end_ns // 1_000_000
-        return evaluate.at(self.reader, self.text(expr, step_ms), end_ms, self.settings)
+        end_ms, text = self.window.end_ns // 1_000_000, self.text(expr, step_ms)
+        return self._kept((text, 0, 0), end_ms, lambda: evaluate.at(self.reader, text, end_ms, self.settings))
 
     def over(self, expr: str, grid: Grid) -> Evaluated:
-        return evaluate.over(self.reader, self.text(expr, grid.step_ms), grid, self.settings)
+        text = self.text(expr, grid.step_ms)
+        return self._kept(
+            (text, grid.step_ms, len(grid)), grid.end_ms, lambda: evaluate.over(self.reader, text, grid, self.settings)
+        )
+
+    def _kept(self, asked: tuple[str, int, int], end_ms: int, ask: Callable[[], Evaluated]) -> Evaluated:
+        choice = self.view.choice
+        key = (repr(self.view.scope.narrowed_to(choice.tenant)), choice.environment, *asked)
+        with _lock:
+            kept = _answers.setdefault(self.view.request.app, KeptAnswers())
+        return kept.of(key, end_ms, ask)
 
 
 def drawing_of(view: View, dashboard: Dashboard) -> Drawing:
