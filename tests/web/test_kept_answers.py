@@ -14,7 +14,7 @@ class Asking:
         self.now, self.asked = 0.0, 0
         self.kept = KeptAnswers(lambda: self.now)
 
-    def ask(self, seconds: float, key: str = "acme", end_ms: int | None = None) -> int:
+    def ask(self, seconds: float, key: str = "acme", end_ms: int | None = None, least: float = 0.0) -> int:
         """Which answer is given, by its number."""
         end = int(self.now * 1000) if end_ms is None else end_ms
 
@@ -23,7 +23,7 @@ class Asking:
             self.asked += 1
             return Evaluated(str(self.asked), Grid(end - 1000, end, 1000), None, ())
 
-        return int(self.kept.of(key, end, answer).text)
+        return int(self.kept.of(key, end, answer, least).text)
 
 
 def test_slow_answer_is_kept_for_ten_times_as_long() -> None:
@@ -63,3 +63,12 @@ def test_the_oldest_answers_go() -> None:
         asking.ask(0.3, str(number), end_ms=0)
     asking.ask(50.0, "long", end_ms=0)
     assert len(asking.kept._kept) == MOST_KEPT
+
+
+def test_what_changes_slowly_is_kept_however_quick_it_was() -> None:
+    asking = Asking()
+    assert asking.ask(0.01, least=20) == 1
+    asking.now += 19
+    assert asking.ask(0.01, least=20) == 1
+    asking.now += 2
+    assert asking.ask(0.01, least=20) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from weakref import WeakKeyDictionary
 
 from tocsin.model.dashboard import Dashboard
@@ -61,22 +62,25 @@ class Drawing:
         """A query with the values of its variables."""
         return substituted(expr, self.values, self.window, step_ms)
 
-    def at_end(self, expr: str, step_ms: int) -> Evaluated:
+    def at_end(self, expr: str, step_ms: int, kept_seconds: float = 0.0) -> Evaluated:
+        """At the end of the time shown; asked once in `kept_seconds` at most."""
         end_ms, text = self.window.end_ns // 1_000_000, self.text(expr, step_ms)
-        return self._kept((text, 0, 0), end_ms, lambda: evaluate.at(self.reader, text, end_ms, self.settings))
+        ask = partial(evaluate.at, self.reader, text, end_ms, self.settings)
+        return self._kept((text, 0, 0), end_ms, ask, kept_seconds)
 
-    def over(self, expr: str, grid: Grid) -> Evaluated:
+    def over(self, expr: str, grid: Grid, kept_seconds: float = 0.0) -> Evaluated:
         text = self.text(expr, grid.step_ms)
-        return self._kept(
-            (text, grid.step_ms, len(grid)), grid.end_ms, lambda: evaluate.over(self.reader, text, grid, self.settings)
-        )
+        ask = partial(evaluate.over, self.reader, text, grid, self.settings)
+        return self._kept((text, grid.step_ms, len(grid)), grid.end_ms, ask, kept_seconds)
 
-    def _kept(self, asked: tuple[str, int, int], end_ms: int, ask: Callable[[], Evaluated]) -> Evaluated:
+    def _kept(
+        self, asked: tuple[str, int, int], end_ms: int, ask: Callable[[], Evaluated], least_seconds: float
+    ) -> Evaluated:
         choice = self.view.choice
         key = (repr(self.view.scope.narrowed_to(choice.tenant)), choice.environment, *asked)
         with _lock:
             kept = _answers.setdefault(self.view.request.app, KeptAnswers())
-        return kept.of(key, end_ms, ask)
+        return kept.of(key, end_ms, ask, least_seconds)
 
 
 def drawing_of(view: View, dashboard: Dashboard) -> Drawing:

@@ -19,6 +19,7 @@ from tocsin.web.charts import Band, Chart, Example, Line, Marker
 from tocsin.web.drawing import Drawing
 from tocsin.web.examples import examples
 from tocsin.web.history import history_grid, history_of
+from tocsin.web.kept_answers import CALM_SECONDS
 from tocsin.web.metric_charts import MetricChart, legend_row, legend_text
 from tocsin.web.paths import segment
 from tocsin.web.units import written
@@ -49,7 +50,7 @@ def markers(annotations: Sequence[Annotation], drawing: Drawing) -> list[Marker]
     for annotation in annotations:
         if not annotation.is_on:
             continue
-        for series in drawing.over(annotation.expr, grid).series:
+        for series in drawing.over(annotation.expr, grid, CALM_SECONDS).series:
             title = legend_text(annotation.title, series.labels) if annotation.title else annotation.name
             values = [bool(value and value > 0) for value in aligned(series, grid)]
             starts = [place for place, is_on in enumerate(values) if is_on and not (place and values[place - 1])]
@@ -69,7 +70,7 @@ def beside(lines: Lines, drawing: Drawing, seconds_before: int) -> list[tuple[Ev
     found = []
     for done, query in lines:
         grid = Grid(done.grid.start_ms - before_ms, done.grid.end_ms - before_ms, done.grid.step_ms)
-        found.append((drawing.over(query.expr, grid), query.legend))
+        found.append((drawing.over(query.expr, grid, CALM_SECONDS), query.legend))
     return found
 
 
@@ -105,7 +106,7 @@ def facts(asked: Sequence[Fact], drawing: Drawing, step_ms: int) -> tuple[list[S
     found: list[Said] = []
     notes: list[Note] = []
     for fact in asked:
-        done = drawing.at_end(fact.expr, step_ms)
+        done = drawing.at_end(fact.expr, step_ms, CALM_SECONDS)
         notes += [note for note in done.notes if note.kind == "error"]
         if done.error is None:
             found += _said(fact, done)

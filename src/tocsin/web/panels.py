@@ -22,6 +22,7 @@ from tocsin.web.alert_reach import Reach, reaches
 from tocsin.web.charts import HeatmapChart, spark
 from tocsin.web.database_headline import summary
 from tocsin.web.drawing import Drawing
+from tocsin.web.kept_answers import CALM_SECONDS
 from tocsin.web.log_asked import follow_address
 from tocsin.web.metric_charts import MetricChart, MetricTable, calculated, legend_text, metric_chart, metric_table
 from tocsin.web.panel_extras import Said, below, beside, extended, facts, limits_of, markers
@@ -128,6 +129,8 @@ def _least_step(panel: Panel) -> int:
 
 
 def _evaluated(query: PanelQuery, panel: Panel, drawing: Drawing, step: int) -> Evaluated:
+    if query.is_limit:
+        return drawing.at_end(query.expr, step, CALM_SECONDS)
     if query.is_instant or panel.type == "table":
         return drawing.at_end(query.expr, step)
     return drawing.over(query.expr, evaluate.grid_of(drawing.window, step))
