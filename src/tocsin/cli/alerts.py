@@ -124,6 +124,14 @@ def resolve(
     _act(client(url, data, token, changes=True), fingerprint, "resolve", note=note)
 
 
+@alerts_app.command("declare")
+def declare(
+    fingerprint: Fingerprint, note: NoteText = "", url: Url = URL, data: Data = DATA, token: Token = ""
+) -> None:
+    """Declare an incident; where Slack is told by a bot's token, a channel is made for it."""
+    _act(client(url, data, token, changes=True), fingerprint, "declare", note=note)
+
+
 @alerts_app.command("false-positive")
 def false_positive(
     fingerprint: Fingerprint, note: NoteText = "", url: Url = URL, data: Data = DATA, token: Token = ""

@@ -23,6 +23,7 @@ _KINDS: dict[Change, Kind] = {
     Change.FALSE_POSITIVE: "noise",
     Change.ACKNOWLEDGED: "acted",
     Change.ASSIGNED: "acted",
+    Change.DECLARED: "acted",
 }
 
 

@@ -247,6 +247,13 @@ def resolve(request: Request, operator: Operator, fingerprint: str, given: Note 
     return _handled(request, operator, fingerprint, lambda handler, known: handler.resolve(operator, known, note))
 
 
+@router.post("/{fingerprint}/declare", summary="Declare an alert an incident", responses=MISSING)
+def declare(request: Request, operator: Operator, fingerprint: str, given: Note | None = None) -> AlertAnswer:
+    """Where Slack is told by a bot's token, a channel is made for it."""
+    note = given.note if given else ""
+    return _handled(request, operator, fingerprint, lambda handler, known: handler.declare(operator, known, note))
+
+
 @router.post("/{fingerprint}/false-positive", summary="Call an alert false", responses=MISSING)
 def false_positive(request: Request, operator: Operator, fingerprint: str, given: Note | None = None) -> AlertAnswer:
     """It counts in the rate of false alarms of its rule."""
