@@ -172,6 +172,11 @@ def test_commands_hold_back_and_look_back(server: ServerProcess) -> None:
         "acknowledged by TOCSIN_ADMIN_TOKEN  on it"
         in server.command("alerts", "history", "--last-hour", *options).stdout
     )
+    one = server.command("alerts", "history", "--limit", "1", "--change", "firing", *options)
+    assert (len(one.stdout.splitlines()), "there are more than these 1" in one.stderr) == (1, True)
+    lines = server.command("alerts", "history", "--csv", "--tenant", "acme", *options).stdout.splitlines()
+    assert lines[0] == "id,at,fingerprint,name,tenant,severity,change,actor,detail"
+    assert {line.split(",")[4] for line in lines[1:]} == {"acme"}
     assert "without --maintenance-mode" in server.command("alerts", "suppress", "--duration", "1h", *options).stderr
     actions = [entry["action"] for entry in server.ask("/api/v1/audit")["entries"]]
     assert {"maintenance.begin", "maintenance.end", "alert.acknowledged", "silence.set", "silence.expire"} <= set(

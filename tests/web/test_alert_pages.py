@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 import httpx2
 import pytest
@@ -162,6 +163,15 @@ def test_history_lists_filters_and_exports(site: Served) -> None:
     later = datetime.now(UTC).isoformat()
     assert site.administrator.get(path, params={"start": later}).json()["changes"] == []
     assert site.administrator.get(path, params={"start": "yesterday-ish"}).status_code == 400
+
+
+def test_history_page_has_its_changes_as_a_table_for_spreadsheets(site: Served) -> None:
+    html = site.administrator.get("/alerts/history", params={"change": "firing", "range": "1h"}).text
+    (address,) = re.findall(r'href="([^"]+)" download="alert-history.csv"', html)
+    lines = site.administrator.get(unescape(address)).text.splitlines()
+    assert lines[0].startswith("id,at,fingerprint,name")
+    assert len(lines) > 4
+    assert {line.split(",")[6] for line in lines[1:]} == {"firing"}
 
 
 def test_review_says_what_made_people_act_and_what_was_false(site: Served) -> None:

@@ -193,7 +193,7 @@ def storm(as_json: Json = False, url: Url = URL, data: Data = DATA, token: Token
             typer.echo(f"{one['receiver']}: {one['notifications']} notifications wait for a digest")
         if not found["storms"]:
             typer.echo("no storm")
-        for cluster in found["clusters"][:5]:
+        for cluster in sorted(found["clusters"], key=lambda one: -int(one["alerts"]))[:5]:
             tenants = ", ".join(list(cluster["tenants"])[:5])
             count = f"{cluster['alerts']} alert{'s' if cluster['alerts'] != 1 else ''}"
             typer.echo(f"{count} around {cluster['root']}{f' ({tenants})' if tenants else ''}")

@@ -13,7 +13,7 @@ from tocsin.alerts.correlate import Cluster, Topology, correlate
 from tocsin.alerts.decide import Circumstances, Hold, holds_on_alert
 from tocsin.alerts.dispatch import Pipeline
 from tocsin.alerts.inhibit import cycles
-from tocsin.alerts.route import group_key, group_labels, route_alert
+from tocsin.alerts.route import all_routes, group_key, group_labels, route_alert
 from tocsin.model.access import Principal, Role
 from tocsin.model.alert import Alert
 from tocsin.model.alert_state import AlertChange, Change, KnownAlert
@@ -98,7 +98,9 @@ class AlertBoard:
                 "change one of the inhibit_rules"
                 for one, other in cycles(alerts, self.around.inhibitor, self.now)[:5]
             ]
-            found += untold(self.pipeline.control.notifications.failures())
+            named = {route.receiver for route in all_routes(self.pipeline.config.route)}
+            failures = self.pipeline.control.notifications.failures()
+            found += untold((receiver, reason) for receiver, reason in failures if receiver in named)
         return found
 
 
