@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.websockets import WebSocketDisconnect
 
 import tocsin
-from tocsin.sdk import agent as agents
+from tocsin.sdk import agents
 from tocsin.testing import Capture, CapturedSpan, capture_spans
 
 

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
+from tocsin.sdk.agents import active_agent
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.instrument._isolation_jobs import arguments_of
@@ -27,7 +28,6 @@ from tocsin.sdk.jobs import (
     TENANT,
     JobName,
     JobRun,
-    active_agent,
     note_ended,
     queued,
 )
