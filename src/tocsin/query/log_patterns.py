@@ -267,8 +267,8 @@ def templates_of(store: TelemetryStore, keys: Sequence[tuple[str, int]]) -> dict
 def histories_of(
     store: TelemetryStore, scope: Scope, filter: Filter, keys: Sequence[tuple[str, int]]
 ) -> dict[tuple[str, int], Row]:
-    """Since when, with which release and by which message the patterns are known to the reader's tenants; is_field: the message
-    is one field of its line."""
+    """Since when, with which release and by which message the patterns are known, to the reader's tenants; is_field: the
+    message is one field of its line."""
     if not keys:
         return {}
     wanted = replace(filter, method=None, route=None)
