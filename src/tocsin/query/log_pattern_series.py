@@ -99,7 +99,7 @@ def _text(
 
 
 def line_filter_of(template: str, example: str, *, is_field: bool = False) -> str:
-    """The template as a pattern of LogQL that finds `example`, one of its lines, or with is_field lines of JSON with it.
+    """The template as a pattern of LogQL that finds `example`, one of its lines; is_field: lines of JSON with it.
 
     A template is of the words of a line's beginning; what stands between and behind them may be more than a space.
     """

@@ -267,7 +267,7 @@ def templates_of(store: TelemetryStore, keys: Sequence[tuple[str, int]]) -> dict
 def histories_of(
     store: TelemetryStore, scope: Scope, filter: Filter, keys: Sequence[tuple[str, int]]
 ) -> dict[tuple[str, int], Row]:
-    """Since when, with which release and by which message the patterns are known, to the reader's tenants; is_field: the
+    """Since when, with which release and by which message patterns are known, to the reader's tenants; is_field: the
     message is one field of its line."""
     if not keys:
         return {}
