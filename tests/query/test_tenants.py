@@ -119,6 +119,26 @@ def test_harm_needs_three_failures_and_five_per_cent(
     assert bool(harmed(store)) is is_harmed
 
 
+@pytest.mark.parametrize(
+    ("minutes", "usual", "failing", "is_harmed"),
+    [(2, 0, 3, True), (2, 0, 2, False), (50, 0, 2, True), (50, 5, 3, False), (50, 5, 8, True), (50, 0, 1, False)],
+)
+def test_outbreak_shows_within_seconds_unless_it_may_be_chance(
+    store: TelemetryStore, put: Any, minutes: int, usual: int, failing: int, is_harmed: bool
+) -> None:
+    """Four requests a second: the failures of three seconds are a small part of the last half minute's requests."""
+    before = requests("acme", range(60 - minutes, 60), usual, of=240)
+    outbreak = [
+        span(
+            start_ns=NOW_NS + HOUR_NS + index * SECOND_NS // 4, tenant="acme", method="GET", route="/orders",
+            status_code=500 if index < failing else 200,
+        )
+        for index in range(12)
+    ]  # fmt: skip
+    put(trace_request([*before, *outbreak]))
+    assert bool(harmed(store)) is is_harmed
+
+
 def test_fault_that_is_over_is_no_harm(store: TelemetryStore, put: Any) -> None:
     put(trace_request([*requests("acme", range(40, 50), 10), *requests("acme", range(50, 60), 0)]))
     assert harmed(store) == {}
