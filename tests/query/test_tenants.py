@@ -119,6 +119,21 @@ def test_harm_needs_three_failures_and_five_per_cent(
     assert bool(harmed(store)) is is_harmed
 
 
+@pytest.mark.parametrize(("outage", "is_harmed"), [(6, True), (20, False)])
+def test_outage_that_is_over_does_not_make_the_next_one_usual(
+    store: TelemetryStore, put: Any, outage: int, is_harmed: bool
+) -> None:
+    """Down for six minutes of the hour; down for twenty, a tenth of failures is not three times as many as usual."""
+    is_down = range(20, 20 + outage)
+    put(
+        trace_request(
+            [item for minute in range(58) for item in requests("acme", [minute], 10 if minute in is_down else 0)]
+            + requests("acme", [58, 59], 4, of=40)
+        )
+    )
+    assert bool(harmed(store)) is is_harmed
+
+
 @pytest.mark.parametrize(
     ("minutes", "usual", "failing", "is_harmed"),
     [(2, 0, 3, True), (2, 0, 2, False), (50, 0, 2, True), (50, 5, 3, False), (50, 5, 8, True), (50, 0, 1, False)],

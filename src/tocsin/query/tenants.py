@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +29,8 @@ RECENT_SECONDS = 120
 USUAL_SECONDS = 6 * 3600
 # A failure is "usual" as long as it stays below this multiple of the tenant's ratio before.
 USUAL_FACTOR = 3.0
+# Minutes with outages hold no more of the requests than this, or they are what is usual.
+OUTAGES_SHARE = 0.2
 # A run of failures goes on over as many requests without one.
 QUIET_REQUESTS = 20
 
@@ -243,10 +246,31 @@ def _usual(steps: list[tuple[int, int, int]], since: int, recent_start: int) -> 
     """Errors and requests before the run; of all but its end for a run as long as the window; none if that says
     nothing."""
     for end in (since, recent_start):
-        requests = sum(count for at, _, count in steps if at < end)
+        errors, requests = _without_outages([step for step in steps if step[0] < end])
         if requests > QUIET_REQUESTS:
-            return sum(errors for at, errors, _ in steps if at < end), requests
+            return errors, requests
     return 0, 0
+
+
+def _without_outages(steps: Sequence[tuple[int, int, int]]) -> tuple[int, int]:
+    """Errors and requests of all steps but the minutes of outages that are over: these must not make the next one look
+    usual. Where many minutes are such, that is what is usual."""
+    minutes: dict[int, tuple[int, int]] = {}
+    for at, errors, requests in steps:
+        before = minutes.get(at // 60, (0, 0))
+        minutes[at // 60] = (before[0] + errors, before[1] + requests)
+    whole = _summed(minutes.values())
+    outages = _summed(one for one in minutes.values() if one[0] >= max(HARM_ERRORS, HARM_RATIO * one[1]))
+    if outages[1] > OUTAGES_SHARE * whole[1]:
+        return whole
+    return whole[0] - outages[0], whole[1] - outages[1]
+
+
+def _summed(minutes: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    errors, requests = 0, 0
+    for one in minutes:
+        errors, requests = errors + one[0], requests + one[1]
+    return errors, requests
 
 
 def _worst_endpoints(
