@@ -135,11 +135,19 @@ def test_outage_that_is_over_does_not_make_the_next_one_usual(
 
 
 @pytest.mark.parametrize(
-    ("minutes", "usual", "failing", "is_harmed"),
-    [(2, 0, 3, True), (2, 0, 2, False), (50, 0, 2, True), (50, 5, 3, False), (50, 5, 8, True), (50, 0, 1, False)],
+    ("minutes", "others", "usual", "failing", "is_harmed"),
+    [
+        (2, 0, 0, 2, True),
+        (2, 40, 0, 2, False),
+        (2, 40, 0, 3, True),
+        (50, 40, 0, 2, True),
+        (50, 40, 5, 4, False),
+        (50, 40, 5, 8, True),
+        (50, 0, 0, 1, False),
+    ],
 )
 def test_outbreak_shows_within_seconds_unless_it_may_be_chance(
-    store: TelemetryStore, put: Any, minutes: int, usual: int, failing: int, is_harmed: bool
+    store: TelemetryStore, put: Any, minutes: int, others: int, usual: int, failing: int, is_harmed: bool
 ) -> None:
     """Four requests a second: the failures of three seconds are a small part of the last half minute's requests."""
     before = requests("acme", range(60 - minutes, 60), usual, of=240)
@@ -150,7 +158,8 @@ def test_outbreak_shows_within_seconds_unless_it_may_be_chance(
         )
         for index in range(12)
     ]  # fmt: skip
-    put(trace_request([*before, *outbreak]))
+    beside = [item for other in range(others) for item in requests(f"other {other}", [59], 0, of=2)]
+    put(trace_request([*before, *outbreak, *beside]))
     assert bool(harmed(store)) is is_harmed
 
 

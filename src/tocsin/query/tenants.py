@@ -19,10 +19,11 @@ from tocsin.storage.telemetry.store import TelemetryStore
 HARM_RATIO = 0.05
 HARM_ERRORS = 3
 # Within a step or two a tenant's requests from before an outbreak hide it least, but chance plays with few requests: so
-# many failures must there be this unlikely by what is usual.
+# many failures must there be this unlikely by what is usual, for all tenants together: one of a thousand always has
+# bad luck.
 SUDDEN_STEPS = (1, 2)
 SUDDEN_ERRORS = 2
-SUDDEN_CHANCE = 5e-4
+SUDDEN_CHANCE = 0.02
 STEP_SECONDS = 10
 LATEST_SECONDS = 30
 RECENT_SECONDS = 120
@@ -109,10 +110,12 @@ def harmed(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 20)
     )
     harms = [_harms("recent"), *(_harms(name, HARM_ERRORS if name == "latest" else SUDDEN_ERRORS) for name in spells)]
     narrowed = filter.narrowed(scope)
+    rows_of_all = (
+        f"FROM {rollup(narrowed, recent, Split.TENANT, STEP_SECONDS)} WHERE {recent.conditions()} AND tenant != ''"
+    )
     sql = (
-        f"SELECT tenant, sum(r.requests) AS requests_recent, sum(r.errors) AS errors_recent, {sums} "
-        f"FROM {rollup(narrowed, recent, Split.TENANT, STEP_SECONDS)} WHERE {recent.conditions()} AND tenant != '' "
-        f"GROUP BY tenant HAVING {' OR '.join(harms)} "
+        f"SELECT tenant, sum(r.requests) AS requests_recent, sum(r.errors) AS errors_recent, {sums}, "
+        f"(SELECT uniq(tenant) {rows_of_all}) AS tenants {rows_of_all} GROUP BY tenant HAVING {' OR '.join(harms)} "
         f"ORDER BY errors_recent DESC LIMIT {{limit:UInt32}}"
     )
     rows = store.read(narrowed, sql, **recent.parameters(), **spells, limit=limit).dicts()
@@ -160,7 +163,7 @@ def _is_sudden(row: dict[str, Any], run: FailingRun) -> bool:
     for count in SUDDEN_STEPS:
         errors, requests = row[f"errors_sudden{count}"], row[f"requests_sudden{count}"]
         is_harm = errors >= max(SUDDEN_ERRORS, HARM_RATIO * requests)
-        if is_harm and _chance(errors, usual * requests) < SUDDEN_CHANCE:
+        if is_harm and _chance(errors, usual * requests) < SUDDEN_CHANCE / row["tenants"]:
             return True
     return False
 
