@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from served import ADMIN_TOKEN, EXPORT, FAILING_TRACE, Served
 
 from waiting import eventually
@@ -99,6 +100,22 @@ def test_refresh_keeps_focus_menu_and_charts(chromium: Browser, site: Served) ->
         refreshed(page)
         assert page.evaluate("window.kept[0] === document.activeElement && window.kept[1].isConnected")
         assert page.locator("#tenant-choices").is_visible()
+
+
+def test_page_whose_answers_take_long_is_asked_for_less_often(chromium: Browser, site: Served) -> None:
+    asked: list[float] = []
+
+    def late(route: Route) -> None:
+        if route.request.headers.get("hx-request"):
+            asked.append(time.monotonic())
+            time.sleep(0.5)
+        route.continue_()
+
+    with opened(chromium, site) as page:
+        page.route("**/?range=15m", late)
+        page.goto("/?range=15m")
+        eventually(lambda: page.wait_for_timeout(100) or len(asked) > 1, "the page refreshes twice")
+    assert asked[1] - asked[0] > 4.5
 
 
 def test_live_is_switched_off_and_stays_off(chromium: Browser, site: Served) -> None:

@@ -50,8 +50,8 @@ def test_files_and_folders_are_imported_with_what_their_lines_do_not_say(
     result = run(tmp_path / "old", "--tenant", "acme", "--service", "shop")
     assert result.exit_code == 0, result.output
     assert "3 records of 2 files are stored" in result.output
-    rows = sorted(log_rows(ingest), key=lambda row: row.body)
-    assert [(row.body, row.resource["service.name"], row.severity) for row in rows] == [
+    rows = sorted(log_rows(ingest), key=lambda row: row.message)
+    assert [(row.message, row.resource["service.name"], row.severity) for row in rows] == [
         ("m0", "shop", 9), ("m1", "cart", 9), ("m2", "shop", 9)
     ]  # fmt: skip
     assert [row.attributes.get("tocsin.tenant") or row.resource["tocsin.tenant"] for row in rows] == [
@@ -69,7 +69,7 @@ def test_a_second_run_sends_only_what_is_new(ingest: Ingest, run: Import, tmp_pa
     assert "1 record" in run(file).output
     assert "5,001 records" in run(file, "--again").output
     # The server knows the two batches that are the same, the third has a line more.
-    assert {row.body for row in log_rows(ingest)} == {f"m{number}" for number in range(5001)}
+    assert {row.message for row in log_rows(ingest)} == {f"m{number}" for number in range(5001)}
 
 
 def test_lines_that_cannot_be_read_are_counted_and_shown(ingest: Ingest, run: Import, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_lines_that_cannot_be_read_are_counted_and_shown(ingest: Ingest, run: Im
     assert result.exit_code == 1
     assert "3 lines could not be read" in result.output
     assert f'{file}:2: no JSON object: \'{{"message": "cut\'' in result.output
-    assert [row.body for row in log_rows(ingest)] == ["m0", "m1"]
+    assert [row.message for row in log_rows(ingest)] == ["m0", "m1"]
 
 
 def test_plain_lines_are_taken_on_request(ingest: Ingest, run: Import, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_what_the_server_refuses_is_told_with_what_to_do(
     assert result.exit_code == 1
     assert f"1 was refused: {reason}" in result.output
     assert advice in result.output
-    assert [row.body for row in log_rows(ingest)] == ["m0"]
+    assert [row.message for row in log_rows(ingest)] == ["m0"]
 
 
 def test_what_is_refused_for_the_same_cause_is_told_once(ingest: Ingest, run: Import, tmp_path: Path) -> None:

@@ -409,7 +409,8 @@ def test_docker_files_are_read_with_their_partial_lines(machine: Machine) -> Non
     machine.read()
     first, second = machine.rows()
     assert (first.body, first.resource["stream"], first.time_ns % 10**9) == ("first line", "stdout", 100_000_000)
-    assert (second.body, second.severity, second.resource["stream"]) == ("no", 17, "stderr")
+    assert (second.body, second.message) == ('{"level":"error","message":"no"}', "no")
+    assert (second.severity, second.resource["stream"]) == (17, "stderr")
     machine.pass_time(BLOCK_SECONDS + 1)
     machine.read()
     assert machine.bodies()[-1] == "open"

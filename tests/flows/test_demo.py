@@ -82,7 +82,7 @@ def test_fault_of_one_tenant_is_seen_within_seconds_and_explained_two_links_late
                 "the error on the overview",
                 max(0.5, VISIBLE_SECONDS - (time.monotonic() - started)),
             )
-            # Three failures are too few to call anybody hurt; a little later there are more.
+            # One failure is too little to call anybody hurt; the second or third is some moments away.
             eventually(lambda: names_acme(api.get("/")), "the overview's headline names acme", pause_seconds=0.5)
         finally:
             demo.switch("errors-for-one-tenant", False, "acme")

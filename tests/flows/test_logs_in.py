@@ -14,7 +14,7 @@ from server_process import ServerProcess, read_store
 from waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("logs")
-MESSAGES = "SELECT body FROM logs WHERE service = '{}' ORDER BY time, body"
+MESSAGES = "SELECT message FROM logs WHERE service = '{}' ORDER BY time, message"
 
 
 def write(file: Path, first: int, last: int) -> None:
@@ -49,8 +49,9 @@ def test_files_are_stored_once_though_the_server_is_killed_while_they_rotate(
     assert checks["log files"]["state"] == "ok", checks["log files"]
     server.drained()
     server.stop()
-    [rows] = read_store(server.data, "SELECT body, count(), any(tenant) FROM logs WHERE service = 'shop' GROUP BY body")
-    assert {body: count for body, count, _ in rows} == {f"line {number:04}": 1 for number in range(4000)}
+    counted = "SELECT message, count(), any(tenant) FROM logs WHERE service = 'shop' GROUP BY message"
+    [rows] = read_store(server.data, counted)
+    assert {message: count for message, count, _ in rows} == {f"line {number:04}": 1 for number in range(4000)}
     assert {tenant for *_, tenant in rows} == {"acme"}
 
 
@@ -73,7 +74,38 @@ def test_pushes_syslog_and_imports_are_stored(start_server: Callable[..., Server
     server.stop()
     pushed, sent, old = read_store(server.data, *(MESSAGES.format(name) for name in ("pushed", "sent", "old")))
     assert (pushed, sent) == ([["by loki"]], [["by syslog"]])
-    assert [body for (body,) in old] == ["line 0000", "line 0001", "line 0002"]
+    assert [message for (message,) in old] == ["line 0000", "line 0001", "line 0002"]
+
+
+def test_json_is_found_and_shown_alike_whoever_brought_it(
+    start_server: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    line = '{"level":"error","took":{"ms":7},"msg":"no stock left"}'
+    file = tmp_path / "shop.log"
+    file.write_text(line + "\n")
+    server = start_server({"TOCSIN_LOGS_FILES": str(file), "TOCSIN_LOGS_FILES_SERVICE": "read"})
+    stream = {"stream": {"app": "pushed"}, "values": [[str(time.time_ns()), line]]}
+    with server.client(token="") as client:
+        assert client.post("/loki/api/v1/push", json={"streams": [stream]}).status_code == 204
+
+    def services(path: str, **query: str) -> dict[str, str]:
+        if path == "logs":
+            return {one["service"]: one["message"] for one in server.ask("/api/v1/logs", **query)["lines"]}
+        found = server.ask("/loki/api/v1/query_range", **query)["data"]["result"]
+        return {one["stream"]["service_name"]: one["values"][0][1] for one in found}
+
+    raw = {"read": line, "pushed": line}
+    eventually(lambda: services("loki", query='{service_name=~"read|pushed"} |= "error"') == raw, "both are found")
+    assert services("loki", query='{service_name=~"read|pushed"} | json | took_ms = 7') == raw
+    assert services("loki", query='{service_name=~"read|pushed"} | json | level_extracted = "error"') == raw
+    assert services("logs", view="errors", q='"no stock"') == dict.fromkeys(raw, "no stock left")
+    eventually(
+        lambda: (
+            {one["service"]: one["template"] for one in server.ask("/api/v1/logs/patterns")["patterns"]}
+            == dict.fromkeys(raw, "no stock left")
+        ),
+        "both have the pattern of their message",
+    )
 
 
 def read_metrics(server: ServerProcess) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,11 @@ class Row:
     trace_id: str
     span_id: str
     observed_ns: int
+
+    @property
+    def message(self) -> str:
+        """What the line says of itself, of JSON in a field."""
+        return str(json.loads(self.body)["message"]) if self.body.startswith("{") else self.body
 
 
 def rows_of(messages: list[bytes]) -> list[Row]:

@@ -92,7 +92,8 @@ def test_a_year_is_found_round_its_turn() -> None:
 
 def test_json_in_a_message_becomes_a_record() -> None:
     line = read('<14>1 2026-11-21T14:02:03Z h shop - - - @cee: {"level": "error", "msg": "no", "tenant": "acme"}')
-    assert (line.body, line.severity, line.attributes["tocsin.tenant"]) == ("no", 17, "acme")
+    assert line.body == '{"level": "error", "msg": "no", "tenant": "acme"}'
+    assert (line.severity, line.attributes) == (17, {"tocsin.tenant": "acme", "syslog.facility": "user"})
 
 
 def cut(stream: bytes, max_bytes: int = 100) -> list[bytes]:

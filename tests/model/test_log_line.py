@@ -21,6 +21,12 @@ def read(**fields: Any) -> Any:
     return read_line(json.dumps(fields), UTC)
 
 
+def test_the_body_is_the_line_as_it_was_written_with_its_fields_beside_it() -> None:
+    text = ' {"msg": "no", "level":"error",  "took": 7}'
+    line = read_line(text)
+    assert (line.body, line.severity, line.attributes) == (text, 17, {"took": 7})
+
+
 def test_fields_of_python_json_logger_become_those_of_a_record() -> None:
     line = read(
         asctime="2026-11-21 14:02:03,123", levelname="WARNING", name="shop.orders", message="low stock",
@@ -28,7 +34,7 @@ def test_fields_of_python_json_logger_become_those_of_a_record() -> None:
         request_id="r1", correlation_id="c1", user_id=9, tenant="acme", trace_id=TRACE, span_id=SPAN,
         service="shop", environment="live", sku="a-1", taskName=None,
     )  # fmt: skip
-    assert (line.body, line.severity, line.severity_text, line.scope) == ("low stock", 13, "WARNING", "shop.orders")
+    assert (line.severity, line.severity_text, line.scope) == (13, "WARNING", "shop.orders")
     assert line.time_ns == ns_of(AT)
     assert (line.trace_id.hex(), line.span_id.hex()) == (TRACE, SPAN)
     assert line.resource == {"service.name": "shop", "deployment.environment.name": "live"}
@@ -41,7 +47,6 @@ def test_fields_of_python_json_logger_become_those_of_a_record() -> None:
 
 def test_an_exception_is_taken_apart() -> None:
     line = read(level="error", event="payment failed", exception=TRACEBACK)
-    assert line.body == "payment failed"
     assert line.attributes == {
         "exception.stacktrace": TRACEBACK,
         "exception.type": "shop.errors.Refused",

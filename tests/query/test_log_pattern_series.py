@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -101,3 +102,22 @@ def test_pattern_finds_the_lines_it_stands_for(line: str, pattern: str) -> None:
     found = line_filter_of(template_of(words_of(shape_of(line))), line)
     assert found == pattern
     assert filter_pattern(found).matches(line)
+
+
+@pytest.mark.parametrize(
+    ("message", "pattern"),
+    [
+        ("ok", "<_>ok<_>"),
+        ("order 17 placed", "<_>order <_> placed<_>"),
+        ('cannot read "a b": é\n  at line 3', '<_>cannot read \\"a b\\": é<_>'),
+    ],
+)
+def test_pattern_of_a_message_finds_the_json_that_bears_it(
+    store: TelemetryStore, put: Any, message: str, pattern: str
+) -> None:
+    line = json.dumps({"level": "info", "msg": message, "ms": 3}, ensure_ascii=False)
+    put(lines(line, minutes=10))
+    PatternWatch(store, lambda news: None, clock=lambda: NOW_NS / 1e9).look()
+    source = LogSource(store, PLATFORM)
+    assert asked(source, '{service_name="shop"}') == {(pattern, "info"): [(minute(10), 1)]}
+    assert filter_pattern(pattern).matches(line)

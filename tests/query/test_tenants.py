@@ -119,6 +119,50 @@ def test_harm_needs_three_failures_and_five_per_cent(
     assert bool(harmed(store)) is is_harmed
 
 
+@pytest.mark.parametrize(("outage", "is_harmed"), [(6, True), (20, False)])
+def test_outage_that_is_over_does_not_make_the_next_one_usual(
+    store: TelemetryStore, put: Any, outage: int, is_harmed: bool
+) -> None:
+    """Down for six minutes of the hour; down for twenty, a tenth of failures is not three times as many as usual."""
+    is_down = range(20, 20 + outage)
+    put(
+        trace_request(
+            [item for minute in range(58) for item in requests("acme", [minute], 10 if minute in is_down else 0)]
+            + requests("acme", [58, 59], 4, of=40)
+        )
+    )
+    assert bool(harmed(store)) is is_harmed
+
+
+@pytest.mark.parametrize(
+    ("minutes", "others", "usual", "failing", "is_harmed"),
+    [
+        (2, 0, 0, 2, True),
+        (2, 40, 0, 2, False),
+        (2, 40, 0, 3, True),
+        (50, 40, 0, 2, True),
+        (50, 40, 5, 4, False),
+        (50, 40, 5, 8, True),
+        (50, 0, 0, 1, False),
+    ],
+)
+def test_outbreak_shows_within_seconds_unless_it_may_be_chance(
+    store: TelemetryStore, put: Any, minutes: int, others: int, usual: int, failing: int, is_harmed: bool
+) -> None:
+    """Four requests a second: the failures of three seconds are a small part of the last half minute's requests."""
+    before = requests("acme", range(60 - minutes, 60), usual, of=240)
+    outbreak = [
+        span(
+            start_ns=NOW_NS + HOUR_NS + index * SECOND_NS // 4, tenant="acme", method="GET", route="/orders",
+            status_code=500 if index < failing else 200,
+        )
+        for index in range(12)
+    ]  # fmt: skip
+    beside = [item for other in range(others) for item in requests(f"other {other}", [59], 0, of=2)]
+    put(trace_request([*before, *outbreak, *beside]))
+    assert bool(harmed(store)) is is_harmed
+
+
 def test_fault_that_is_over_is_no_harm(store: TelemetryStore, put: Any) -> None:
     put(trace_request([*requests("acme", range(40, 50), 10), *requests("acme", range(50, 60), 0)]))
     assert harmed(store) == {}

@@ -17,8 +17,9 @@ CALM = LogTotals(1000, 0, [Loud("shop", 700, 0), Loud("billing", 300, 0)], [Loud
 FAILING = LogTotals(1000, 54, [Loud("shop", 400, 50), Loud("billing", 600, 4)], [Loud("acme", 600, 54)])
 LINE = LogLine(
     id="1-0", time_ns=NOW_NS, observed_ns=0, tenant="acme", environment="production", service="shop", release="2.1",
-    severity=17, severity_text="ERROR", level="error", body="pool is empty\nafter 30 s", body_characters=24,
-    event_name="", trace_id="ab" * 16, span_id="", logger="shop.pool", attributes={}, resource={},
+    severity=17, severity_text="ERROR", level="error", message="pool is empty\nafter 30 s",
+    body="pool is empty\nafter 30 s", body_characters=24, event_name="", trace_id="ab" * 16, span_id="",
+    logger="shop.pool", attributes={}, resource={},
 )  # fmt: skip
 
 
@@ -84,5 +85,5 @@ def test_a_line_is_quoted_with_who_wrote_it() -> None:
     headline = log_headline.line(SAY, LINE)
     assert (headline.text, headline.state) == ("pool is empty", "bad")
     assert "shop · acme · shop.pool · release 2.1 · production" in headline.sub_text
-    assert log_headline.quoted(replace(LINE, body="x" * 500)) == "x" * 140 + "…"
-    assert log_headline.quoted(replace(LINE, body=" ", event_name="order.paid")) == "order.paid"
+    assert log_headline.quoted(replace(LINE, message="x" * 500)) == "x" * 140 + "…"
+    assert log_headline.quoted(replace(LINE, message=" ", event_name="order.paid")) == "order.paid"

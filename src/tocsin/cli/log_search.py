@@ -106,7 +106,7 @@ def text_of(line: dict[str, Any]) -> Text:
     made.append(line["service"], style="bold")
     if line["tenant"]:
         made.append(f" {line['tenant']}", style="magenta")
-    made.append(f"  {_harmless(line['body'] or line['event_name'])}")
+    made.append(f"  {_harmless(line['message'] or line['event_name'])}")
     if kind := line["attributes"].get("exception.type"):
         said = str(line["attributes"].get("exception.message", ""))
         made.append(f"  {_harmless(str(kind))}: {_harmless(said)}", style="red")

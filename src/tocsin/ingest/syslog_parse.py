@@ -64,8 +64,9 @@ def read_message(data: bytes, now_ns: int, zone: tzinfo | None = None) -> LogLin
 
 
 def _line(body: str) -> LogLine:
-    fields = json_object(body.removeprefix(_COOKIE))
-    return LogLine(body) if fields is None else line_of_fields(body, fields)
+    said = body.removeprefix(_COOKIE).strip()
+    fields = json_object(said)
+    return LogLine(body) if fields is None else line_of_fields(said, fields)
 
 
 def _of_5424(header: re.Match[str], rest: str, attributes: dict[str, str | int]) -> tuple[_Header, str]:

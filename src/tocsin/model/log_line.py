@@ -1,7 +1,8 @@
 """One line of a log as a record: JSON in the field names of python-json-logger, structlog and their kin is understood.
 
-A line that is no JSON object is a record whose body is the line. Fields that OpenTelemetry has a name for get that
-name; all others keep their own, with a dot between the names of nested ones.
+The body is the line as it was written, so that queries find in it whatever stood there; its fields are beside it. Those
+that OpenTelemetry has a name for get that name, all others keep their own, with a dot between the names of nested ones.
+What of the body is the message, the store says (`message` in `storage/telemetry/schema/0012_log_messages.sql`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tocsin.model.log_severity import UNSPECIFIED, severity_of_line, severity_of
 from tocsin.model.log_time import time_ns_of
 
 MAX_FIELDS = 256
-"""Of a line with more, only what a record needs is taken out; all of it stays in the body."""
+"""Of a line with more, only what a record needs is taken out."""
 MAX_DEPTH = 8
 TENANT = "tocsin.tenant"
 
@@ -91,12 +92,10 @@ def json_object(text: str) -> dict[str, Any] | None:
 
 
 def line_of_fields(text: str, fields: Mapping[str, Any], zone: tzinfo | None = None) -> LogLine:
-    """The record that these fields describe; `text` is the body if none of them is a message."""
+    """The record of this text, which says these fields. The message stays in the body alone."""
     left = flat(fields)
     line = LogLine(text)
-    body = _taken(left, BODIES, str)
-    if body is not None and len(left) <= MAX_FIELDS:
-        line.body = body
+    _taken(left, BODIES, str)
     _take_time(line, left, zone)
     _take_severity(line, left)
     line.scope = _taken(left, SCOPES, str) or ""

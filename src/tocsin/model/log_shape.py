@@ -2,7 +2,7 @@
 
 Lines of one shape belong to one pattern, so patterns are mined from shapes, of which there are few, and every line is
 counted by the hash of its shape. The engine makes the same shapes when it stores a line
-(`storage/telemetry/schema/0011_log_patterns.sql`), so the expression is one that RE2 and Python read alike.
+(`storage/telemetry/schema/0012_log_messages.sql`), so the expression is one that RE2 and Python read alike.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ Answered from the counts by the minute or hour where the selector names columns 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -91,18 +92,27 @@ def _text(
     """'' for a line that nobody has looked at yet, within the second."""
     key = (str(row["service"]), int(row["id"]))
     template = templates.get(key, "")
-    return line_filter_of(template, str(known.get(key, {}).get("example", ""))) if template else ""
+    if not template:
+        return ""
+    history = known.get(key, {})
+    return line_filter_of(template, str(history.get("example", "")), is_field=bool(history.get("is_field")))
 
 
-def line_filter_of(template: str, example: str) -> str:
-    """The template as a pattern of LogQL that finds `example`, one of its lines.
+def line_filter_of(template: str, example: str, *, is_field: bool = False) -> str:
+    """The template as a pattern of LogQL that finds `example`, one of its lines; is_field: lines of JSON with it.
 
     A template is of the words of a line's beginning; what stands between and behind them may be more than a space.
     """
+    if is_field:
+        template, example = _in_json(template)[1:-1], _in_json(example) if example else ""
     for pattern in _candidates(template):
         if not example or _finds(pattern, example):
             return pattern
     return ANY
+
+
+def _in_json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _candidates(template: str) -> Iterator[str]:

@@ -74,11 +74,12 @@ class LogPattern:
 
 @dataclass(frozen=True, slots=True)
 class PatternLine:
-    """A line of a pattern. trace_id: '' outside of any trace."""
+    """A line of a pattern. message: its readable part. trace_id: '' outside of any trace."""
 
     time_ns: int
     tenant: str
     level: str
+    message: str
     body: str
     trace_id: str
 
@@ -152,7 +153,7 @@ def lines_of(
         "UNION ALL SELECT toUInt64({id:UInt64})"
     )
     sql = (
-        "SELECT toUnixTimestamp64Nano(time) AS time_ns, tenant, toString(level) AS level, body, "
+        "SELECT toUnixTimestamp64Nano(time) AS time_ns, tenant, toString(level) AS level, message, body, "
         "if(trace_id = toFixedString('', 16), '', lower(hex(trace_id))) AS trace_id "
         f"FROM logs WHERE {wanted.conditions(by_five_minutes=True)} AND shape IN ({shapes}) "
         "ORDER BY time DESC LIMIT {limit:UInt32}"
@@ -266,7 +267,8 @@ def templates_of(store: TelemetryStore, keys: Sequence[tuple[str, int]]) -> dict
 def histories_of(
     store: TelemetryStore, scope: Scope, filter: Filter, keys: Sequence[tuple[str, int]]
 ) -> dict[tuple[str, int], Row]:
-    """Since when, with which release and by which line the patterns are known, to the reader's tenants."""
+    """Since when, with which release and by which message patterns are known, to the reader's tenants; is_field: the
+    message is one field of its line."""
     if not keys:
         return {}
     wanted = replace(filter, method=None, route=None)
@@ -275,7 +277,8 @@ def histories_of(
     )
     of_shape = (
         "SELECT service, shape, min(s.first) AS first, max(s.last) AS last, argMax(s.example, s.last) AS example, "
-        "argMin(s.release, s.first) AS release FROM (SELECT service, shape, first, last, example, "
+        "max(s.is_field) AS is_field, "
+        "argMin(s.release, s.first) AS release FROM (SELECT service, shape, first, last, example, is_field, "
         f"finalizeAggregation(first_release) AS release FROM log_shapes WHERE 1{narrow}) AS s GROUP BY service, shape"
     )
     mapped = f"SELECT c.*, if(m.pattern = 0, c.shape, m.pattern) AS mapped FROM ({of_shape}) AS c {MAPPED}"
@@ -283,7 +286,8 @@ def histories_of(
     sql = (
         "SELECT service, pattern AS id, toUnixTimestamp64Nano(min(r.first)) AS first_ns, "
         "toUnixTimestamp64Nano(max(r.last)) AS last_ns, argMin(r.release, r.first) AS first_release, "
-        f"argMax(r.example, r.last) AS example FROM ({resolved}) AS r WHERE pattern IN ({{ids:Array(UInt64)}}) "
+        "argMax(r.example, r.last) AS example, max(r.is_field) AS is_field "
+        f"FROM ({resolved}) AS r WHERE pattern IN ({{ids:Array(UInt64)}}) "
         "GROUP BY service, pattern"
     )
     named = {name: value for name, value in wanted.parameters().items() if name in ("environment", "service")}

@@ -78,7 +78,7 @@ def stored_lines(conditions: str) -> str:
     """SELECT of the lines of the store."""
     return (
         "SELECT attributes AS fields, 0 AS is_unreadable, toNullable(toUnixTimestamp64Micro(time)) AS time_us, "
-        f"toInt8({LogColumns().severity}) AS severity, body AS message, scope_name AS logger, event_name, tenant, "
+        f"toInt8({LogColumns().severity}) AS severity, message, scope_name AS logger, event_name, tenant, "
         f"'' AS raw FROM logs WHERE {conditions}"
     )
 

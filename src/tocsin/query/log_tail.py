@@ -41,7 +41,7 @@ class Tail:
         window = Window(start_ns, max(start_ns + 1, now_ns + EARLY_SECONDS * 10**9))
         condition, values = self._query.within(window).condition()
         sql = (
-            f"SELECT {COLUMNS} FROM (SELECT *, level FROM logs WHERE {condition} "
+            f"SELECT {COLUMNS} FROM (SELECT *, level, message FROM logs WHERE {condition} "
             f"ORDER BY time DESC LIMIT {{limit:UInt32}}) ORDER BY time DESC"
         )
         rows = store.read(self._query.narrowed(scope), sql, **values, limit=LOOKED_AT).dicts()

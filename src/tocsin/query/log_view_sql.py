@@ -12,11 +12,11 @@ from tocsin.model.log_views import UNITS, LogView, Took
 class LogColumns:
     """SQL for the parts of a line, so that files and other tables can be asked too.
 
-    fields: a Map of text. is_telling: a column that is 0 where none of the views' patterns is in the body; '' where
-    nobody has looked.
+    body: what the line says, of JSON the message alone. fields: a Map of text. is_telling: a column that is 0 where
+    none of the views' patterns is in the body; '' where nobody has looked.
     """
 
-    body: str = "body"
+    body: str = "message"
     severity: str = (
         "transform(toString(level), ['trace', 'debug', 'info', 'warn', 'error', 'fatal'], [1, 5, 9, 13, 17, 21], 0)"
     )

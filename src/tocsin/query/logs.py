@@ -35,8 +35,9 @@ DIGEST = (
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line. level: as in `model/log_levels.py`, '' when its sender said none. body: the message, structured ones as
-    JSON. body_characters: of the whole message, of which lists hold the beginning."""
+    """One line. level: as in `model/log_levels.py`, '' when its sender said none. body: as it was sent, structured
+    ones as JSON. message: its readable part, of JSON the text under `message` or its kin. body_characters: of the whole
+    body, of which, as of the message, lists hold the beginning."""
 
     id: str
     time_ns: int
@@ -48,6 +49,7 @@ class LogLine:
     severity: int
     severity_text: str
     level: str
+    message: str
     body: str
     body_characters: int
     event_name: str
@@ -251,13 +253,15 @@ def _place(id: str) -> tuple[int, int]:
 
 def _columns(most_characters: int) -> str:
     """The columns `line_of` reads; 0 takes messages whole."""
-    body = "if(body_type IN ('a', 'k', 'x'), base64Encode(body), body)"
+    body, message = "body", "message"
     if most_characters:
-        body = f"if(body_type IN ('a', 'k', 'x'), base64Encode(body), leftUTF8(body, {most_characters}))"
+        body, message = (f"leftUTF8({one}, {most_characters})" for one in (body, message))
+    is_packed = "body_type IN ('a', 'k', 'x')"
     return (
         f"toUnixTimestamp64Nano(time) AS time_ns, toUnixTimestamp64Nano(observed) AS observed_ns, {DIGEST} AS digest, "
         f"lower(hex(digest)) AS digest_hex, tenant, environment, service, release, severity, severity_text, level, "
-        f"body_type, {body} AS body_text, lengthUTF8(body) AS body_characters, event_name, "
+        f"body_type, if({is_packed}, base64Encode(body), {body}) AS body_text, lengthUTF8(body) AS body_characters, "
+        f"if({is_packed}, '', {message}) AS message_text, event_name, "
         f"lower(hex(trace_id)) AS trace, lower(hex(span_id)) AS span, scope_name AS logger, "
         f"mapKeys(attributes) AS keys, {values_sql('attributes', 'attribute_types')} AS values, attribute_types, "
         f"mapKeys(resource) AS resource_keys, {values_sql('resource', 'resource_types')} AS resource_values, "
@@ -274,6 +278,7 @@ def line_of(row: dict[str, Any]) -> LogLine:
     if row["body_type"] in ("a", "k", "x"):
         body = _as_text(decode_attributes(["body"], [body], row["body_type"])["body"])
         characters = len(body)
+        row["message_text"] = body
     return LogLine(
         id=f"{row['time_ns']}-{row['digest_hex'].rjust(16, '0')}",
         time_ns=row["time_ns"],
@@ -285,6 +290,7 @@ def line_of(row: dict[str, Any]) -> LogLine:
         severity=row["severity"],
         severity_text=row["severity_text"],
         level=row["level"],
+        message=row["message_text"],
         body=body,
         body_characters=characters,
         event_name=row["event_name"],

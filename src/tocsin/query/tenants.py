@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tocsin.model.tenant import Scope
 from tocsin.model.window import Window
-from tocsin.query.filters import Filter
+from tocsin.query.filters import Filter, seconds_text
 from tocsin.query.red import SUMS, Red, red_of
 from tocsin.query.rollups import Split, rollup, totals_rollup, watched_seconds
 from tocsin.storage.telemetry.store import TelemetryStore
 
-# A tenant is hurt when this part of its requests failed lately and it was at least this many. Two spells are looked
-# at: the short one shows an outbreak within seconds, the long one a steady trickle.
+# A tenant is hurt when this part of its requests failed lately and it was at least this many. Several spells are looked
+# at: the short ones show an outbreak within seconds, the longest a steady trickle.
 HARM_RATIO = 0.05
 HARM_ERRORS = 3
+# Within a step or two a tenant's requests from before an outbreak hide it least, but chance plays with few requests: so
+# many failures must there be this unlikely by what is usual, for all tenants together: one of a thousand always has
+# bad luck.
+SUDDEN_STEPS = (1, 2)
+SUDDEN_ERRORS = 2
+SUDDEN_CHANCE = 0.02
+STEP_SECONDS = 10
 LATEST_SECONDS = 30
 RECENT_SECONDS = 120
 USUAL_SECONDS = 6 * 3600
 # A failure is "usual" as long as it stays below this multiple of the tenant's ratio before.
 USUAL_FACTOR = 3.0
+# Minutes with outages hold no more of the requests than this, or they are what is usual.
+OUTAGES_SHARE = 0.2
 # A run of failures goes on over as many requests without one.
 QUIET_REQUESTS = 20
 
@@ -39,7 +50,12 @@ class FailingRun:
     """The failing steps of a tenant that reach the window's end, and its error ratio before them."""
 
     since_ns: int
-    usual_ratio: float
+    usual_errors: int
+    usual_requests: int  # 0 when what was before says nothing
+
+    @property
+    def usual_ratio(self) -> float:
+        return self.usual_errors / self.usual_requests if self.usual_requests else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +99,26 @@ def harmed(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 20)
 
     Hurt means: of the requests of the last half minute, or of the last two minutes, at least 5 % and 3 failed, and
     that is three times more than before the failures began, or half of all. "Before" reaches six hours back at most.
+    Hurt is also whose requests of this step of ten seconds, or of this and the last, fail as they would not by chance.
     """
     recent = replace(filter, window=_tail(filter.window, RECENT_SECONDS))
-    latest = replace(filter, window=_tail(filter.window, LATEST_SECONDS)).parameters()["start"]
+    spells = _spells(filter.window)
+    sums = ", ".join(
+        f"sumIf(r.{count}, r.time >= {{{name}:DateTime64(9)}}) AS {count}_{name}"
+        for name in spells
+        for count in ("requests", "errors")
+    )
+    harms = [_harms("recent"), *(_harms(name, HARM_ERRORS if name == "latest" else SUDDEN_ERRORS) for name in spells)]
     narrowed = filter.narrowed(scope)
+    rows_of_all = (
+        f"FROM {rollup(narrowed, recent, Split.TENANT, STEP_SECONDS)} WHERE {recent.conditions()} AND tenant != ''"
+    )
     sql = (
-        f"SELECT tenant, sum(r.requests) AS requests_recent, sum(r.errors) AS errors_recent, "
-        f"sumIf(r.requests, r.time >= {{latest:DateTime64(9)}}) AS requests_latest, "
-        f"sumIf(r.errors, r.time >= {{latest:DateTime64(9)}}) AS errors_latest "
-        f"FROM {rollup(narrowed, recent, Split.TENANT, 10)} WHERE {recent.conditions()} AND tenant != '' "
-        f"GROUP BY tenant HAVING {_harms('latest')} OR {_harms('recent')} "
+        f"SELECT tenant, sum(r.requests) AS requests_recent, sum(r.errors) AS errors_recent, {sums}, "
+        f"(SELECT uniq(tenant) {rows_of_all}) AS tenants {rows_of_all} GROUP BY tenant HAVING {' OR '.join(harms)} "
         f"ORDER BY errors_recent DESC LIMIT {{limit:UInt32}}"
     )
-    rows = store.read(narrowed, sql, **recent.parameters(), latest=latest, limit=limit).dicts()
+    rows = store.read(narrowed, sql, **recent.parameters(), **spells, limit=limit).dicts()
     if not rows:
         return []
     names = [row["tenant"] for row in rows]
@@ -110,17 +133,44 @@ def harmed(store: TelemetryStore, scope: Scope, filter: Filter, limit: int = 20)
             worst_endpoint=worst.get(row["tenant"]),
         )
         for row in rows
-        if _is_unusual(row, runs[row["tenant"]].usual_ratio)
+        if _is_unusual(row, runs[row["tenant"]]) or _is_sudden(row, runs[row["tenant"]])
     ]
 
 
-def _harms(part: str) -> str:
-    return f"(errors_{part} >= {HARM_ERRORS} AND errors_{part} >= {HARM_RATIO} * requests_{part})"
+def _spells(window: Window) -> dict[str, str]:
+    """When the shorter spells begin, by name: the half minute, and whole steps up to the one that is going on."""
+    step = window.end_ns // 10**9 // STEP_SECONDS * STEP_SECONDS
+    starts = {f"sudden{count}": seconds_text((step - (count - 1) * STEP_SECONDS) * 10**9) for count in SUDDEN_STEPS}
+    return {"latest": seconds_text(_tail(window, LATEST_SECONDS).start_ns), **starts}
 
 
-def _is_unusual(row: dict[str, Any], usual_ratio: float) -> bool:
-    ratio: float = max(row[f"errors_{part}"] / max(1, row[f"requests_{part}"]) for part in ("latest", "recent"))
-    return ratio >= 0.5 or ratio > USUAL_FACTOR * usual_ratio
+def _harms(part: str, least: int = HARM_ERRORS) -> str:
+    return f"(errors_{part} >= {least} AND errors_{part} >= {HARM_RATIO} * requests_{part})"
+
+
+def _is_unusual(row: dict[str, Any], run: FailingRun) -> bool:
+    spells = [(row[f"errors_{part}"], max(1, row[f"requests_{part}"])) for part in ("latest", "recent")]
+    ratios = [errors / requests for errors, requests in spells if errors >= max(HARM_ERRORS, HARM_RATIO * requests)]
+    return any(ratio >= 0.5 or ratio > USUAL_FACTOR * run.usual_ratio for ratio in ratios)
+
+
+def _is_sudden(row: dict[str, Any], run: FailingRun) -> bool:
+    """Whether so many failures of a step or two would not come by chance. One failure more than there was is taken for
+    usual: a short time without any says little."""
+    if not run.usual_requests:
+        return False
+    usual = (run.usual_errors + 1) / (run.usual_requests + 1)
+    for count in SUDDEN_STEPS:
+        errors, requests = row[f"errors_sudden{count}"], row[f"requests_sudden{count}"]
+        is_harm = errors >= max(SUDDEN_ERRORS, HARM_RATIO * requests)
+        if is_harm and _chance(errors, usual * requests) < SUDDEN_CHANCE / row["tenants"]:
+            return True
+    return False
+
+
+def _chance(count: int, mean: float) -> float:
+    """At most the probability of so many or more where `mean` are usual: Chernoff's bound of Poisson's tail."""
+    return math.exp(count - mean + count * math.log(mean / count)) if count > mean else 1.0
 
 
 def known_tenants(store: TelemetryStore, scope: Scope, limit: int = 1000) -> list[str]:
@@ -192,16 +242,38 @@ def _run_of(steps: list[tuple[int, int, int]], recent_start: int) -> FailingRun:
             quiet += requests
             if quiet > QUIET_REQUESTS:
                 break
-    return FailingRun(since_ns=since * 10**9, usual_ratio=_usual_ratio(steps, since, recent_start))
+    return FailingRun(since * 10**9, *_usual(steps, since, recent_start))
 
 
-def _usual_ratio(steps: list[tuple[int, int, int]], since: int, recent_start: int) -> float:
-    """The error ratio before the run; of all but its end for a run as long as the window; 0 if that says nothing."""
+def _usual(steps: list[tuple[int, int, int]], since: int, recent_start: int) -> tuple[int, int]:
+    """Errors and requests before the run; of all but its end for a run as long as the window; none if that says
+    nothing."""
     for end in (since, recent_start):
-        requests = sum(count for at, _, count in steps if at < end)
+        errors, requests = _without_outages([step for step in steps if step[0] < end])
         if requests > QUIET_REQUESTS:
-            return sum(errors for at, errors, _ in steps if at < end) / requests
-    return 0.0
+            return errors, requests
+    return 0, 0
+
+
+def _without_outages(steps: Sequence[tuple[int, int, int]]) -> tuple[int, int]:
+    """Errors and requests of all steps but the minutes of outages that are over: these must not make the next one look
+    usual. Where many minutes are such, that is what is usual."""
+    minutes: dict[int, tuple[int, int]] = {}
+    for at, errors, requests in steps:
+        before = minutes.get(at // 60, (0, 0))
+        minutes[at // 60] = (before[0] + errors, before[1] + requests)
+    whole = _summed(minutes.values())
+    outages = _summed(one for one in minutes.values() if one[0] >= max(HARM_ERRORS, HARM_RATIO * one[1]))
+    if outages[1] > OUTAGES_SHARE * whole[1]:
+        return whole
+    return whole[0] - outages[0], whole[1] - outages[1]
+
+
+def _summed(minutes: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    errors, requests = 0, 0
+    for one in minutes:
+        errors, requests = errors + one[0], requests + one[1]
+    return errors, requests
 
 
 def _worst_endpoints(

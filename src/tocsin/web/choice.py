@@ -22,8 +22,9 @@ SPOKEN = {
     "7d": "7 days",
     "30d": "30 days",
 }
-REFRESH_SECONDS = {"15m": 3, "1h": 4, "6h": 10, "24h": 30, "7d": 60, "30d": 60}
-"""How often a live page asks again: a point of a 30 day chart does not move within seconds."""
+REFRESH_SECONDS = {"15m": 2, "1h": 2, "6h": 10, "24h": 30, "7d": 60, "30d": 60}
+"""How often a live page asks again, unless its answers take long: what breaks must be seen within seconds, and a point
+of a 30 day chart moves later."""
 
 DEFAULT_RANGE = "1h"
 COOKIE = "tocsin_view"

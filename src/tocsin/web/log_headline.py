@@ -140,5 +140,5 @@ def line(say: Speech, found: LogLine) -> Headline:
 
 def quoted(found: LogLine) -> str:
     """The beginning of the message."""
-    words = found.body.strip().splitlines() or [found.event_name or "a line without a message"]
+    words = found.message.strip().splitlines() or [found.event_name or "a line without a message"]
     return words[0] if len(words[0]) <= LONGEST_QUOTE else f"{words[0][:LONGEST_QUOTE].rstrip()}…"

@@ -31,6 +31,29 @@ def test_engine_and_python_make_the_same_shapes(store: TelemetryStore, put: Any,
         assert store.read(PLATFORM, of_text, text=shape_of(body)).rows == [[shape]], body
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"level":"info","msg":"low stock"}', "low stock"),
+        (' {"event":"by structlog","message":"by logging"}', "by logging"),
+        ('{"message":"","msg":null,"event":"third"}', "third"),
+        ('{"event":{"kind":"alert"},"body":"fourth"}', "fourth"),
+        ('{"message":["a"],"event":"[worker] up"}', "[worker] up"),
+        ('{"message":"\\u00e4\\nsecond \\"line\\""}', 'ä\nsecond "line"'),
+        ('{"log":{"message":"deep"}}', '{"log":{"message":"deep"}}'),
+        ('{"message":"cut', '{"message":"cut'),
+        ('["message"]', '["message"]'),
+        ("plain {", "plain {"),
+    ],
+)
+def test_message_of_a_line_is_its_readable_part(store: TelemetryStore, put: Any, line: str, message: str) -> None:
+    put(log_request([log_record(line), log_record(message)]))
+    rows = store.read(PLATFORM, "SELECT message, shape FROM logs").rows
+    assert [found for found, _ in rows] == [message, message]
+    assert len({shape for _, shape in rows}) == 1
+    assert store.read(PLATFORM, "SELECT DISTINCT example FROM log_shapes").rows == [[message]]
+
+
 def test_lines_are_counted_by_shape_and_events_are_not(store: TelemetryStore, put: Any) -> None:
     records = [log_record(f"order {number} placed", severity_number=9) for number in range(5)]
     put(log_request([*records, log_record("order 5 placed", event_name="order.placed"), log_record({"a": 1})]))

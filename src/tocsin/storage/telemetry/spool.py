@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tocsin.model.settings import setting
+from tocsin.model.units import size_text
 from tocsin.storage.telemetry.decode import Signal
 from tocsin.storage.telemetry.digests import RecentDigests, digest_of
 from tocsin.storage.telemetry.promises import done, followed, promise
@@ -209,7 +210,8 @@ class Spool:
             self._free_checked = now
             self.has_room = shutil.disk_usage(self.folder).free > self.settings.min_free_bytes
         if not self.has_room:
-            raise SpoolFullError(f"the disk of {self.folder} has less than {self.settings.min_free_bytes} bytes free")
+            least = size_text(self.settings.min_free_bytes)
+            raise SpoolFullError(f"the disk of {self.folder} has no more than {least} free; free some")
 
     def _commit_forever(self) -> None:
         """Write whatever came in while the previous batch was being synced: group commit without a timer."""

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
 from tocsin.model.tenant import PLATFORM
+from tocsin.model.units import size_text
 from tocsin.query.instruments import ServiceInstruments, instruments
 from tocsin.query.senders import Sender, senders
 from tocsin.storage.telemetry.engine import EngineError
@@ -117,6 +118,10 @@ def _disk(server: Any) -> Check:
     ratio = usage.free / usage.total
     state = State.OK if ratio > LOW_DISK_RATIO else State.WARNING
     detail = f"{usage.free / 1e9:.1f} GB free of {usage.total / 1e9:.1f} GB ({ratio:.0%}) at {server.data}"
+    least = server.spool.settings.min_free_bytes
+    if usage.free <= least:
+        cause = f"below {size_text(least)} nothing more is accepted; free some, or keep less (retention.*)"
+        return Check(name="disk", state=State.FAILURE, detail=f"{detail}; {cause}")
     return Check(name="disk", state=state, detail=detail)
 
 

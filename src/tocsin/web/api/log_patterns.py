@@ -59,7 +59,8 @@ class LineAnswer(BaseModel):
     time: datetime
     tenant: str
     level: str
-    body: str
+    message: str = Field(description="The readable part: of a line of JSON its message, of any other the line")
+    body: str = Field(description="The line as it was sent")
     trace_id: str
 
 
@@ -159,8 +160,9 @@ def _answer(row: LogPattern) -> PatternAnswer:
 
 def _line(line: PatternLine) -> LineAnswer:
     return LineAnswer(
-        time=_moment(line.time_ns), tenant=line.tenant, level=line.level, body=line.body, trace_id=line.trace_id
-    )
+        time=_moment(line.time_ns), tenant=line.tenant, level=line.level, message=line.message, body=line.body,
+        trace_id=line.trace_id,
+    )  # fmt: skip
 
 
 def _moment(at_ns: int) -> datetime:

@@ -39,7 +39,8 @@ class LineAnswer(BaseModel):
     level: str = Field(description="trace, debug, info, warn, error, fatal, or empty")
     severity: int = Field(description="OTLP's number, 0 without one")
     severity_text: str = Field(description="As sent")
-    body: str = Field(description="The message; a structured one as JSON. Lists hold its first 4000 characters")
+    message: str = Field(description="The readable part: of a line of JSON its message, of any other the line")
+    body: str = Field(description="As it was sent; a structured one as JSON. Lists hold its first 4000 characters")
     is_cut: bool
     event_name: str
     service: str
@@ -299,6 +300,7 @@ def answer(line: LogLine) -> LineAnswer:
         level=line.level,
         severity=line.severity,
         severity_text=line.severity_text,
+        message=line.message,
         body=line.body,
         is_cut=line.is_cut,
         event_name=line.event_name,

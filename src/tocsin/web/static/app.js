@@ -34,17 +34,20 @@ document.addEventListener("htmx:afterRequest", (event) => { event.detail.target?
 addEventListener("beforeunload", begin);
 addEventListener("pageshow", () => { waiting = 0; finish(); });
 
-// Live refresh: only while Live is on, the tab is seen, and nobody is choosing text or a menu.
+// Live refresh: only while Live is on, the tab is seen, and nobody is choosing text or a menu. A page whose answers take
+// long is asked for less often, so that nobody who only looks keeps a server busy, but often enough to show an outbreak.
 const page = one("#page");
 const live = one('[data-action="live"]');
 const word = one("[data-live-word]");
 const isLive = () => live?.getAttribute("aria-pressed") === "true" && page && !page.hasAttribute("data-still");
 let last = Date.now();
+let took = 0;
+const SHARE = 0.1, SLOWEST_MS = 5000;
 const ask = () => { last = Date.now(); htmx.trigger(page, "tocsin:refresh"); };
 const isChoosing = () => !getSelection().isCollapsed || one(".plot .u-select[style*='width']:not([style*='width: 0px'])");
 if (live && page) {
   setInterval(() => {
-    const due = Date.now() - last >= Number(live.dataset.seconds) * 1000 - 100;
+    const due = Date.now() - last >= Math.max(Number(live.dataset.seconds) * 1000, Math.min(took / SHARE, SLOWEST_MS)) - 100;
     if (isLive() && !document.hidden && due && !isChoosing()) ask();
   }, 500);
   document.addEventListener("visibilitychange", () => { if (!document.hidden && isLive()) ask(); });
@@ -65,7 +68,10 @@ const lose = (isLost) => {
 };
 document.addEventListener("htmx:sendError", () => lose(true));
 document.addEventListener("htmx:responseError", () => lose(true));
-document.addEventListener("htmx:afterOnLoad", () => lose(false));
+document.addEventListener("htmx:afterOnLoad", (event) => {
+  if (event.detail.elt === page) took = Date.now() - last;
+  lose(false);
+});
 document.addEventListener("htmx:beforeSwap", (event) => {
   // The session ended: the answer is the sign-in page, which belongs in the window, not inside this one.
   const { pathname } = new URL(event.detail.xhr.responseURL || location.href, location.href);
