@@ -201,3 +201,23 @@ def test_a_tenant_viewer_sees_neither_pools_nor_other_tenants(shop: Served) -> N
 def test_an_unknown_statement_is_not_found(shop: Served) -> None:
     assert shop.administrator.get("/database/00ff").status_code == 404
     assert shop.administrator.get("/api/v1/database/statements/00ff").status_code == 404
+
+
+def test_ranks_of_a_tenant_are_readable_by_programs_and_its_own_readers_compare_with_nobody(shop: Served) -> None:
+    found = shop.administrator.get("/api/v1/tenants/ranks", params={"tenant": "acme"}).json()
+    assert found["tenant"] == "acme"
+    levels = {rank["name"]: rank for rank in found["ranks"]}
+    assert list(levels)[:3] == ["failed requests", "response time p50", "response time p95"]
+    rows = shop.administrator.get("/api/v1/tenants").json()["tenants"]
+    own = next(row["red"] for row in rows if row["tenant"] == "acme")
+    assert levels["failed requests"]["value"] == pytest.approx(own["error_ratio"])
+    assert levels["response time p95"]["mean"] == pytest.approx(
+        sum(row["red"]["p95_seconds"] for row in rows) / len(rows)
+    )
+    assert all(rank["is_level"] == (rank["name"] in list(levels)[:3]) for rank in found["ranks"])
+    toms = shop.tom.get("/api/v1/tenants/ranks").json()
+    assert {rank["rank"] for rank in toms["ranks"]} == {None}
+    assert all(rank["value"] == rank["mean"] for rank in toms["ranks"])
+    assert shop.tom.get("/api/v1/tenants/ranks", params={"tenant": "globex"}).json()["ranks"] == []
+    refused = shop.administrator.get("/api/v1/tenants/ranks")
+    assert (refused.status_code, "add tenant=NAME" in refused.text) == (400, True)
