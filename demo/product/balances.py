@@ -13,7 +13,7 @@ from demo.product.database import POOL_CONNECTIONS, Database
 from demo.product.models import LedgerEntry
 
 PAGES = POOL_CONNECTIONS - 1
-PAGE_ENTRIES = 120
+PAGE_ENTRIES = 80
 
 _at_work = threading.Lock()
 

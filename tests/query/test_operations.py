@@ -58,7 +58,8 @@ def ran(store: TelemetryStore, put: Any) -> TelemetryStore:
 
 
 def test_every_run_of_every_process_is_counted_from_its_first(ran: TelemetryStore) -> None:
-    login, sync = operations(ran, PLATFORM, last_minutes())
+    # The one with the least success first.
+    sync, login = operations(ran, PLATFORM, last_minutes())
     assert (login.operation, login.now.success, login.now.failure, login.now.rejected) == ("login", 391, 10, 50)
     assert login.now.success_ratio == pytest.approx(391 / 401)
     assert login.now.top_reasons == [("ReadTimeout", 10)]
@@ -70,7 +71,7 @@ def test_every_run_of_every_process_is_counted_from_its_first(ran: TelemetryStor
 
 
 def test_bands_are_those_of_the_named_profiles(ran: TelemetryStore) -> None:
-    login, sync = operations(ran, PLATFORM, last_minutes())
+    sync, login = operations(ran, PLATFORM, last_minutes())
     assert (login.tone, sync.tone) == ("warn", "warn")
     assert tone_for("form_automation", 0.951) == "ok"
     assert tone_for("form_automation", 0.93) == "warn"

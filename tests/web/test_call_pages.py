@@ -59,8 +59,9 @@ def test_a_slow_statement_is_told_with_its_line_and_what_its_plan_reads() -> Non
 
 def test_a_pool_that_ran_out_comes_before_everything_else_and_names_who_keeps_connections() -> None:
     waits = figures(calls=100, errors=30, p95=1.5)
+    filling = Holder("pg/shop", "", "demo/seed.py:28 in seed", 60.0, NOW_NS)
     holder = Holder("pg/shop", "GET /search", "demo/search.py:9 in find", 14.8, NOW_NS)
-    pool = Pool("pg/shop", "shop", 10, 10, 10, 180.0, waits, [holder])
+    pool = Pool("pg/shop", "shop", 10, 10, 10, 180.0, waits, [filling, holder])
     repeat = Repeat(*WHERE, requests=1, calls=41, seconds=9.0, share=None)
     said = database(SAY, DatabaseFindings(figures(), pools=[pool], repeats=[repeat]))
     assert said.state == "bad"
