@@ -154,10 +154,11 @@ def operations(store: TelemetryStore, scope: Scope, filter: Filter, operation: s
 
 
 def badness(row: OperationRow) -> tuple[int, bool, float, str]:
-    """By which the worst comes first: its tone, whether it hurts a tenant, and the part that succeeds."""
+    """By which the worst comes first: its tone, of those that are well whether it hurts a tenant, the part that
+    succeeds."""
     order: Mapping[Tone | None, int] = {"bad": 0, "warn": 1, "ok": 2, None: 3}
     ratio = row.now.success_ratio
-    return order[row.tone], not row.hurt, 1.0 if ratio is None else ratio, row.operation
+    return order[row.tone], row.tone == "ok" and not row.hurt, 1.0 if ratio is None else ratio, row.operation
 
 
 def series(store: TelemetryStore, scope: Scope, filter: Filter, operation: str, points: int = 90) -> OperationSeries:
