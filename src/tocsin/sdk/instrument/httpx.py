@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from time import perf_counter_ns
 from typing import Any
 
-from tocsin.sdk.guard import guarded, guarded_step
+from tocsin.sdk.guard import guarded, guarded_step, outcome
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.instrument._http import Client, Sent
 from tocsin.sdk.settings import Settings
@@ -27,8 +27,8 @@ class Instrument(_contract.Instrument):
         library = sys.modules[self.modules[0]]
         self._client = Client(self.modules[0])
         # As a mapping, headers take 3 µs of a request's 20; where their list is as we know it, it is used as it is.
-        probe = getattr(library.Headers({"a": "b"}), "_list", None)
-        self._ways_of = guarded((True, None))(_ways_into_list if probe == [(b"a", b"a", b"b")] else _ways_into)
+        known = outcome(lambda: library.Headers({"a": "b"})._list) == [(b"a", b"a", b"b")]
+        self._ways_of = guarded((True, None))(_ways_into_list if known else _ways_into)
         # Transports to the network alone: a test client calls the app in its own process.
         self.patches.wrap(library.HTTPTransport, "handle_request", self._watch)
         self.patches.wrap(library.AsyncHTTPTransport, "handle_async_request", self._watch_async)
