@@ -177,8 +177,9 @@ def test_a_revoked_task_is_counted_as_such(tasks: Any, tmp_path: Path, receiver:
     shop = Shop(tasks)
     with worker(WORKER, tmp_path, receiver):
         eventually(lambda: tasks.app.control.ping(timeout=1), "the worker runs")
-        result = tasks.invoice.apply_async((1,), countdown=1.5)
-        result.revoke()
+        # Before it is there: a busy worker would hear of it when the task has run.
+        eventually(lambda: tasks.app.control.revoke("task-7", reply=True, timeout=2), "the worker knows")
+        result = tasks.invoice.apply_async((1,), task_id="task-7")
         eventually(lambda: result.state == "REVOKED", "the task is revoked")
         eventually(lambda: receiver.tally("job_runs_total", "outcome"), "it is counted")
     assert shop.results == []
