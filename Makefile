@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE :=
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-setup: .venv/.installed src/tocsin/web/static/vendor/.fetched  ## make .venv with .venv/bin/tocsin, and the web assets
+setup: .venv/.compiled src/tocsin/web/static/vendor/.fetched  ## make .venv with .venv/bin/tocsin, and the web assets
 
 demo: setup      ## start the server with the demo product and its traffic
 	$(BIN)/python -m demo up
@@ -16,8 +16,8 @@ demo: setup      ## start the server with the demo product and its traffic
 serve: setup     ## start the server
 	$(BIN)/tocsin serve
 
-test: setup .venv/.test-installed  ## run every check and every test, as CI does
-	$(MAKE) -j 2 --output-sync=target check packages
+test: .venv/.test-installed src/tocsin/web/static/vendor/.fetched  ## run every check and every test, as CI does
+	$(MAKE) -j 3 --output-sync=target check packages .venv/.test-compiled
 	# Tests wait for servers and browsers as long as they compute: three fill two cores.
 	$(BIN)/pytest -n 3 --dist loadgroup
 
@@ -61,13 +61,22 @@ clean:           ## remove what was built, but no data
 	$(BIN)/python -m pip install -q --upgrade 'pip>=25.1'
 
 .venv/.installed: pyproject.toml hatch_build.py | .venv/bin/python
-	$(BIN)/python -m pip install -q -e '.[server]' --group demo
+	$(BIN)/python -m pip install -q --no-compile -e '.[server]' --group demo
+	@touch $@
+
+# pip compiles with one core; what is no Python of today among the packages stays as it is.
+.venv/.compiled: .venv/.installed
+	@$(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 	@touch $@
 
 .venv/.test-installed: pyproject.toml .venv/.installed
-	$(BIN)/python -m pip install -q --group test
+	$(BIN)/python -m pip install -q --no-compile --group test
 	# It asks for an older Redis client than Celery does, and runs with the new one.
-	$(BIN)/python -m pip install -q --no-deps 'arq>=0.26'
+	$(BIN)/python -m pip install -q --no-compile --no-deps 'arq>=0.26'
+	@touch $@
+
+.venv/.test-compiled: .venv/.test-installed
+	@$(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 	@touch $@
 
 src/tocsin/web/static/vendor/.fetched: package-lock.json hatch_build.py | .venv/bin/python

@@ -147,7 +147,7 @@ def own_figure() -> float:
     """What Tocsin's own meter, in the running product, says of a call in µs; 0 without it."""
     if "tocsin.sdk.agent" not in sys.modules:
         return 0.0
-    from tocsin.sdk.agent import current_agent
+    from tocsin.sdk.agents import current_agent
 
     agent = current_agent()
     if agent is None:
@@ -161,7 +161,7 @@ def own_figure() -> float:
 def with_tocsin(kind: str, app: Any, endpoint: str, _engine: Any) -> tuple[Any, Switch, Work]:
     from tocsin import MonitoringMiddleware, Settings
     from tocsin.sdk import instrument
-    from tocsin.sdk.agent import current_agent
+    from tocsin.sdk.agents import current_agent
 
     # Ten equal calls a request are no N+1 here: what naming one costs is not what is asked.
     settings = Settings.load(

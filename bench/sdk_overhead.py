@@ -84,7 +84,7 @@ class CountedByHand:
 
 def _add_tocsin(app: Any, endpoint: str) -> Callable[[], None]:
     import tocsin
-    from tocsin.sdk.agent import current_agent
+    from tocsin.sdk.agents import current_agent
 
     options = json.loads(os.environ.get("BENCH_TOCSIN", "{}"))
     tocsin.instrument(app, endpoint=endpoint, service="bench", tenant="header:X-Tenant-ID", **options)

@@ -52,7 +52,7 @@ def leave_it_to_us(agent: Any) -> None:
 
 async def measure_stages(bare: Any, monitored: Any, slices: int) -> dict[str, float]:
     """µs of CPU per request: bare, request (added by the SDK), digest, encode, send, metrics, gc."""
-    from tocsin.sdk.agent import current_agent
+    from tocsin.sdk.agents import current_agent
 
     for app in (bare, monitored):
         await run_pass(app, SLICE_REQUESTS)

@@ -43,7 +43,7 @@ def pytest_configure() -> None:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     from tocsin.sdk import guard
-    from tocsin.sdk.agent import all_agents
+    from tocsin.sdk.agents import all_agents
 
     requests = sum(agent.red.total for agent in all_agents())
     terminalreporter.write_line(f"tocsin: {requests} requests counted, faults: {dict(guard.faults)} {causes or ''}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tocsin.storage.telemetry.chdb import ChdbEngine, ChdbSettings
 from tocsin.storage.telemetry.migrate import migrate
+from unsynced import UNSYNCED
 
 
 class EngineSlot:
@@ -18,7 +19,7 @@ class EngineSlot:
     def occupied(self) -> ChdbEngine:
         if self._engine is None:
             self._engine = ChdbEngine(self.folder, ChdbSettings(query_connections=2))
-            migrate(self._engine)
+            migrate(self._engine, UNSYNCED)
         return self._engine
 
     def vacate(self) -> None:

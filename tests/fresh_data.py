@@ -9,6 +9,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from unsynced import UNSYNCED
 from waiting import PATIENCE_SECONDS
 from warm_python import run
 
@@ -16,6 +17,8 @@ FIRST_START = """
 import sys
 from tocsin.app.server import Server
 from tocsin.app.settings import configuration
+from tocsin.storage.telemetry.migrate import EMBEDDED
+EMBEDDED["table_settings"] = sys.argv[2]
 Server(configuration({"server.data": sys.argv[1]}, None)).close()
 """
 
@@ -30,6 +33,7 @@ def _started_once() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="tocsin-fresh-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
-    started = run(["-c", FIRST_START, str(folder / "data")], environ, folder, PATIENCE_SECONDS)
+    start = ["-c", FIRST_START, str(folder / "data"), UNSYNCED["table_settings"]]
+    started = run(start, environ, folder, PATIENCE_SECONDS)
     assert started.returncode == 0, started.stderr
     return folder / "data"

@@ -184,8 +184,8 @@ def test_unknown_key_table_and_variable_name_the_nearest(tmp_path: Path) -> None
     assert "no such setting; did you mean server.port?" in faults(tmp_path, server__prt=1)
 
 
-def test_variables_of_the_sdk_are_passed_over(tmp_path: Path) -> None:
-    of_sdk = dict.fromkeys(SDK_VARIABLES - {"TOCSIN_PRESET"}, "1")
+def test_variables_of_the_sdk_and_of_commands_are_passed_over(tmp_path: Path) -> None:
+    of_sdk = dict.fromkeys((SDK_VARIABLES | {"TOCSIN_API_TOKEN"}) - {"TOCSIN_PRESET"}, "1")
     assert {"TOCSIN_ENDPOINT", "TOCSIN_QUEUE_SPANS", "METRICS_SAMPLING_RATE"} <= set(of_sdk)
     assert set(filled(tmp_path, environ=of_sdk).origins.values()) == {"default"}
     assert filled(tmp_path, environ={"TOCSIN_ENDPOINT": "http://x", "TOCSIN_TENANT": "subdomain", "HOME": "/"})

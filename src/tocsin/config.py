@@ -20,6 +20,9 @@ from tocsin.model.setting_values import ValueProblem, printed, read_value, type_
 from tocsin.model.settings import Preset, SettingInfo, Unit, setting_info
 from tocsin.sdk.settings import VARIABLES as SDK_VARIABLES
 
+OTHERS_VARIABLES = SDK_VARIABLES | {"TOCSIN_API_TOKEN"}
+"""Of the SDK and of commands, which may be set where the server is started."""
+
 Section = TypeVar("Section")
 Key = tuple[str, str]  # (section, field)
 DEFAULT = "default"
@@ -260,8 +263,8 @@ def _from_environment(
             if environ.get(variable) and field.key not in found:
                 found[field.key] = Found(environ[variable], f"environment {variable}", unit)
     for variable in sorted(environ):
-        if variable.startswith("TOCSIN_") and variable not in known and variable not in SDK_VARIABLES:
-            candidates = known | SDK_VARIABLES
+        if variable.startswith("TOCSIN_") and variable not in known and variable not in OTHERS_VARIABLES:
+            candidates = known | OTHERS_VARIABLES
             problems.append(_unknown(f"environment variable {variable}", variable, candidates, "variable", "{}"))
     return found
 

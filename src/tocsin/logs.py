@@ -22,7 +22,7 @@ from typing import Any
 from tocsin.sdk.logs import hook, output
 from tocsin.sdk.logs.files import DatedFileHandler
 from tocsin.sdk.logs.json_format import FIELDS, RESERVED, JsonFormatter
-from tocsin.sdk.logs.recorder import level_of
+from tocsin.sdk.logs.levels import level_of
 
 __all__ = ["RESERVED", "DatedFileHandler", "JsonFormatter", "off", "to_file", "to_stdout"]
 

@@ -79,6 +79,14 @@ def test_default_sends_the_worst_at_once() -> None:
     assert [route.group_wait_seconds for route in route_alert(config.route, {"severity": "warning"})] == [10]
 
 
+def test_default_tells_the_least_together_and_rarely() -> None:
+    (low,) = route_alert(
+        read_alert_config(DEFAULT_TEXT).route, {"alertname": "Slow", "severity": "low", "tenant": "acme"}
+    )
+
+    assert (low.group_by, low.group_wait_seconds, low.group_interval_seconds) == (frozenset({"tenant"}), 300, 4 * 3600)
+
+
 def test_group_key_is_that_of_alertmanager() -> None:
     route = read_alert_config(REAL).route
     labels = group_labels(route, {"alertname": 'A"b', "cluster": "x", "other": "1"})

@@ -24,6 +24,7 @@ def test_message_prints_its_receipt(run: Run) -> None:
 
 
 def test_channel_that_is_not_configured_fails_and_says_what_to_set(run: Run) -> None:
+    assert run("notify", "log", "--message", "the same in short").exit_code == 0
     answer = run("notify", "test", "email")
     assert answer.exit_code == 1
     assert "[notify_email] is not configured; set to, sender, smarthost" in answer.output

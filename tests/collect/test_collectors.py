@@ -58,6 +58,26 @@ def test_the_host_reads_what_the_kernel_writes(tmp_path: Path) -> None:
     assert "node_memory_MemTotal_bytes" not in found  # no meminfo, and nothing made up
 
 
+def test_a_container_tells_what_it_uses_of_what_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "GROUP", tmp_path)
+    assert not any(name.startswith("tocsin_cgroup") for name in by_name(host.collect(host.Settings())))
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("950\n")
+    (tmp_path / "memory.stat").write_text("anon 300\nfile 650\ninactive_file 600\n")
+    (tmp_path / "cpu.max").write_text("50000 100000\n")
+    (tmp_path / "cpu.stat").write_text("usage_usec 2500000\nuser_usec 2000000\n")
+
+    found = by_name(host.collect(host.Settings()))
+
+    told = {name.removeprefix("tocsin_cgroup_"): only(one) for name, one in found.items() if "cgroup" in name}
+    assert told == {
+        "memory_limit_bytes": 1000,
+        "memory_usage_bytes": 350,
+        "cpu_limit_cores": 0.5,
+        "cpu_seconds_total": 2.5,
+    }
+
+
 def test_the_text_of_every_collector_is_read_by_prometheus() -> None:
     if shutil.which("promtool") is None:
         pytest.skip("promtool is not installed; run scripts/debian-packages")

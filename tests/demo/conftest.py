@@ -15,8 +15,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from tallyroom_user import SignIn, User
 
-from tocsin.sdk import agent as agents
-from tocsin.sdk import instrument
+from tocsin.sdk import agents, instrument
+from tocsin.sdk.agent import close_agent
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -24,7 +24,7 @@ def _watched_for_the_module_alone() -> Iterator[None]:
     """Whatever a module switched on is off for those that come after it in this process."""
     yield
     for agent in agents.all_agents():
-        agents.close_agent(agent, 0.0)
+        close_agent(agent, 0.0)
     instrument.switch_all_off()
 
 

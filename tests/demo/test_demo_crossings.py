@@ -21,8 +21,8 @@ from fastapi.testclient import TestClient
 from tallyroom_user import User
 
 from demo import faults
-from tocsin.sdk import agent as agents
-from tocsin.sdk import catalogue, instrument
+from tocsin.sdk import agents, catalogue, instrument
+from tocsin.sdk.agent import close_agent
 from tocsin.sdk.isolation import declared
 from tocsin.sdk.isolation_findings import CROSSINGS, STATEMENTS, SUSPICIONS, findings
 from tocsin.testing import capture_spans
@@ -40,7 +40,7 @@ def _watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     faults.switch_all_off()
     for agent in agents.all_agents():
-        agents.close_agent(agent, 0.0)
+        close_agent(agent, 0.0)
     instrument.switch_all_off()
     declared.forget()
 

@@ -31,6 +31,14 @@ WELL = {
     'tocsin_ingest_requests_total{instance="a", signal="traces", outcome="401"}': "7x60",
     'tocsin_paging_path_checks_total{instance="a", outcome="arrived"}': "0+1x60",
     'tocsin_paging_path_checks_total{instance="a", outcome="lost"}': "2x60",
+    'tocsin_rule_group_last_duration_seconds{instance="a", rule_group="packs/slo;slo"}': "2x60",
+    'tocsin_rule_group_interval_seconds{instance="a", rule_group="packs/slo;slo"}': "30x60",
+    'tocsin_rule_group_iterations_missed_total{instance="a", rule_group="packs/slo;slo"}': "3x60",
+    'tocsin_rule_evaluation_failures_total{instance="a", rule_group="packs/slo;slo"}': "3x60",
+    'tocsin_notification_duration_seconds_sum{instance="a", channel="email"}': "0+2x60",
+    'tocsin_notification_duration_seconds_count{instance="a", channel="email"}': "0+1x60",
+    'tocsin_store_bytes{instance="a", table="spans"}': "20e9+1e6x60",
+    'tocsin_sdk_shed_level{job="shop", instance="s1"}': "0x60",
 }
 TROUBLE = {
     "TocsinDown": ('up{job="tocsin", instance="a"}', "0x60"),
@@ -42,6 +50,16 @@ TROUBLE = {
         'tocsin_ingest_requests_total{instance="a", signal="traces", outcome="401"}',
         "0+9x60",
     ),
+    "TocsinRulesLate": (
+        'tocsin_rule_group_last_duration_seconds{instance="a", rule_group="packs/slo;slo"}',
+        "45x60",
+    ),
+    "TocsinRulesFailing": (
+        'tocsin_rule_evaluation_failures_total{instance="a", rule_group="packs/slo;slo"}',
+        "0+1x60",
+    ),
+    "TocsinNotifierSlow": ('tocsin_notification_duration_seconds_sum{instance="a", channel="email"}', "0+50x60"),
+    "TocsinSdkShedding": ('tocsin_sdk_shed_level{job="shop", instance="s1"}', "2x60"),
     "TocsinPagingPathUnreliable": ('tocsin_paging_path_checks_total{instance="a", outcome="lost"}', "0x20 1x40"),
 }
 
@@ -205,6 +223,12 @@ def test_alert_about_jobs_fires_on_its_trouble_and_alone(trouble: str, tmp_path:
     alert, series, values = JOBS_TROUBLE[trouble]
 
     assert of_jobs(JOBS_WELL | {series: values}, tmp_path) == {alert}
+
+
+def test_store_that_doubled_within_a_day_is_told(tmp_path: Path) -> None:
+    series = {'tocsin_store_bytes{instance="a", table="spans"}': "6e9x2900 30e9x60"}
+
+    assert firing(series, tmp_path, at="1465m", names=["TocsinStoreGrowing"]) == {"TocsinStoreGrowing"}
 
 
 PACKS = PACK.parent

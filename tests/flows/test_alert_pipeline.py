@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -141,7 +142,18 @@ def test_commands_hold_back_and_look_back(server: ServerProcess) -> None:
     assert listed.returncode == 1, listed.stderr
     key = next(one["fingerprint"] for one in json.loads(listed.stdout)["alerts"] if one["name"] == "Down")
 
-    assert "acknowledged by" in server.command("alerts", "ack", key[:6], "--note", "on it", *options).stdout
+    taken = server.command("alerts", "ack", key[:6], "--note", "on it", *options).stdout
+    assert re.search(
+        r"^Down: acknowledged by \S+, acknowledged at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, note on it", taken
+    )
+    assert "Down: nobody has it" in server.command("alerts", "release", "down", *options).stdout
+    assert "acknowledged by" in server.command("alerts", "ack", "Down", "--note", "on it", *options).stdout
+    table = server.command("alerts", "list", "--severity", "critical", *options).stdout
+    assert re.search(rf"P1  Down +active +\d\d-\d\d \d\d:\d\d +acme .* {key}", table)
+    assert "Slow" not in table
+    post(server, {"alertname": "Twin", "tenant": "acme"}, {"alertname": "Twin", "tenant": "globex"})
+    both = server.command("alerts", "ack", "Twin", *options).stderr
+    assert re.search(r"2 alerts fit; write the id of one:\n  [0-9a-f]{16}  Twin  tenant=", both)
     begun = server.command("alerts", "suppress", "--maintenance-mode", "--duration", "2h", *options)
     assert "nobody is told of every alert until" in begun.stdout
     post(server, {"alertname": "During", "severity": "p0"})
@@ -160,6 +172,11 @@ def test_commands_hold_back_and_look_back(server: ServerProcess) -> None:
         "acknowledged by TOCSIN_ADMIN_TOKEN  on it"
         in server.command("alerts", "history", "--last-hour", *options).stdout
     )
+    one = server.command("alerts", "history", "--limit", "1", "--change", "firing", *options)
+    assert (len(one.stdout.splitlines()), "there are more than these 1" in one.stderr) == (1, True)
+    lines = server.command("alerts", "history", "--csv", "--tenant", "acme", *options).stdout.splitlines()
+    assert lines[0] == "id,at,fingerprint,name,tenant,severity,change,actor,detail"
+    assert {line.split(",")[4] for line in lines[1:]} == {"acme"}
     assert "without --maintenance-mode" in server.command("alerts", "suppress", "--duration", "1h", *options).stderr
     actions = [entry["action"] for entry in server.ask("/api/v1/audit")["entries"]]
     assert {"maintenance.begin", "maintenance.end", "alert.acknowledged", "silence.set", "silence.expire"} <= set(

@@ -29,7 +29,8 @@ def signed(id: str, body: bytes, age_seconds: int = 0, secret: str = SECRET) -> 
 
 def test_webhook_is_believed_when_signed_and_taken_once(tmp_path: Path, no_engine: EngineSlot) -> None:
     settings = {"server.data": str(tmp_path), "rules.is_packs_on": False, "ingest.require_key": True}
-    server = Server(load(SECTIONS, None, {}, settings | {"alerting.webhook_secret": SECRET}))
+    config = load(SECTIONS, None, {}, settings | {"alerting.webhook_secret": SECRET})
+    server = Server(config)
     server.start()
     try:
         client = TestClient(server.asgi)
@@ -60,3 +61,10 @@ def test_webhook_is_believed_when_signed_and_taken_once(tmp_path: Path, no_engin
         assert client.post(PATH, content=b"{", headers=bearer).status_code == 400
     finally:
         server.close()
+    again = Server(config)
+    again.start()
+    try:
+        client = TestClient(again.asgi)
+        assert client.post(PATH, content=firing, headers=signed("a", firing)).json()["is_repeated"] is True
+    finally:
+        again.close()

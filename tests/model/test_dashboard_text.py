@@ -10,6 +10,7 @@ import pytest
 from tocsin.model.dashboard import (
     Annotation,
     Dashboard,
+    Fact,
     GridPosition,
     Panel,
     PanelQuery,
@@ -23,9 +24,12 @@ from tocsin.model.yaml_text import TextError
 from tocsin.web.dashboards import shipped
 
 FULL_PANEL = Panel(
-    7, "All: of it", "gauge", GridPosition(3, 40, 9, 5), (PanelQuery('a{b="c"}', "{{b}}", "Q", True, True, "1m"),),
+    7, "All: of it", "gauge", GridPosition(3, 40, 9, 5),
+    (PanelQuery('a{b="c"}', "{{b}}", "Q", True, True, "1m", True),),
     "", "percent", 2, -1.5, 3.0, Thresholds(steps=(Step("ok"), Step("bad", 0.5)), is_percentage=True), "max", True,
-    "two\nlines", "says: what", "a signal", "/traces?status=error", "job", True,
+    "two\nlines", "says: what", "a signal", "/traces?status=error", "job", True, "7d", True, True, True,
+    (Fact("x", "{value} of {{b}}", "bytes", 4.5, "none", "an hour", "bad"),),
+    (Annotation("evictions", "y > 0", "{{b}}", "1m", "bad", False),), "statements",
 )  # fmt: skip
 FULL = Dashboard(
     "full-board", "Yes", (FULL_PANEL, replace(FULL_PANEL, id=8, source="endpoints", thresholds=Thresholds("cpu"))),
@@ -44,7 +48,7 @@ def test_board_reads_back_from_yaml_and_json(board: Dashboard) -> None:
 
 
 def test_full_board_leaves_no_field_as_by_default() -> None:
-    for value in (FULL, FULL_PANEL, FULL_PANEL.queries[0], FULL.annotations[0]):
+    for value in (FULL, FULL_PANEL, FULL_PANEL.queries[0], FULL_PANEL.facts[0], FULL.annotations[0]):
         for field in fields(value):
             if field.name not in ("source", "description"):
                 assert getattr(value, field.name) != field.default, field.name

@@ -156,6 +156,18 @@ def test_fault_in_one_leaves_the_others(receivers: Receivers) -> None:
     assert receivers.by_name["null"].integrations == ()
 
 
+def test_an_address_that_is_none_is_said_before_somebody_has_to_be_told(tmp_path: Path) -> None:
+    entries = [{"api_url": "PASTE_HERE", "channel": "#x"}, {"api_url": "http://h/x", "channel": "#x"}]
+    hooks = [{"url": "receiver:9000/hook"}, {"url": "https://h/{{ .GroupLabels.team }}"}]
+    document = {"receivers": [{"name": "team", "slack_configs": entries, "webhook_configs": hooks}]}
+
+    found = {one.id: one.problem for one in alertmanager_receivers(document, tmp_path).by_name["team"].integrations}
+
+    assert found["slack[0]"] == "its api_url is no address; write one that begins with https://"
+    assert found["webhook[0]"] == "its url is no address; write one that begins with https://"
+    assert (found["slack[1]"], found["webhook[1]"]) == ("", "")
+
+
 def test_numbers_and_durations_are_read(receivers: Receivers) -> None:
     pushover = settings(receivers, "phones", "pushover[0]").settings
     assert (pushover.retry, pushover.expire) == (60.0, 3600.0)

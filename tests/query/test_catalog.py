@@ -9,7 +9,7 @@ import pytest
 
 from otlp import MINUTE_NS, SECOND_NS, gauge, metric_request, number, span, trace_request
 from tocsin.model.tenant import PLATFORM, Scope
-from tocsin.query import catalog, catalog_exemplars
+from tocsin.query import catalog, catalog_exemplars, series_lists
 from tocsin.query.promql.engine import instant
 from tocsin.query.promql.source import Hints, Matcher, Series
 from tocsin.query.series import StoreSource
@@ -147,6 +147,30 @@ def test_matchers_narrow_the_catalogue(store: TelemetryStore, put: Any) -> None:
     assert statuses(Matcher("colour", "=", "")) == ["200", "404", "503"]
     assert statuses(Matcher("colour", "!=", "")) == []
     assert statuses(Matcher("job", "=", "shop' OR 1=1 --")) == []
+
+
+@pytest.mark.parametrize(
+    ("before_ms", "after_ms"), [(NOW_MS, 86_400_000), (60_000, 600_000), (10 * 86_400_000, 600_000)],
+    ids=["no bounds", "minutes", "days"],
+)  # fmt: skip
+def test_lists_name_the_catalogues_series_whatever_the_range(
+    store: TelemetryStore, put: Any, before_ms: int, after_ms: int
+) -> None:
+    put(requests("acme", 3), requests("globex", 1, status=500))
+    window = (NOW_MS - before_ms, NOW_MS + after_ms)
+    acme = [Matcher("__name__", "=", "http_requests_total"), Matcher("tenant", "=", "acme")]
+    assert series_lists.series(store, PLATFORM, acme, *window) == [
+        {
+            "__name__": "http_requests_total", "job": "shop", "method": "GET", "route": "/orders", "status": "200",
+            "tenant": "acme",
+        }
+    ]  # fmt: skip
+    assert series_lists.label_values(store, PLATFORM, "status", acme, *window) == ["200"]
+    assert "http_errors_total" in series_lists.label_values(store, PLATFORM, "__name__", [], *window)
+    only_acme = Scope(frozenset({"acme"}))
+    assert series_lists.label_values(store, only_acme, "tenant", [], *window) == ["acme"]
+    bounds = [Matcher("__name__", "=", "http_request_duration_seconds_bucket"), Matcher("le", "=~", "0.5|10")]
+    assert series_lists.label_values(store, PLATFORM, "le", bounds, *window) == ["0.5", "10"]
 
 
 def test_active_requests_have_the_catalogues_name(store: TelemetryStore, put: Any) -> None:

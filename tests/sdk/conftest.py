@@ -9,8 +9,8 @@ from opentelemetry import trace
 from opentelemetry.util._once import Once
 
 from sdk.receiver import Receiver
-from tocsin.sdk import agent as agents
-from tocsin.sdk import guard, instrument
+from tocsin.sdk import agents, guard, instrument
+from tocsin.sdk.agent import close_agent
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     instrument.switch_all_off()
     faults = dict(guard.faults)
     for agent in agents.all_agents():
-        agents.close_agent(agent, 0.0)
+        close_agent(agent, 0.0)
     _forget_provider()
     guard.faults.clear()
     assert not faults

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 import tocsin
-from tocsin.sdk import agent as agents
+from tocsin.sdk import agents
 from tocsin.sdk.allocations import BLOCKS, KEPT, MEASURED, PEAK
 from tocsin.sdk.exchange import Exchange, MeteredExchange
 from tocsin.sdk.settings import SettingsError

@@ -146,7 +146,7 @@ def test_native_metrics_of_a_provider_that_is_there_or_named_go_on(captured: Cap
 
 
 def test_native_telemetry_on_our_own_provider_is_recorded_by_us_once(captured: Capture) -> None:
-    from tocsin.sdk.agent import all_agents
+    from tocsin.sdk.agents import all_agents
 
     (agent,) = all_agents()
     app = fastapi_app(telemetry={"tracer_provider": agent.provider, "operation_spans": False})

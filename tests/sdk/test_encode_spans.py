@@ -13,7 +13,7 @@ from opentelemetry.trace import Link, SpanKind
 
 import tocsin
 from sdk.receiver import attributes_of
-from tocsin.sdk import agent as agents
+from tocsin.sdk import agents
 from tocsin.testing import capture_spans
 
 

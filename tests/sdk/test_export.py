@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 import tocsin
 from sdk.receiver import Receiver
-from tocsin.sdk import agent as agents
+from tocsin.sdk import agents
 from tocsin.sdk.agent import PORTION, Agent
 from tocsin.sdk.export import Breaker
 from tocsin.sdk.transport import HttpTransport, Response, compressor

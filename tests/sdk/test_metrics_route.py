@@ -19,7 +19,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 import tocsin
-from tocsin.sdk.agent import close_agent, current_agent
+from tocsin.sdk.agent import close_agent
+from tocsin.sdk.agents import current_agent
 from tocsin.sdk.exposition import Family, render
 from tocsin.sdk.router import create_metrics_router
 from tocsin.sdk.totals import BOUNDS, bucket_of

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.websockets import WebSocketDisconnect
 
 import tocsin
-from tocsin.sdk import agent as agents
+from tocsin.sdk import agents
 from tocsin.testing import Capture, CapturedSpan, capture_spans
 
 
@@ -407,6 +407,30 @@ def test_active_requests_are_counted_by_tenant(captured: Capture) -> None:
         return {figure.attributes.get("tocsin.tenant", ""): figure.value for figure in active}
 
     assert asyncio.run(drive()) == {"": 0, "acme": 2, "globex": 1}
+
+
+def test_a_tenant_without_active_requests_is_told_so_once(captured: Capture) -> None:
+    async def waits(scope: Any, receive: Any, send: Any) -> None:
+        tocsin.set_tenant("acme")
+        await release.wait()
+
+    release = asyncio.Event()
+
+    async def drive() -> list[dict[str, int | float]]:
+        app = tocsin.instrument(waits)
+        task = asyncio.create_task(app(scope_of("/"), no_body, nowhere))
+        await asyncio.sleep(0.01)
+        figures = agents.all_agents()[0].figures
+        told = [figures.all()]
+        release.set()
+        await task
+        told += [figures.all(), figures.all()]
+        return [
+            {one.attributes.get("tocsin.tenant", ""): one.value for one in each if one.name.endswith("active_requests")}
+            for each in told
+        ]
+
+    assert asyncio.run(drive()) == [{"": 0, "acme": 1}, {"": 0, "acme": 0}, {"": 0}]
 
 
 # -- websockets

@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from starlette.testclient import TestClient
 
 import tocsin
-from tocsin.sdk.agent import current_agent
+from tocsin.sdk.agents import current_agent
 from tocsin.sdk.critical_routes import CriticalError, CriticalRoutes, declared
 from tocsin.sdk.increases import Increases
 from tocsin.testing import capture_spans

@@ -8,8 +8,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 import tocsin
-from tocsin.sdk import agent as agents
-from tocsin.sdk import overhead
+from tocsin.sdk import agents, overhead
 from tocsin.sdk.exchange import MeteredExchange
 from tocsin.sdk.hook_ways import Way, Ways, _HookedDriver, _Library
 from tocsin.sdk.instrument._http import Client

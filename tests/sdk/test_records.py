@@ -5,7 +5,7 @@ from __future__ import annotations
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 import tocsin
-from tocsin.sdk.agent import current_agent
+from tocsin.sdk.agents import current_agent
 from tocsin.sdk.encode import resource
 from tocsin.sdk.records import ERROR, Record, RecordEncoder
 from tocsin.testing import capture_spans

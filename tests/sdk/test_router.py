@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 import tocsin
-from tocsin.sdk import agent as agents
+from tocsin.sdk import agents
 from tocsin.sdk.router import StatusPage, create_router
 
 

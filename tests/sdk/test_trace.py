@@ -13,7 +13,7 @@ from opentelemetry import propagate, trace
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 import tocsin
-from tocsin.sdk import agent as agents
+from tocsin.sdk import agents
 from tocsin.testing import Capture, capture_spans
 
 

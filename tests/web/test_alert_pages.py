@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 import httpx2
 import pytest
@@ -164,6 +165,15 @@ def test_history_lists_filters_and_exports(site: Served) -> None:
     assert site.administrator.get(path, params={"start": "yesterday-ish"}).status_code == 400
 
 
+def test_history_page_has_its_changes_as_a_table_for_spreadsheets(site: Served) -> None:
+    html = site.administrator.get("/alerts/history", params={"change": "firing", "range": "1h"}).text
+    (address,) = re.findall(r'href="([^"]+)" download="alert-history.csv"', html)
+    lines = site.administrator.get(unescape(address)).text.splitlines()
+    assert lines[0].startswith("id,at,fingerprint,name")
+    assert len(lines) > 4
+    assert {line.split(",")[6] for line in lines[1:]} == {"firing"}
+
+
 def test_review_says_what_made_people_act_and_what_was_false(site: Served) -> None:
     client = site.administrator
     for tenant, action in (("acme", "ack"), ("globex", "false-positive")):
@@ -246,6 +256,8 @@ def test_links_of_messages_lead_to_their_alert_and_fill_the_silence(site: Served
         f"/alerts/{key_of(site, 'HighErrors', 'acme')}?range=1h",
     )
     assert site.administrator.get(links["acme"]["Acknowledge"]).headers["location"] == acme.headers["location"]
+    declared = site.administrator.get(links["acme"]["Declare"]).headers["location"]
+    assert '<button class="button">Declare incident</button>' in site.administrator.get(declared).text
     form = site.administrator.get(links["acme"]["Silence"]).text
     assert 'value="alertname=&#34;HighErrors&#34;, service=&#34;orders&#34;' in form
     assert "not yours to see" in site.tom.get(links["globex"]["Open"]).text
@@ -265,3 +277,19 @@ def test_group_of_a_message_is_acknowledged_at_once(site: Served) -> None:
     assert "No alert of that group is known any more" in site.administrator.get("/alerts?group=gone").text
     for one in found:
         site.administrator.post(f"/api/v1/alerts/{one['fingerprint']}/resolve")
+
+
+def test_group_of_a_message_is_declared_an_incident(site: Served) -> None:
+    body = [{"labels": {"alertname": "Sunk", "severity": "warning", "host": host}} for host in "ab"]
+    assert site.administrator.post("/alertmanager/api/v2/alerts", json=body).status_code == 200
+    group = '{}:{alertname="Sunk"}'
+    html = site.administrator.get("/alerts", params={"group": group, "do": "declare"}).text
+    assert '<button class="button">Declare incident</button>' in html
+    assert site.tom.post("/alerts-declare", data={"group": group}).status_code == 403
+    assert site.administrator.post("/alerts-declare", data={"group": group}).status_code == 303
+    html = site.administrator.get("/alerts", params={"group": group}).text
+    assert html.count('title="declared by ') >= 2
+    assert "Declare incident" not in html
+    key = key_of(site, "Sunk")
+    assert site.administrator.post(f"/api/v1/alerts/{key}/declare").json()["handling"]["declared_by"]
+    assert "declared <span" in site.administrator.get(f"/alerts/{key}").text

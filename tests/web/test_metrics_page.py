@@ -194,11 +194,17 @@ def test_another_time_is_drawn_beside_in_the_same_colours() -> None:
     grid = evaluate.grid_of(window, 60_000)
     before = Grid(grid.start_ms - 86_400_000, grid.end_ms - 86_400_000, grid.step_ms)
     now, then = (evaluate.over(made, "m", one, SETTINGS) for one in (grid, before))
-    drawn = metric_chart("x", "x", [(now, "")], window, beside=[then], beside_words="a day before")
+    drawn = metric_chart("x", "x", [(now, "")], window, beside=[(then, "")], beside_words="a day before")
     assert [line.label for line in drawn.chart.lines] == ["a", "b", "a, a day before", "b, a day before"]
     assert [line.colour for line in drawn.chart.lines] == ["c1", "c2", "c1", "c2"]
     assert drawn.chart.lines[2].values[5] == 1.0
     assert drawn.chart.lines[2].is_dashed
+    stacked = metric_chart(
+        "x", "x", [(now, "")], window, beside=[(then, "")], beside_words="a day before", is_stacked=True
+    )
+    assert [line.label for line in stacked.chart.lines] == ["a", "b", "all, a day before"]
+    assert stacked.chart.lines[2].values[5] == 3.0
+    assert stacked.chart.lines[2].is_apart
 
 
 def test_page_offers_times_to_compare_with(metered: Served) -> None:

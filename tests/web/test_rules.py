@@ -215,6 +215,7 @@ def test_pages_say_what_fires_and_why(ruled: Served) -> None:
     assert "rules fire" in list_page or "fires" in list_page
     assert "Broken" in list_page
     assert "cannot be evaluated" in list_page
+    assert "Rule &#39;Broken&#39; cannot be evaluated: " in ruled.administrator.get("/alerts").text
     key = key_of(ruled.administrator, "Calm")
     text = ruled.administrator.get(f"/rules/{key}").text
     assert "does not fire" in text

@@ -16,7 +16,7 @@ from access_site import Site, open_site
 from httpx2 import Response
 from tests.notify.providers import Provider, Told, notification, provider
 
-from tocsin.model.delivery import Acknowledgement
+from tocsin.model.delivery import Acknowledgement, Declaration
 from tocsin.notify.acknowledge import Acknowledgements
 from tocsin.notify.channels import slack
 from tocsin.notify.deliver import Deliverer
@@ -87,6 +87,19 @@ def test_pressed_resolve_ends_what_was_told_after_a_question(site: Site, there: 
     assert press(site, {"action_id": "resolve", "value": "nobody-knows"}).status_code == 200
     assert ended == [("n-1", "ada", "slack")]
     assert len(site.control.audit.entries(action="notification.resolve")) == 1
+
+
+def test_pressed_declare_tells_who_by_the_id_they_have_there(site: Site, there: Provider) -> None:
+    declared: list[Declaration] = []
+    site.app.state.tocsin.acknowledgements.on_declare = declared.append
+    site.app.state.tocsin.deliverer.deliver(notification())
+    buttons = there.asked[0].json["attachments"][0]["blocks"][-1]["elements"]
+    button = next(one for one in buttons if one["action_id"] == "declare")
+    assert "url" not in button
+    assert press(site, button).status_code == 200
+    assert press(site, {"action_id": "declare", "value": "nobody-knows"}).status_code == 200
+    assert declared == [Declaration("n-1", "slack", "ada", "U1")]
+    assert len(site.control.audit.entries(action="notification.declare")) == 1
 
 
 def test_unsigned_wrong_and_old_requests_are_refused(site: Site) -> None:

@@ -18,7 +18,8 @@ from tocsin.model.time_interval import IntervalError, TimeInterval, time_interva
 from tocsin.model.yaml_text import Path, TextError, read_yaml
 
 DEFAULT_TEXT = """\
-# What is in force without an alertmanager.yml: one receiver, alerts grouped by name and tenant, the worst at once.
+# What is in force without an alertmanager.yml: one receiver, alerts grouped by name and tenant, the worst at once, the
+# least in a digest.
 route:
   receiver: default
   group_by: [alertname, tenant]
@@ -29,6 +30,11 @@ route:
     - matchers: ['severity=~"(?i)p0|emergency|page|disaster|fatal|p1|critical|crit|alert"']
       group_wait: 0s
       repeat_interval: 1h
+    - matchers: ['severity=~"(?i)p4|info|low|notice|none|debug"']
+      group_by: [tenant]
+      group_wait: 5m
+      group_interval: 4h
+      repeat_interval: 1d
 receivers:
   - name: default
     log_configs:

@@ -75,6 +75,7 @@ class Pipeline:
         self._lock = threading.RLock()
         self.resume: Callable[[], None] = lambda: None  # deliveries that another server has begun
         self.on_acknowledged: Callable[[str], None] = lambda group_key: None  # must not wait
+        self.on_declared: Callable[[str, str], None] = lambda group_key, user: None  # must not wait
         self._leads = False
         self._heard_at = self.started_at
         self._outbox = Outbox(deliver, self._ended, clock, executor, lambda: lead.is_leader)
@@ -167,18 +168,11 @@ class Pipeline:
                 self._book.firing.discard(known.fingerprint)
         self.wake()
 
-    def acknowledged(self, known: KnownAlert) -> None:
-        """Says of the groups of this alert in which now everything that fires is acknowledged that somebody has it."""
+    def members(self, fingerprint: str) -> dict[str, list[KnownAlert]]:
+        """What is known of the groups of this alert, by their keys."""
         with self._lock:
-            now = self.clock()
-            keys = {
-                group.key
-                for group in self._book.groups.values()
-                if known.fingerprint in group.members
-                and all(_is_taken(self._book.alerts[key], now) for key in group.members)
-            }
-        for key in keys:
-            self.on_acknowledged(key)
+            groups = [group for group in self._book.groups.values() if fingerprint in group.members]
+            return {group.key: [self._book.alerts[key] for key in group.members] for group in groups}
 
     def start(self) -> None:
         """Begin to tell, with what was left over when the server ended; where several share, once this one leads."""
@@ -399,7 +393,3 @@ class Pipeline:
         self._book.forget_logs(before)
         self._mutes.forget(self._book.alerts)
         self._cooldowns = {key: each for key, each in self._cooldowns.items() if each.told_at >= before}
-
-
-def _is_taken(known: KnownAlert, now: datetime) -> bool:
-    return bool(known.handling.acknowledged_by) or not known.is_firing(now)

@@ -1,4 +1,5 @@
-"""What people do about an alert: acknowledge, assign, snooze, resolve, call it false; noted with who and when."""
+"""What people do about an alert: acknowledge, assign, snooze, resolve, declare, call it false; noted with who and
+when."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from datetime import timedelta
 from tocsin.alerts.dispatch import Pipeline
 from tocsin.model.access import Principal, Role
 from tocsin.model.alert_state import Change, Handling, KnownAlert
+from tocsin.model.delivery import Room
 from tocsin.model.notification import Notification
 from tocsin.storage.control import InvalidInput
 
@@ -27,7 +29,10 @@ class Handler:
             known.handling, acknowledged_by=actor.name, acknowledged_at=at, note=note or known.handling.note
         )
         after = self._done(actor, known, handling, Change.ACKNOWLEDGED, note)
-        self._pipeline.acknowledged(after)
+        now = self._pipeline.clock()
+        for key, members in self._pipeline.members(after.fingerprint).items():
+            if all(one.handling.acknowledged_by or not one.is_firing(now) for one in members):
+                self._pipeline.on_acknowledged(key)  # now everything that fires in this group is taken
         return after
 
     def acknowledge_told(self, notification: Notification, by: str, channel: str) -> None:
@@ -57,6 +62,42 @@ class Handler:
         for alert in notification.firing:
             if (found := known.get(alert.fingerprint)) and found.is_firing(now):
                 self.resolve(Principal(f"channel:{channel}", by or channel, Role.OPERATOR), found, f"at {channel}")
+
+    def declare(self, actor: Principal, known: KnownAlert, note: str = "", user: str = "") -> KnownAlert:
+        """It is an incident: where its group was told, people get a place to gather. user: to be there, by the id that
+        the channel knows them by."""
+        if known.handling.declared_by:
+            return known
+        if not known.is_firing(self._pipeline.clock()):
+            raise InvalidInput(f"cannot declare alert '{known.fingerprint}' an incident: it does not fire")
+        groups = self._pipeline.members(known.fingerprint)
+        others = [one for members in groups.values() for one in members if one.handling.declared_by]
+        room = next((one.handling.incident_room for one in others if one.handling.incident_room), "")
+        handling = replace(known.handling, declared_by=actor.name, incident_room=room)
+        after = self._done(actor, known, handling, Change.DECLARED, note, **({"to": room} if room else {}))
+        for key in groups if not others else ():
+            self._pipeline.on_declared(key, user)
+        return after
+
+    def declare_told(self, notification: Notification, by: str, channel: str, user: str) -> None:
+        """Who was told has declared it an incident where they were told."""
+        known, now = self._pipeline.known(), self._pipeline.clock()
+        for alert in notification.firing:
+            if (found := known.get(alert.fingerprint)) and found.is_firing(now):
+                self.declare(
+                    Principal(f"channel:{channel}", by or channel, Role.OPERATOR), found, f"at {channel}", user
+                )
+
+    def gather(self, group_key: str, room: Room) -> None:
+        """Notes where people gather about what was declared in a group, or why they cannot."""
+        actor = Principal(f"channel:{room.channel}", room.channel, Role.OPERATOR)
+        keys = {key for group in self._pipeline.groups() if group.key == group_key for key in group.members}
+        known = self._pipeline.known()
+        said = {"to": room.name} if room.name else {}
+        for one in [known[key] for key in keys & known.keys()]:
+            if one.handling.declared_by and not one.handling.incident_room:
+                handling = replace(one.handling, incident_room=room.name)
+                self._done(actor, one, handling, Change.DECLARED, room.problem, **said)
 
     def assign(self, actor: Principal, known: KnownAlert, person: str, note: str = "") -> KnownAlert:
         person = person.strip()

@@ -131,7 +131,7 @@ def review(changes: Sequence[AlertChange], zone: tzinfo, now: datetime | None = 
                 mine.acknowledged += 1
                 _act(mine, firing, is_acted=True)
                 _acknowledge(mine, firing, change.at)
-            case Change.ASSIGNED | Change.RELEASED:
+            case Change.ASSIGNED | Change.RELEASED | Change.DECLARED:
                 _act(mine, firing, is_acted=True)
             case Change.FALSE_POSITIVE:
                 mine.false_positives += 1

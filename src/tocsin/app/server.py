@@ -64,7 +64,7 @@ from tocsin.ingest.own_events import INFO, admit_event
 from tocsin.ingest.remote_write import RemoteWrite
 from tocsin.ingest.syslog import SyslogListener, SyslogSettings
 from tocsin.model.clock import utc_now
-from tocsin.model.delivery import Acknowledgement, Release
+from tocsin.model.delivery import Acknowledgement, Declaration, Release
 from tocsin.model.log_levels import least_number
 from tocsin.model.notification import Notification
 from tocsin.model.notification_plain import notification_of
@@ -152,6 +152,8 @@ class Server:
         self.acknowledgements.listeners.append(self._acknowledged)
         self.acknowledgements.on_release = self._released
         self.acknowledgements.on_resolve = self._resolved
+        self.acknowledgements.on_declare = self._declared
+        self.acknowledgements.on_room = lambda group_key, room: Handler(self.alerts).gather(group_key, room)
         self.topology = ServiceTopology(self.store)
         self.alerts = Pipeline(
             self.control,
@@ -163,6 +165,7 @@ class Server:
         )
         self.alerts.resume = self.deliverer.start
         self.alerts.on_acknowledged = self.acknowledgements.tell_soon
+        self.alerts.on_declared = self.acknowledgements.gather_soon
         self.rules = self._new_rules()
         self.patterns = PatternWatch(self.store, self._tell_of_pattern, config[PatternSettings])
         self.alerts.more_inhibitions = lambda: self.rules.inhibitions
@@ -302,6 +305,11 @@ class Server:
     def _resolved(self, said: Release) -> None:
         for delivery in self.control.deliveries.of_key(said.key)[:1]:
             Handler(self.alerts).resolve_told(notification_of(delivery.notification), said.by, said.channel)
+
+    def _declared(self, said: Declaration) -> None:
+        for delivery in self.control.deliveries.of_key(said.key)[:1]:
+            told = notification_of(delivery.notification)
+            Handler(self.alerts).declare_told(told, said.by, said.channel, said.user)
 
     def _draw(self, notification: Notification) -> Picture | None:
         """The chart of a mail; a store that does not answer must not keep the mail."""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from tocsin.cli.client import DATA, URL, Data, Json, Token, Url, client
+from tocsin.cli.client import DATA, URL, Client, Data, Json, Token, Url, client
+
+HISTORY = "/api/v1/monitoring/alerts/history"
+PAGE, READABLE, ALL = 10_000, 200, 10**9
 
 TRIED = {"fires": "fires", "at night": "night_pages", "real": "real", "false": "noise"}
 
@@ -82,7 +88,10 @@ def history(
     last_hour: LastHour = False,
     last_7d: LastWeek = False,
     name: Annotated[str, typer.Option(help="Only alerts of this name.")] = "",
-    limit: Annotated[int, typer.Option(help="At most so many changes.")] = 200,
+    tenant: Annotated[str, typer.Option(help="Only this tenant's.")] = "",
+    severity: Annotated[str, typer.Option(help="At least this: P0 to P4.")] = "",
+    change: Annotated[str, typer.Option(help="Only such as firing, notified, acknowledged or suppressed.")] = "",
+    limit: Annotated[int, typer.Option(help="At most so many changes; 0: 200 to read, all as JSON or CSV.")] = 0,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     url: Url = URL,
@@ -90,18 +99,57 @@ def history(
     token: Token = "",
 ) -> None:
     """Every change of every alert, the newest first."""
-    asked: dict[str, Any] = {"last": _last(last, last_24h, last_hour, last_7d), "name": name, "limit": limit}
-    asked["format"] = "csv" if as_csv else "json"
-    answer = client(url, data, token).ask("GET", "/api/v1/monitoring/alerts/history", params=asked)
-    if as_csv or as_json:
-        typer.echo(answer.text if as_csv else json.dumps(answer.json(), indent=2), nl=not as_csv)
+    asked = {"name": name, "tenant": tenant, "severity": severity, "change": change}
+    told = {key: text for key, text in asked.items() if text} | {"last": _last(last, last_24h, last_hour, last_7d)}
+    server = client(url, data, token)
+    if as_csv:
+        _print_csv(server, told, limit or ALL)
         return
-    for change in answer.json()["changes"]:
-        where = f" [{change['tenant']}]" if change["tenant"] else ""
-        who = f" by {change['actor']}" if change["actor"] else ""
-        why = change["detail"].get("reason") or change["detail"].get("note") or ""
-        what = f"{change['severity']} {change['name']}{where}  {change['change']}{who}"
-        typer.echo(f"{change['at'][:19]}  {what}  {why}".rstrip())
+    most = limit or (ALL if as_json else READABLE)
+    changes, has_more = _changes(server, told, most)
+    if as_json:
+        typer.echo(json.dumps({"changes": changes}, indent=2))
+        return
+    for one in changes:
+        typer.echo(_line(one))
+    if has_more:
+        typer.echo(f"there are more than these {most}; see --limit, or --csv for all", err=True)
+
+
+def _changes(server: Client, asked: dict[str, Any], most: int) -> tuple[list[dict[str, Any]], bool]:
+    """The newest, page by page, and whether there are more."""
+    found: list[dict[str, Any]] = []
+    before: dict[str, int] = {}
+    while len(found) < most:
+        page = server.get(HISTORY, **asked, **before, limit=min(PAGE, most - len(found)))
+        found += page["changes"]
+        if page["next_before_id"] is None:
+            return found, False
+        before = {"before_id": page["next_before_id"]}
+    return found, True
+
+
+def _print_csv(server: Client, asked: dict[str, Any], most: int) -> None:
+    """The server's own, whose cells no spreadsheet takes for formulas, with its header once."""
+    printed, before = 0, dict[str, str]()
+    while printed < most:
+        wanted = min(PAGE, most - printed)
+        said = {**asked, **before, "limit": wanted, "format": "csv"}
+        header, *rows = csv.reader(io.StringIO(server.ask("GET", HISTORY, params=said).text))
+        text = io.StringIO()
+        csv.writer(text).writerows(rows if printed else [header, *rows])
+        typer.echo(text.getvalue(), nl=False)
+        printed += len(rows)
+        if len(rows) < wanted:
+            return
+        before = {"before_id": rows[-1][0]}
+
+
+def _line(change: Mapping[str, Any]) -> str:
+    where = f" [{change['tenant']}]" if change["tenant"] else ""
+    who = f" by {change['actor']}" if change["actor"] else ""
+    why = change["detail"].get("reason") or change["detail"].get("note") or ""
+    return f"{change['at'][:19]}  {change['severity']} {change['name']}{where}  {change['change']}{who}  {why}".rstrip()
 
 
 def _share(ratio: float | None) -> str:

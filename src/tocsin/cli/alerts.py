@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from tocsin.cli.alert_review import history, review, tune
 from tocsin.cli.client import DATA, URL, Client, Data, Json, Token, Url, client
@@ -20,7 +22,7 @@ API = "/api/v1/alerts"
 alerts_app = typer.Typer(help="What fires, who is told, and what people did about it.", no_args_is_help=True)
 alerts_app.add_typer(silence_app, name="silence")
 
-Fingerprint = Annotated[str, typer.Argument(help="The alert, as the list shows it; its beginning suffices.")]
+Fingerprint = Annotated[str, typer.Argument(help="The alert: its id, the beginning of that, or its name.")]
 NoteText = Annotated[str, typer.Option("--note", help="Why, for those who read the history.")]
 
 
@@ -28,7 +30,7 @@ NoteText = Annotated[str, typer.Option("--note", help="Why, for those who read t
 def list_(
     state: Annotated[str, typer.Option(help="firing, active, suppressed, resolved or all.")] = "firing",
     tenant: Annotated[str, typer.Option(help="Only this tenant's.")] = "",
-    severity: Annotated[str, typer.Option(help="At least this: P0 to P4.")] = "P4",
+    severity: Annotated[str, typer.Option(help="At least this: P0 to P4, or such as critical.")] = "P4",
     as_json: Json = False,
     url: Url = URL,
     data: Data = DATA,
@@ -60,7 +62,8 @@ def show(
         return
     alert = found["alert"]
     labels = " ".join(f"{name}={value}" for name, value in alert["labels"].items())
-    typer.echo(f"{alert['severity']} {alert['name']} · {alert['state']} since {alert['starts_at']}\n{labels}")
+    since = instant(alert["starts_at"])
+    typer.echo(f"{alert['severity']} {alert['name']} · {alert['state']} since {since}\n{labels}")
     typer.echo(found["sentence"])
     if found["then"]:
         typer.echo(f"At {found['then']['at'][:19]} UTC: {found['then']['sentence']}")
@@ -121,6 +124,14 @@ def resolve(
     _act(client(url, data, token, changes=True), fingerprint, "resolve", note=note)
 
 
+@alerts_app.command("declare")
+def declare(
+    fingerprint: Fingerprint, note: NoteText = "", url: Url = URL, data: Data = DATA, token: Token = ""
+) -> None:
+    """Declare an incident; where Slack is told by a bot's token, a channel is made for it."""
+    _act(client(url, data, token, changes=True), fingerprint, "declare", note=note)
+
+
 @alerts_app.command("false-positive")
 def false_positive(
     fingerprint: Fingerprint, note: NoteText = "", url: Url = URL, data: Data = DATA, token: Token = ""
@@ -151,7 +162,7 @@ def suppress(
     begun = client(url, data, token, changes=True).ask("POST", f"{API}/maintenance", json=asked).json()
     what = ", ".join(begun["matchers"]) or "every alert"
     typer.echo(
-        json.dumps(begun, indent=2) if as_json else f"nobody is told of {what} until {begun['ends_at'][:19]} UTC"
+        json.dumps(begun, indent=2) if as_json else f"nobody is told of {what} until {instant(begun['ends_at'])}"
     )
 
 
@@ -182,7 +193,7 @@ def storm(as_json: Json = False, url: Url = URL, data: Data = DATA, token: Token
             typer.echo(f"{one['receiver']}: {one['notifications']} notifications wait for a digest")
         if not found["storms"]:
             typer.echo("no storm")
-        for cluster in found["clusters"][:5]:
+        for cluster in sorted(found["clusters"], key=lambda one: -int(one["alerts"]))[:5]:
             tenants = ", ".join(list(cluster["tenants"])[:5])
             count = f"{cluster['alerts']} alert{'s' if cluster['alerts'] != 1 else ''}"
             typer.echo(f"{count} around {cluster['root']}{f' ({tenants})' if tenants else ''}")
@@ -207,29 +218,45 @@ alerts_app.command("history")(history)
 
 def _act(server: Client, fingerprint: str, action: str, **said: str) -> None:
     alert = server.ask("POST", f"{API}/{_whole(server, fingerprint)}/{action}", json=said).json()
-    handled = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in alert["handling"].items())
+    said = {key: instant(text) if key.endswith(("_at", "_until")) else text for key, text in alert["handling"].items()}
+    handled = ", ".join(f"{key.replace('_', ' ')} {text}" for key, text in said.items())
     typer.echo(f"{alert['name']}: {handled or 'nobody has it'}")
 
 
-def _whole(server: Client, beginning: str) -> str:
-    """The fingerprint that begins so; what is not found is asked for as it stands."""
-    if len(beginning) == 16:
-        return beginning
-    found = [one["fingerprint"] for one in server.get(API)["alerts"] if one["fingerprint"].startswith(beginning)]
+def _whole(server: Client, said: str) -> str:
+    """The fingerprint that begins so, of what fires, or of the alert of that name; else what was said."""
+    if re.fullmatch("[0-9a-f]{16}", said):
+        return said
+    firing = server.get(API)["alerts"]
+    found = [one for one in firing if one["fingerprint"].startswith(said)]
+    found = found or [one for one in firing if one["name"].lower() == said.lower()]
     if len(found) > 1:
-        fail(f"cannot tell which alert {beginning!r} is: {len(found)} begin so; write more of it")
-    return found[0] if found else beginning
+        shown = "".join(f"\n  {one['fingerprint']}  {one['name']}  {_about(one)}" for one in found[:10])
+        fail(f"cannot tell which alert {said!r} is: {len(found)} alerts fit; write the id of one:{shown}")
+    return str(found[0]["fingerprint"]) if found else said
+
+
+def instant(iso: str) -> str:
+    """2026-03-02 03:12:07 UTC."""
+    return f"{iso[:10]} {iso[11:19]} UTC"
+
+
+def _about(alert: Mapping[str, Any]) -> str:
+    labels = alert["labels"].items()
+    return " ".join(f"{key}={text}" for key, text in labels if key not in ("alertname", "severity"))
 
 
 def _print_alerts(found: dict[str, Any]) -> None:
     by_key = {alert["fingerprint"]: alert for alert in found["alerts"]}
-    table = Table("", "Alert", "state", "since", "tenant", "handled", "id", box=None, pad_edge=False)
+    whole = {title: Column(title, no_wrap=True) for title in ("", "since", "id")}
+    columns = (whole[""], "Alert", "state", whole["since"], "tenant", "handled", whole["id"])
+    table = Table(*columns, box=None, pad_edge=False)
     grouped = [key for cluster in found["clusters"] for key in cluster["fingerprints"]]
     for key in [*(key for key in grouped if key in by_key), *(key for key in by_key if key not in grouped)]:
         alert = by_key[key]
         handled = alert["handling"].get("acknowledged_by") or alert["handling"].get("assigned_to", "")
-        row = (alert["severity"], alert["name"], alert["state"], alert["starts_at"][:19], alert["tenant"], handled, key)
-        table.add_row(*row)
+        since = instant(alert["starts_at"])[5:16]
+        table.add_row(alert["severity"], alert["name"], alert["state"], since, alert["tenant"], handled, key)
     if found["alerts"]:
         Console(highlight=False).print(table)
     else:

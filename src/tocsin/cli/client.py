@@ -12,7 +12,7 @@ import typer
 from tocsin.cli.fail import fail
 
 Url = Annotated[str, typer.Option(help="The server to ask.")]
-Data = Annotated[str, typer.Option(help="Its data folder, when it runs on this machine.")]
+Data = Annotated[str, typer.Option(envvar="TOCSIN_DATA", help="Its data folder, when it runs on this machine.")]
 Token = Annotated[str, typer.Option(envvar="TOCSIN_API_TOKEN", help="API token; of a viewer, for changes an operator.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 URL, DATA = "http://127.0.0.1:4318", "tocsin-data"
@@ -55,7 +55,7 @@ def client(url: str, data: str, token: str, *, changes: bool = False) -> Client:
 def _local_token(data: str) -> str:
     """What a server on this machine leaves for its owner to read."""
     try:
-        return (Path(os.environ.get("TOCSIN_DATA", data)) / "local-token").read_text()
+        return (Path(data) / "local-token").read_text()
     except OSError:
         return ""
 

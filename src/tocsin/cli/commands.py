@@ -25,7 +25,6 @@ from tocsin.cli.serve import serve
 
 app = typer.Typer(
     name="tocsin",
-    help="Monitoring for multi-tenant FastAPI products.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -49,6 +48,21 @@ app.add_typer(notify_app, name="notify")
 
 TomlFile = Annotated[Path | None, typer.Option("--config", help="Settings file; default ./tocsin.toml if it is there.")]
 DataFolder = Annotated[str | None, typer.Option("--data", help="Folder of the server's state.")]
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def tocsin(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Monitoring for multi-tenant FastAPI products."""
 
 
 @app.command()

@@ -10,13 +10,15 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from tocsin.cli.client import DATA, Data
+
 MARKS = {"ok": "[green]ok  [/]", "warning": "[yellow]warn[/]", "failure": "[red]FAIL[/]"}
 EXIT_CODES = {"ok": 0, "warning": 1, "failure": 2}
 
 
 def doctor(
     url: Annotated[str, typer.Option(help="The server to ask.")] = "http://127.0.0.1:4318",
-    data: Annotated[str, typer.Option(help="Its data folder, when it runs on this machine.")] = "tocsin-data",
+    data: Data = DATA,
     token: Annotated[str, typer.Option(envvar="TOCSIN_API_TOKEN", help="API token of a viewer.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -52,6 +54,6 @@ def _ask(url: str, token: str) -> list[dict[str, Any]]:
 def _local_token(data: str) -> str:
     """What a server on this machine leaves for its owner to read, or the administrator's token of the environment."""
     try:
-        return (Path(os.environ.get("TOCSIN_DATA", data)) / "local-token").read_text()
+        return (Path(data) / "local-token").read_text()
     except OSError:
         return os.environ.get("TOCSIN_ADMIN_TOKEN", "")

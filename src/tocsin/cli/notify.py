@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 import sys
 import time
 from datetime import datetime
@@ -13,11 +14,26 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from typer.core import TyperGroup
 
 from tocsin.cli.client import DATA, URL, Client, Data, Json, Token, Url, client
 from tocsin.cli.fail import fail, failing_clearly
 
-notify_app = typer.Typer(help="Channels: whom alerts reach, and a message by hand.", no_args_is_help=True)
+
+class Sending(TyperGroup):
+    """`tocsin notify pushover --message …` is `tocsin notify send pushover --message …`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands and args[0] in _channel_names():
+            args = ["send", *args]
+        return super().resolve_command(ctx, args)
+
+
+notify_app = typer.Typer(
+    help="Channels: whom alerts reach, and a message by hand: tocsin notify email --message ….",
+    no_args_is_help=True,
+    cls=Sending,
+)
 API = "/api/v1/notify"
 
 Words = Annotated[str, typer.Option(help="What to say.")]
@@ -271,3 +287,9 @@ def _print_receipt(told: dict[str, Any]) -> None:
         typer.echo(
             f"  attempt {one['attempt']}  {one['outcome']} in {one['seconds']:.3f} s: {one['reason'] or 'taken'}"
         )
+
+
+def _channel_names() -> set[str]:
+    import tocsin.notify.channels as folder
+
+    return {module.name for module in pkgutil.iter_modules(folder.__path__) if not module.name.startswith("_")}

@@ -37,6 +37,11 @@ class RuleSettings:
         "routes and exactly as Prometheus tells them.",
     )
     alertmanager_token: str = setting("", help="Bearer token for these, where they ask for one.", secret=True)
+    alertmanager_username: str = setting("", help="User for these, where they ask for a name and a password.")
+    alertmanager_password: str = setting("", help="Its password.", secret=True)
+    alertmanager_ca_file: str = setting("", help="Certificates to trust for these, instead of the system's.")
+    alertmanager_cert_file: str = setting("", help="Certificate to show them, where they ask for one.")
+    alertmanager_key_file: str = setting("", help="Its private key, where it is in a file of its own.")
     concurrency: int = setting(
         2, help="Groups evaluated at a time; raise it when evaluations are missed and cores idle."
     )
@@ -58,5 +63,7 @@ class RuleSettings:
                 raise ValueError(
                     f"alertmanagers names '{url}': that is no address; write http://{url} or https://{url}"
                 )
+        if self.alertmanager_token and self.alertmanager_username:
+            raise ValueError("alertmanager_token and alertmanager_username are both set; set one of them")
         if self.demote_after < 0 or not 0 < self.demote_false_ratio <= 1:
             raise ValueError("demote_after must not be below 0, and demote_false_ratio lies between 0 and 1")

@@ -267,5 +267,6 @@ class _Allowance:
 def too_large(detail: str) -> Refused:
     return Refused(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        f"cannot accept the body: {detail}; send smaller batches (OTEL_BSP_MAX_EXPORT_BATCH_SIZE)",
+        f"cannot accept the body: {detail}; send smaller batches "
+        "(OTEL_BSP_MAX_EXPORT_BATCH_SIZE; Prometheus: max_samples_per_send)",
     )

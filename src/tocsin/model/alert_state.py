@@ -31,6 +31,7 @@ class Change(StrEnum):
     ASSIGNED = "assigned"
     SNOOZED = "snoozed"
     FALSE_POSITIVE = "false_positive"
+    DECLARED = "declared"  # an incident
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Handling:
     resolved_by: str = ""
     false_positive_by: str = ""
     note: str = ""
+    declared_by: str = ""  # an incident
+    incident_room: str = ""  # where people gather about it, such as #inc-20260302-0312-database-down
 
     def plain(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if value}

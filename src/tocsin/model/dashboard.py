@@ -64,9 +64,21 @@ class Thresholds:
     is_percentage: bool = False  # of min to max
 
 
+BESIDE: dict[str, tuple[int, str]] = {
+    "1d": (86_400, "a day before"),
+    "7d": (604_800, "a week before"),
+    "28d": (2_419_200, "four weeks before"),
+}
+"""The times that a chart can show beside the chosen one, in seconds and words."""
+
+BELOW: dict[str, str] = {"statements": "the statements that take most time"}
+"""Tables that can stand below a chart."""
+
+
 @dataclass(frozen=True, slots=True)
 class PanelQuery:
-    """One PromQL query of a panel. legend: a text with {{label}}; '' tells the labels that differ."""
+    """One PromQL query of a panel. legend: a text with {{label}}; '' tells the labels that differ. A limit is no line:
+    its last value is drawn as a threshold, where the chart reaches as far."""
 
     expr: str
     legend: str = ""
@@ -74,6 +86,37 @@ class PanelQuery:
     is_instant: bool = False
     is_hidden: bool = False
     step: str = ""  # at least, such as 1m
+    is_limit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A sentence below a chart or a figure, for each series of the query, with {{label}} and {value} in its text.
+
+    `under`: from there on, and where there is no number, `otherwise` is said instead ('' says nothing). Without a
+    series `until` is said: what it takes to know more.
+    """
+
+    expr: str
+    text: str
+    unit: str = ""
+    under: float | None = None
+    otherwise: str = ""
+    until: str = ""
+    tone: Tone = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """Markers on every chart of a board, or on a panel's: whenever the query has a value above 0, with `title` as their
+    text ({{label}})."""
+
+    name: str
+    expr: str
+    title: str = ""
+    step: str = ""
+    tone: Tone = "warn"
+    is_on: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +130,11 @@ class GridPosition:
 @dataclass(frozen=True, slots=True)
 class Panel:
     """`source` is a key of SOURCES, or '' when the queries say what to show. `waits_for` says, while there is nothing
-    to show, which signal it is for. `link` is where a click leads."""
+    to show, which signal it is for. `link` is where a click leads.
+
+    Of charts: `beside` is a key of BESIDE, `is_usual` draws the range of the days before behind a panel's first line,
+    `is_forecast` goes on with it beyond now, `has_exemplars` marks the slowest requests, each with its trace. `below`
+    is a key of BELOW."""
 
     id: int
     title: str
@@ -108,6 +155,13 @@ class Panel:
     link: str = ""
     repeat: str = ""
     is_collapsed: bool = False  # of a row
+    beside: str = ""
+    is_usual: bool = False
+    is_forecast: bool = False
+    has_exemplars: bool = False
+    facts: tuple[Fact, ...] = ()
+    marks: tuple[Annotation, ...] = ()
+    below: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +180,6 @@ class Variable:
     all_value: str = ""
     is_hidden: bool = False
     description: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Annotation:
-    """Markers on every chart: whenever the query has a value above 0, with `title` as their text ({{label}})."""
-
-    name: str
-    expr: str
-    title: str = ""
-    step: str = ""
-    tone: Tone = "warn"
-    is_on: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
 from tocsin.model.dashboard import (
+    BELOW,
+    BESIDE,
     CALCULATIONS,
     COLUMNS,
     PANEL_TYPES,
@@ -18,6 +21,7 @@ from tocsin.model.dashboard import (
     VARIABLE_TYPES,
     Annotation,
     Dashboard,
+    Fact,
     GridPosition,
     Panel,
     PanelQuery,
@@ -35,7 +39,8 @@ TONES = ("ok", "warn", "bad")
 KEYS: dict[str, str] = {
     "is_instant": "instant", "is_hidden": "hidden", "is_stacked": "stacked", "is_collapsed": "collapsed",
     "is_multi": "multi", "has_all": "all", "is_on": "on_by_default", "position": "at", "from_value": "from",
-    "is_percentage": "percentage",
+    "is_percentage": "percentage", "is_limit": "limit", "is_usual": "usual", "is_forecast": "forecast",
+    "has_exemplars": "exemplars",
 }  # fmt: skip
 """What a field is called in a file, where that differs."""
 
@@ -59,6 +64,22 @@ def read_dashboard(text: str, what: str = "this dashboard") -> Dashboard:
 def write_dashboard(dashboard: Dashboard) -> str:
     """YAML that reads back as the same; what is as by default is left out."""
     return write_yaml(plain_dashboard(dashboard))
+
+
+def read_part(read: Read, value: Any) -> Any:
+    """A part of a board that came in another document; None where anything in it is wrong."""
+    try:
+        plain = read_yaml(json.dumps(value), "this part")
+    except (TextError, TypeError, ValueError):
+        return None
+    reader = _Reader(plain)
+    made = read(reader, (), plain.value)
+    return None if reader.problems else made
+
+
+def plain_part(value: Any) -> Any:
+    """A part of a board as dicts and lists."""
+    return _plain(value)
 
 
 def plain_dashboard(dashboard: Dashboard) -> dict[str, Any]:
@@ -88,14 +109,15 @@ class _Reader:
                 remedy = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(spec)}"
                 self.refuse((*path, key), f"there is no field '{key}'; {remedy}")
             elif one is not None:
-                given[_field(key)] = spec[key](self, (*path, key), one)
+                given[field_of(key)] = spec[key](self, (*path, key), one)
         for name in needs:
-            if _field(name) not in given:
+            if field_of(name) not in given:
                 self.refuse((*path, name), f"'{name}' is missing; add it")
         return kind(**given) if len(self.problems) == before else None
 
 
-def _field(key: str) -> str:
+def field_of(key: str) -> str:
+    """What the field of a file is called in the dataclass."""
     return next((field for field, named in KEYS.items() if named == key), key)
 
 
@@ -209,22 +231,31 @@ def links(reader: _Reader, path: Path, value: Any) -> tuple[str, str]:
 STEP: Spec = {"from": number, "tone": one_of(TONES)}
 QUERY: Spec = {
     "expr": text(20_000), "legend": text(500), "ref": text(20), "instant": boolean, "hidden": boolean, "step": text(20),
+    "limit": boolean,
 }  # fmt: skip
+FACT: Spec = {
+    "expr": text(20_000), "text": text(500), "unit": one_of(tuple(UNITS)), "under": number, "otherwise": text(500),
+    "until": text(500), "tone": one_of(TONES),
+}  # fmt: skip
+ANNOTATION: Spec = {
+    "name": text(200), "expr": text(20_000), "title": text(500), "step": text(20), "tone": one_of(TONES),
+    "on_by_default": boolean,
+}  # fmt: skip
+FACTS = several(record(FACT, Fact, ("expr", "text")), 10)
+MARKS = several(record(ANNOTATION, Annotation, ("name", "expr")), 10)
 PANEL: Spec = {
     "id": whole(1, 1_000_000), "title": text(200), "type": one_of(PANEL_TYPES), "at": position,
     "queries": several(record(QUERY, PanelQuery, ("expr",)), 20), "source": one_of(tuple(SOURCES)),
     "unit": one_of(tuple(UNITS)), "decimals": whole(0, 10), "min": number, "max": number, "thresholds": thresholds,
     "calculation": one_of(CALCULATIONS), "stacked": boolean, "text": text(50_000), "description": text(2000),
     "waits_for": text(500), "link": link, "repeat": matching(NAME, "name of a variable"), "collapsed": boolean,
+    "beside": one_of(tuple(BESIDE)), "usual": boolean, "forecast": boolean, "exemplars": boolean, "facts": FACTS,
+    "marks": MARKS, "below": one_of(tuple(BELOW)),
 }  # fmt: skip
 VARIABLE: Spec = {
     "name": matching(NAME, "name: use letters, digits and _"), "type": one_of(VARIABLE_TYPES), "label": text(200),
     "query": text(5000), "default": text(2000), "regex": text(1000), "multi": boolean, "all": boolean,
     "all_value": text(1000), "hidden": boolean, "description": text(2000),
-}  # fmt: skip
-ANNOTATION: Spec = {
-    "name": text(200), "expr": text(20_000), "title": text(500), "step": text(20), "tone": one_of(TONES),
-    "on_by_default": boolean,
 }  # fmt: skip
 DASHBOARD: Spec = {
     "id": matching(ID, "id: use small letters, digits, - and _"), "title": text(200), "description": text(5000),
@@ -265,7 +296,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-PLAIN_ORDER = [_field(key) for key in DASHBOARD]
+PLAIN_ORDER = [field_of(key) for key in DASHBOARD]
 
 
 def _is_default(value: Any, name: str) -> bool:

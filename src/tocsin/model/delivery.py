@@ -69,3 +69,23 @@ class Release:
     channel: str
     by: str
     is_closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """Somebody said at the provider that it is an incident; user: their id there."""
+
+    key: str
+    channel: str
+    by: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Where people gather about an incident, made by a channel; problem: what of it did not work."""
+
+    channel: str
+    name: str
+    url: str = ""
+    problem: str = ""

@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from tocsin.model.dashboard import Annotation, Dashboard, Panel, PanelQuery, Thresholds, Variable
+from tocsin.model.dashboard_text import plain_part
 from tocsin.model.grafana_terms import (
     CALCULATIONS,
     COLOURS,
     DATA_SOURCE,
+    OWN_PARTS,
     PANEL_TYPES,
     SCHEMA_VERSION,
     SOURCE_QUERIES,
@@ -117,7 +119,9 @@ def _own(panel: Panel) -> Json:
         own["calculation"] = panel.calculation
     if panel.text and panel.type != "text":
         own["text"] = panel.text
-    return own
+    if limits := [query.ref for query in panel.queries if query.is_limit]:
+        own["limits"] = limits
+    return own | {key: plain[key] for key in OWN_PARTS if key in (plain := plain_part(panel))}
 
 
 def _data_source(panel: Panel) -> Json:
@@ -144,6 +148,8 @@ def _target(query: PanelQuery, panel: Panel) -> Json:
     }
     if query.is_hidden:
         made["hide"] = True
+    if panel.has_exemplars and panel.type == "chart" and not query.is_limit:
+        made["exemplar"] = True
     if query.step:
         made["interval"] = query.step
     if panel.type == "table":

@@ -20,7 +20,7 @@ from tocsin.model.dashboard import (
     Variable,
     VariableType,
 )
-from tocsin.model.dashboard_text import MOST_PANELS, NAME
+from tocsin.model.dashboard_text import MOST_PANELS, NAME, PANEL, field_of, read_part
 from tocsin.model.grafana_legacy import modernised, unrolled
 from tocsin.model.grafana_lost import left_over
 from tocsin.model.grafana_terms import (
@@ -28,6 +28,7 @@ from tocsin.model.grafana_terms import (
     OUR_CALCULATIONS,
     OUR_TYPES,
     OUR_UNITS,
+    OWN_PARTS,
     SOURCE_VARIABLE,
     UNITS,
     tone_of_colour,
@@ -42,7 +43,7 @@ WHAT = "this Grafana dashboard"
 def from_grafana(document: Json) -> tuple[Dashboard, list[str]]:
     """(the board, what was lost). Raises TextError for what is no Grafana dashboard."""
     found = document.get("dashboard", document)
-    if "spec" in found and "elements" in _mapping(found["spec"]):
+    if isinstance(found, dict) and "spec" in found and "elements" in _mapping(found["spec"]):
         raise TextError(WHAT, [Problem("", 0, "it is of schema v2; export it from Grafana as classic JSON")])
     if not isinstance(found, dict) or not (
         isinstance(found.get("panels"), list) or isinstance(found.get("rows"), list)
@@ -153,10 +154,25 @@ class _Import:
             link=str(own.get("link") or self._link(where, _list(given.get("links")))),
             repeat=self._repeat(where, given),
             is_collapsed=kind == "row" and bool(given.get("collapsed")),
+            **self._own_parts(where, own, panel),
         )
         if kind != "row" and (over := left_over(panel, read)):
             self.lose(f"{where}: {', '.join(over)}")
         return made
+
+    def _own_parts(self, where: str, own: Json, panel: Json) -> dict[str, Any]:
+        """What only our own export says of a panel, and examples, which Grafana asks for by query."""
+        found = {}
+        for key in OWN_PARTS:
+            if key in own:
+                made = read_part(PANEL[key], own[key])
+                if made is None:
+                    self.lose(f"{where}: tocsin.{key}, which cannot be read")
+                else:
+                    found[field_of(key)] = made
+        if any(_mapping(one).get("exemplar") for one in _list(panel.get("targets"))):
+            found["has_exemplars"] = True
+        return found
 
     def _type(self, where: str, kind: str, panel: Json) -> PanelType:
         ours = OUR_TYPES.get(kind)
@@ -235,12 +251,11 @@ class _Import:
                     is_instant=bool(one.get("instant")) and not one.get("range"),
                     is_hidden=bool(one.get("hide")),
                     step=step.lstrip(">") if re.fullmatch(r">?(\d+(ms|[smhdwy]))+", step) else "",
+                    is_limit=ref in _list(own.get("limits")),
                 )
             )
             if one.get("intervalFactor") not in (None, 1, 2):
                 self.lose(f"{where}: intervalFactor of query {ref}")
-            if one.get("exemplar"):
-                self.lose(f"{where}: exemplars of query {ref} are not drawn")
         return found[:20]
 
     def _link(self, where: str, given: list[Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 NO_WORDS: tuple[str, ...] = (
     "datasource*", "id", "type", "title", "description", "gridPos.*", "pluginVersion", "tocsin*", "targets*", "links*",
     "repeat", "panels*", "collapsed", "$$hashKey", "editable", "error", "isNew",
-    "span", "height",
+    "span", "minSpan", "height",
 )  # fmt: skip
 """Read elsewhere, or without meaning outside the Grafana that wrote them."""
 

@@ -16,11 +16,12 @@ PANEL_TYPES: dict[PanelType, str] = {
 }  # fmt: skip
 
 OUR_TYPES: dict[str, PanelType] = {theirs: ours for ours, theirs in PANEL_TYPES.items()} | {
-    "graph": "chart", "singlestat": "stat", "barchart": "bars", "piechart": "bars", "table-old": "table",
+    "graph": "chart", "singlestat": "stat", "barchart": "bars", "piechart": "bars", "grafana-piechart-panel": "bars",
+    "table-old": "table",
 }  # fmt: skip
 """Also of types that are no more, or that we show as something near."""
 
-NEAR = {"barchart": "bars", "piechart": "bars"}
+NEAR = {"barchart": "bars", "piechart": "bars", "grafana-piechart-panel": "bars"}
 """Types that are not kept as they are, with what is shown instead."""
 
 UNITS: dict[str, str] = {
@@ -47,6 +48,9 @@ OUR_CALCULATIONS: dict[str, str] = {theirs: ours for ours, theirs in CALCULATION
 COLOURS: dict[Tone, str] = {"ok": "green", "warn": "orange", "bad": "red"}
 RED_ENDS, AMBER_ENDS, WARM_BEGINS = 20 / 360, 70 / 360, 330 / 360
 _RGB = re.compile(r"rgba?\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)")
+
+OWN_PARTS = ("beside", "usual", "forecast", "exemplars", "facts", "marks", "below")
+"""Fields of a panel that Grafana has no word for, as they stand in a board's text."""
 
 DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 SOURCE_VARIABLE = "datasource"

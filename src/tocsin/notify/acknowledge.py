@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from tocsin.model.clock import Clock, utc_now
-from tocsin.model.delivery import Acknowledgement, Delivery, Release
+from tocsin.model.delivery import Acknowledgement, Declaration, Delivery, Release, Room
 from tocsin.model.notification_plain import notification_of
 from tocsin.notify.contract import DeliveryError, Message, ProviderEvent, channels
 from tocsin.notify.deliver import Deliverer
@@ -38,6 +39,8 @@ class Acknowledgements:
         self.listeners: list[OnAcknowledgement] = []
         self.on_release: OnRelease = lambda release: None
         self.on_resolve: OnRelease = lambda release: None
+        self.on_declare: Callable[[Declaration], None] = lambda declaration: None
+        self.on_room: Callable[[str, Room], None] = lambda group_key, room: None
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="tocsin-acknowledged", daemon=True).start()
@@ -65,6 +68,43 @@ class Acknowledgements:
             return False
         self.on_resolve(Release(key, channel, by, is_closed=True))
         return True
+
+    def declared(self, channel: str, key: str, by: str, user: str) -> bool:
+        """Somebody said, where they were told, that it is an incident; whether there is such a notification."""
+        if not self._deliverer.deliveries.of_key(key):
+            return False
+        self.on_declare(Declaration(key, channel, by, user))
+        return True
+
+    def gather_soon(self, group_key: str, user: str = "") -> None:
+        """Makes a place for people to gather, without waiting for it; `on_room` hears of it."""
+        if not self._closing.is_set():
+            self._telling.submit(self._gather, group_key, user)
+
+    def room_for(self, group_key: str, user: str = "") -> Room | None:
+        """The place, made by the first channel that told this group and can; None where none can.
+
+        Call it from a thread of its own: it waits for the providers.
+        """
+        found = None
+        for delivery in self._deliverer.deliveries.open_of(group_key):
+            integration = self._usable(delivery)
+            open_room = getattr(channels().get(delivery.channel), "open_room", None)
+            if integration is None or open_room is None:
+                continue
+            message = replace(self._message(delivery, integration), reference=delivery.reference)
+            try:
+                found = open_room(integration.settings, message, user) or found
+            except DeliveryError as error:
+                log.warning("notify.room_not_made", channel=delivery.channel, reason=error.reason)
+                found = Room(delivery.channel, "", problem=f"no channel could be made: {error.reason}")
+            if found is not None and found.name:
+                return found
+        return found
+
+    def _gather(self, group_key: str, user: str) -> None:
+        if room := self.room_for(group_key, user):
+            self.on_room(group_key, room)
 
     def took(self, channel: str, event: ProviderEvent) -> str:
         """What a provider says by itself of one group: the key of the notification it is about, '' when that is no

@@ -148,12 +148,21 @@ def _integration(
         access = _access(entry, shared, folder, where, notes)
         settings = _settings(channel, origin, entry, shared, folder, where, notes)
         lacks = settings.lacks
-        problem = f"it lacks {lacks}" if lacks else ""
+        problem = f"it lacks {lacks}" if lacks else _no_address(settings)
     except (ValueProblem, ValueError, OSError, AttributeError, TypeError) as error:
         settings, access, problem = None, Access(), str(error)
     if problem:
         notes.append(f"cannot use {where}: {problem}")
     return Integration(id, name, settings, send_resolved, access, problem)
+
+
+def _no_address(settings: Any) -> str:
+    """Which field should be an address and is none; its text may be a secret. A template may become one."""
+    for name in ("api_url", "webhook_url") if hasattr(settings, "api_url") else ("webhook_url", "url"):
+        said = getattr(settings, name, "")
+        if said and "{{" not in said and not said.startswith(("http://", "https://")):
+            return f"its {name} is no address; write one that begins with https://"
+    return ""
 
 
 def _settings(

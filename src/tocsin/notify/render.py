@@ -222,6 +222,7 @@ def _links(notification: Notification) -> Sequence[Link]:
         if notification.firing:
             links.append(Link("Acknowledge", f"{base}/alerts?group={group}&do=acknowledge"))
             links.append(Link("Silence", f"{base}/silences?{urlencode({'filter': _matchers(notification)})}"))
+            links.append(Link("Declare", f"{base}/alerts?group={group}&do=declare"))
     notes = notification.common_annotations
     if runbook := notes.get("runbook_url") or notes.get("runbook"):
         links.append(Link("Runbook", runbook_link(runbook, base)))

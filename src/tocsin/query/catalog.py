@@ -92,12 +92,45 @@ class Grain:
     seconds: int
 
 
+def label_sets(
+    store: TelemetryStore, scope: Scope, matchers: Sequence[Matcher], start_ms: int, end_ms: int
+) -> list[dict[str, str]]:
+    """The labels of the catalogue's series that match and were there in the range, by whole hours; of ranges longer
+    than a month their last month."""
+    parts = [
+        (f"{family}{suffix}", le)
+        for family, metric in CATALOG.items()
+        for suffix, le, _ in metric.parts
+        if f"{family}{suffix}" in _names(matchers) and _may_have(le, matchers)
+    ]
+    end = min(end_ms // 1000, int(time.time())) // 3600 * 3600 + 3600
+    start = max(start_ms // 1000 // 3600 * 3600, end - 31 * DAY_SECONDS)
+    if not parts or start >= end:
+        return []
+    grain, parameters = Grain("red_1h", 3600), dict[str, Value]({"from": start, "to": end})
+    tenant = _tenant_column(store, scope, matchers, grain, parameters)
+    condition, more = conditions(matchers, tenant)
+    columns = ", ".join(f"{sql} AS of_{name}" for name, sql in (*LABELS.items(), ("tenant", tenant)))
+    sql = (
+        f"SELECT DISTINCT {columns} FROM {grain.table} AS r "
+        f"WHERE r.time >= toDateTime({{from:Int64}}) AND r.time < toDateTime({{to:Int64}}) AND {condition}"
+    )
+    rows = store.read(scope, sql, **parameters, **more).rows
+    shared = [{name: value for name, value in zip((*LABELS, "tenant"), row, strict=True) if value} for row in rows]
+    return [labels | {METRIC_NAME: name} | ({"le": le} if le else {}) for labels in shared for name, le in parts]
+
+
+def _names(matchers: Sequence[Matcher]) -> list[str]:
+    """The catalogue's names that match; none where no matcher is about the name."""
+    about_name = [matcher for matcher in matchers if matcher.name == METRIC_NAME]
+    return [name for name in NAMES if about_name and all(matcher.matches(name) for matcher in about_name)]
+
+
 def select(
     store: TelemetryStore, scope: Scope, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: Hints
 ) -> list[Series]:
     """The catalogue's series that match, with samples after `start_ms` up to `end_ms`."""
-    about_name = [matcher for matcher in matchers if matcher.name == METRIC_NAME]
-    names = [name for name in NAMES if about_name and all(matcher.matches(name) for matcher in about_name)]
+    names = _names(matchers)
     found: list[Series] = []
     for family in dict.fromkeys(NAMES[name] for name in names):
         wanted = {name for name in names if NAMES[name] == family}

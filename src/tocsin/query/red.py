@@ -75,6 +75,17 @@ class ServiceRow:
 
 
 @dataclass(frozen=True, slots=True)
+class TenantsOf:
+    """The tenants of an endpoint; `failed` are those with failed requests."""
+
+    service: str
+    method: str
+    route: str
+    tenants: list[str]
+    failed: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointRow:
     service: str
     method: str
@@ -219,6 +230,17 @@ def _tenants_hurt(store: TelemetryStore, scope: Scope, filter: Filter) -> dict[t
     )
     rows = store.read(scope, sql, **filter.parameters()).rows
     return {(service, method, route): tenants for service, method, route, tenants in rows}
+
+
+def tenants_of(store: TelemetryStore, scope: Scope, filter: Filter) -> list[TenantsOf]:
+    """Who uses each endpoint, and for whom it failed, by name."""
+    narrowed = filter.narrowed(scope)
+    sql = (
+        f"SELECT service, method, route, groupUniqArray(tenant), groupUniqArrayIf(tenant, r.errors > 0) "
+        f"FROM {totals_rollup(narrowed, filter, Split.BOTH)} WHERE {filter.conditions()} AND tenant != '' "
+        f"GROUP BY service, method, route"
+    )
+    return [TenantsOf(*row) for row in store.read(narrowed, sql, **filter.parameters()).rows]
 
 
 def statuses(store: TelemetryStore, scope: Scope, filter: Filter) -> list[StatusRow]:

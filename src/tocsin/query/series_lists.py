@@ -12,7 +12,7 @@ from tocsin.model.labels import METRIC_NAME
 from tocsin.model.tenant import Scope
 from tocsin.query import catalog
 from tocsin.query.matching import series_condition
-from tocsin.query.promql.source import Hints, Matcher
+from tocsin.query.promql.source import Matcher
 from tocsin.storage.telemetry.engine import Value
 from tocsin.storage.telemetry.store import TelemetryStore
 
@@ -158,8 +158,6 @@ def cardinality(store: TelemetryStore, scope: Scope, start_ms: int, end_ms: int,
 def made_series(
     store: TelemetryStore, scope: Scope, matchers: Sequence[Matcher], start_ms: int, end_ms: int
 ) -> list[dict[str, str]]:
-    """The catalogue's series in the last hour of the range; of all its metrics when no matcher names one."""
+    """The catalogue's series in the range; of all its metrics when no matcher names one."""
     named = matchers if any(m.name == METRIC_NAME for m in matchers) else [*matchers, Matcher(METRIC_NAME, "!=", "")]
-    hints = Hints(start_ms, end_ms, 60_000, 600_000)
-    first_ms = max(start_ms, end_ms - 3_600_000)
-    return [dict(entry.labels) for entry in catalog.select(store, scope, named, first_ms, end_ms, hints)]
+    return catalog.label_sets(store, scope, named, start_ms, end_ms)

@@ -6,7 +6,8 @@ from __future__ import annotations
 def series_samples(*names: str) -> str:
     """A subquery with name, series, tenant, time, value, labels, service, environment and instance of these metrics.
 
-    `names` are our own, never a caller's. The time is the column `time`; conditions on it reach the samples.
+    `names` are our own, never a caller's. Without the markers that end a series, and other values that are no numbers.
+    The time is the column `time`; conditions on it reach the samples.
     """
     listed = ", ".join(f"'{name}'" for name in names)
     return (
@@ -14,5 +15,5 @@ def series_samples(*names: str) -> str:
         f"i.labels AS labels, i.service AS service, i.environment AS environment, i.instance AS instance "
         f"FROM samples AS s INNER JOIN (SELECT id, any(labels) AS labels, any(service) AS service, "
         f"any(environment) AS environment, any(instance) AS instance FROM series WHERE name IN ({listed}) "
-        f"GROUP BY id) AS i ON s.series = i.id WHERE s.name IN ({listed})"
+        f"GROUP BY id) AS i ON s.series = i.id WHERE s.name IN ({listed}) AND NOT isNaN(s.value)"
     )

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from opentelemetry import trace
 
 from tocsin.sdk import coexist, guard, instrument
+from tocsin.sdk.agents import by_settings
 from tocsin.sdk.allocations import next_kind_of
 from tocsin.sdk.call_digest import CallCollection, CallDigest
 from tocsin.sdk.catalogue import Catalogue
@@ -31,9 +32,10 @@ from tocsin.sdk.flag_requests import FlagRequests
 from tocsin.sdk.increases import Increase, Increases
 from tocsin.sdk.isolation_findings import findings
 from tocsin.sdk.jobs import JobSpan
+from tocsin.sdk.logs.levels import level_of
 from tocsin.sdk.logs.limiter import Limiter
 from tocsin.sdk.logs.line import LineEncoder, LogLine
-from tocsin.sdk.logs.recorder import level_of, tell_left_out
+from tocsin.sdk.logs.recorder import tell_left_out
 from tocsin.sdk.measures import measures
 from tocsin.sdk.overhead import OverheadMeter
 from tocsin.sdk.process_figures import ProcessFigures
@@ -44,7 +46,7 @@ from tocsin.sdk.sampling import Sampler
 from tocsin.sdk.settings import Settings, host_name
 from tocsin.sdk.slow import SlowLog
 from tocsin.sdk.spans import ERROR, RecordingSpan
-from tocsin.sdk.tenant import Resolver, current_tenant, join_resolvers, parse_resolvers, work_at_hand
+from tocsin.sdk.tenant import Resolver, current_tenant, join_resolvers, parse_resolvers
 from tocsin.sdk.trace import TocsinTracerProvider
 from tocsin.sdk.version import VERSION
 
@@ -379,34 +381,18 @@ class Agent:
 # -- the agents of this process
 
 _agents: weakref.WeakSet[Agent] = weakref.WeakSet()
-_by_settings: dict[Settings, Agent] = {}
 _lock = threading.Lock()
 
 
 def agent_for(settings: Settings) -> Agent:
-    """The agent with these settings; equal settings share one. The first one is the process's own."""
+    """The agent with these settings, made when they are new."""
     with _lock:
-        agent = _by_settings.get(settings)
+        agent = by_settings.get(settings)
         if agent is None:
-            agent = _by_settings[settings] = Agent(settings)
+            agent = by_settings[settings] = Agent(settings)
     if settings.enabled:
         instrument.switch_on(settings)
     return agent
-
-
-def current_agent() -> Agent | None:
-    """The agent of the current request, else the process's first, else None."""
-    found: Agent | None = getattr(work_at_hand(), "agent", None)
-    return found if found is not None else first_agent()
-
-
-def first_agent() -> Agent | None:
-    """The process's first."""
-    return next(iter(_by_settings.values()), None)
-
-
-def all_agents() -> list[Agent]:
-    return list(_by_settings.values())
 
 
 def close_agent(agent: Agent, timeout_seconds: float) -> None:
@@ -414,8 +400,8 @@ def close_agent(agent: Agent, timeout_seconds: float) -> None:
     findings.flush(agent, is_last=True)
     agent.exporter.stop(timeout_seconds)
     with _lock:
-        if _by_settings.get(agent.settings) is agent:
-            del _by_settings[agent.settings]
+        if by_settings.get(agent.settings) is agent:
+            del by_settings[agent.settings]
 
 
 def _after_fork() -> None:

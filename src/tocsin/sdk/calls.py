@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tocsin.sdk.agents import active_agent
 from tocsin.sdk.caller import own_line
 from tocsin.sdk.current import SPAN_KEY, current_context
 from tocsin.sdk.route import caller_of
@@ -183,10 +184,8 @@ def _open(root: RecordingSpan) -> Calls | None:
 
 
 def _note_loose(operation: Operation, tenant: str, call: Any) -> None:
-    from tocsin.sdk.agent import current_agent
-
-    agent = current_agent()
-    if agent is None or not agent.settings.enabled:
+    agent = active_agent()
+    if agent is None:
         return
     if len(agent.calls.loose) < _MOST_LOOSE:
         agent.calls.loose.append((operation, tenant, call))

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tocsin.sdk import agent as agents
-from tocsin.sdk.agent import Agent
+from tocsin.sdk import agents
+from tocsin.sdk.agent import Agent, agent_for
 from tocsin.sdk.critical_routes import OUTCOMES
 from tocsin.sdk.decode import MessageReader
 from tocsin.sdk.encode_spans import Queued, SpanEncoder
@@ -206,7 +206,7 @@ def capture_spans() -> Iterator[Capture]:
     returned. Without an instrumented app it catches the spans of `tocsin.span` with the settings of the environment.
     """
     if agents.current_agent() is None:
-        agents.agent_for(Settings.load())
+        agent_for(Settings.load())
     with exports_paused():
         capture = Capture()
         capture.clear()

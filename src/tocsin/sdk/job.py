@@ -11,10 +11,11 @@ from typing import Any, TypeVar, cast
 
 from tocsin.sdk import coexist
 from tocsin.sdk.agent import agent_for
+from tocsin.sdk.agents import active_agent
 from tocsin.sdk.cron import Schedule, parse_schedule
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.instrument._isolation_jobs import arguments_of
-from tocsin.sdk.jobs import TENANT, JobName, JobRun, active_agent, wake
+from tocsin.sdk.jobs import TENANT, JobName, JobRun, wake
 from tocsin.sdk.schedules import schedules
 from tocsin.sdk.settings import Settings
 

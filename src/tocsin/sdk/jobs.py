@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from opentelemetry import trace
 from opentelemetry.context import Context
 
+from tocsin.sdk.agents import active_agent
 from tocsin.sdk.calls import current_span
 from tocsin.sdk.current import SPAN_KEY, current_context, enter_context, leave_context
 from tocsin.sdk.errors import qualified_name
 from tocsin.sdk.exposition import Labels, labels_of
 from tocsin.sdk.guard import guarded
+from tocsin.sdk.instrument._isolation_jobs import hold_payload
 from tocsin.sdk.isolation import crossing_reason
 from tocsin.sdk.logs.whose import whose
 from tocsin.sdk.overhead import JOBS, QUEUED_JOBS
@@ -82,13 +84,6 @@ def name_of(function: Any) -> str:
     return (f"{module}.{named}" if module and module != "__main__" else named)[:_NAME_CHARACTERS]
 
 
-def active_agent() -> Agent | None:
-    from tocsin.sdk.agent import current_agent
-
-    agent = current_agent()
-    return agent if agent is not None and agent.settings.enabled else None
-
-
 @guarded(dict[str, str]())
 def queued(
     job: JobName, message_id: str = "", due: float = 0.0, payload: Mapping[str, Any] | None = None
@@ -131,9 +126,6 @@ def queued(
 
 
 def _hold(how: str, job: JobName, payload: Mapping[str, Any], agent: Agent, reason: str = "") -> None:
-    # Not above: it reports through the agent, which knows of jobs.
-    from tocsin.sdk.instrument._isolation_jobs import hold_payload
-
     hold_payload(how, job, payload, agent.settings, reason)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from opentelemetry import trace
 from opentelemetry.trace.status import StatusCode
 
+from tocsin.sdk.agents import active_agent
 from tocsin.sdk.critical_routes import (
     DURATION,
     FAILURE,
@@ -150,10 +151,7 @@ class _Entered:
     """What one entry has opened and has to close again."""
 
     def __init__(self, name: str, tenant: str, attributes: dict[str, Any]) -> None:
-        from tocsin.sdk.agent import current_agent
-
-        agent = current_agent()
-        self._agent = agent if agent is not None and agent.settings.enabled else None
+        self._agent = active_agent()
         self._token = _name_tenant(tenant)
         self._span: Any = None
         span: trace.Span = trace.INVALID_SPAN

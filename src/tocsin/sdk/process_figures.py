@@ -27,6 +27,7 @@ class ProcessFigures:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self.next_gauges = 0.0
+        self._told_active: set[str] = set()
 
     def all(self) -> list[Figure]:
         return [*self._active(), *measures.figures(), *self._lookups(), *self._gauges(), *schedules.figures(),
@@ -54,8 +55,12 @@ class ProcessFigures:
         anonymous = by_tenant.pop("", 0)
         busiest = by_tenant.most_common(_ACTIVE_TENANTS)
         rest = anonymous + sum(by_tenant.values()) - sum(count for _, count in busiest)
+        # Who has none any more is told so once: a series that only stopped would stand at its last value for minutes.
+        ended = self._told_active - {tenant for tenant, _ in busiest}
+        self._told_active = {tenant for tenant, _ in busiest}
         figures = [Figure(name, unit, rest, {}, is_sum=True)]
-        return figures + [Figure(name, unit, n, {"tocsin.tenant": tenant}, is_sum=True) for tenant, n in busiest]
+        told = [*busiest, *((tenant, 0) for tenant in sorted(ended))]
+        return figures + [Figure(name, unit, n, {"tocsin.tenant": tenant}, is_sum=True) for tenant, n in told]
 
     def _lookups(self) -> list[Figure]:
         return [

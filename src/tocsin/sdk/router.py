@@ -14,7 +14,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tocsin.sdk import catalogue, instrument
-from tocsin.sdk.agent import Agent, current_agent
+from tocsin.sdk.agent import Agent
+from tocsin.sdk.agents import current_agent
 from tocsin.sdk.exposition import OPENMETRICS, TEXT, render
 from tocsin.sdk.guard import attempt
 from tocsin.sdk.overhead import LEVELS

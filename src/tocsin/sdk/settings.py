@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from urllib.parse import unquote
 
+from tocsin.sdk.logs.levels import level_of
 from tocsin.sdk.release import find_commit, find_release
 from tocsin.sdk.transport import Transport
 
@@ -367,7 +368,6 @@ def _check_leak_window(settings: Settings) -> None:
 
 
 def _check_logs(settings: Settings) -> None:
-    from tocsin.sdk.logs.recorder import level_of
     from tocsin.sdk.redaction import Redactor
 
     try:

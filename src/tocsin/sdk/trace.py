@@ -13,6 +13,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.util._decorator import _agnosticcontextmanager  # what the API's own start_as_current_span is
 
+from tocsin.sdk.agents import active_agent
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.propagation import new_span_id, new_trace_id
 from tocsin.sdk.spans import CLIENT, CONSUMER, INTERNAL, PRODUCER, SERVER, RecordingSpan
@@ -191,10 +192,8 @@ class span:
         return call
 
     def _open(self) -> Any:
-        from tocsin.sdk.agent import current_agent
-
-        agent = current_agent()
-        if agent is None or not agent.settings.enabled:
+        agent = active_agent()
+        if agent is None:
             return _no_span()
         tracer = agent.tracer_for_app()
         return tracer.start_as_current_span(self._name, attributes=self._attributes)

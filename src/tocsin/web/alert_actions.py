@@ -38,6 +38,17 @@ def acknowledge_group(request: Request, operator: Operator, group: Text) -> Resp
     return _back(request, f"/alerts?{urlencode({'group': group})}")
 
 
+@router.post("/alerts-declare")
+def declare_group(request: Request, operator: Operator, group: Text) -> Response:
+    """Everything of a group that fires."""
+    board = alert_board(request, operator.scope)
+    handler = Handler(board.pipeline)
+    for known in of_group(board, group):
+        if known.is_firing(board.now):
+            handler.declare(operator, known)
+    return _back(request, f"/alerts?{urlencode({'group': group})}")
+
+
 @router.post("/alerts/{fingerprint}/{action}")
 def handle(
     request: Request,
@@ -49,7 +60,7 @@ def handle(
     to: Text = "",
     back: Text = "",
 ) -> Response:
-    """action: ack, release, silence, assign, snooze, resolve or false-positive."""
+    """action: ack, release, silence, assign, snooze, resolve, declare or false-positive."""
     known = alert_for(request, operator.scope, fingerprint)
     handler = Handler(pipeline_of(request))
     match action:
@@ -63,6 +74,8 @@ def handle(
             handler.snooze(operator, known, duration_of(duration), note)
         case "resolve":
             handler.resolve(operator, known, note)
+        case "declare":
+            handler.declare(operator, known, note)
         case "false-positive":
             handler.mark_false_positive(operator, known, note)
         case "silence":

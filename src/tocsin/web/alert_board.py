@@ -13,7 +13,7 @@ from tocsin.alerts.correlate import Cluster, Topology, correlate
 from tocsin.alerts.decide import Circumstances, Hold, holds_on_alert
 from tocsin.alerts.dispatch import Pipeline
 from tocsin.alerts.inhibit import cycles
-from tocsin.alerts.route import group_key, group_labels, route_alert
+from tocsin.alerts.route import all_routes, group_key, group_labels, route_alert
 from tocsin.model.access import Principal, Role
 from tocsin.model.alert import Alert
 from tocsin.model.alert_state import AlertChange, Change, KnownAlert
@@ -21,8 +21,8 @@ from tocsin.model.notification import Notification
 from tocsin.model.path_check import is_check
 from tocsin.model.silence import Maintenance
 from tocsin.model.tenant import Scope
+from tocsin.web.alert_problems import faults, untold
 from tocsin.web.alerting import may_see, pipeline_of
-from tocsin.web.ruling import engine_of
 
 ENVIRONMENT_LABELS = ("environment", "env", "deployment_environment_name", "deployment_environment")
 State = Literal["active", "suppressed", "resolved"]
@@ -39,7 +39,7 @@ class AlertBoard:
     alerts: Sequence[KnownAlert]
     clusters: Sequence[Cluster]
     around: Circumstances
-    config_problems: Sequence[str] = ()  # of the alertmanager.yml and its templates
+    faults: Sequence[str] = ()  # of files, rules and templates
     _holds: dict[str, tuple[Hold, ...]] = field(default_factory=dict)
     _by_key: dict[str, KnownAlert] = field(default_factory=dict)
 
@@ -91,15 +91,16 @@ class AlertBoard:
         """What is wrong with alerting itself."""
         found = [self.pipeline.problem] if self.pipeline.problem else []
         if self.scope.is_platform:
-            found += self.config_problems
+            found += self.faults
             alerts = {known.fingerprint: known.alert for known in self.firing}
             found += [
                 f"{alerts[one].name} and {alerts[other].name} inhibit each other, so nobody is told of either; "
                 "change one of the inhibit_rules"
                 for one, other in cycles(alerts, self.around.inhibitor, self.now)[:5]
             ]
+            named = {route.receiver for route in all_routes(self.pipeline.config.route)}
             failures = self.pipeline.control.notifications.failures()
-            found += [f"{receiver} could not be told: {reason}" for receiver, reason in failures[:3]]
+            found += untold((receiver, reason) for receiver, reason in failures if receiver in named)
         return found
 
 
@@ -142,17 +143,7 @@ def alert_board(request: HTTPConnection, scope: Scope, *, tenant: str = "", with
     principal: Principal | None = getattr(request.state, "principal", None)
     may_act = principal is not None and principal.has(Role.OPERATOR)
     clusters = correlate([each.alert for each in seen if each.is_firing(now)], topology_of(request, scope))
-    problems = _config_problems(request)
-    return AlertBoard(pipeline, narrowed, may_act, now, seen, clusters, pipeline.circumstances(), problems)
-
-
-def _config_problems(request: HTTPConnection) -> list[str]:
-    state = request.app.state.tocsin
-    config, deliverer = getattr(state, "alert_config", None), getattr(state, "deliverer", None)
-    found = [f"{config.problem}; what it said before is in force"] if config is not None and config.problem else []
-    if (rules := engine_of(request)) is not None:
-        found += rules.alertmanagers.problems
-    return found + (list(deliverer.template_faults.values())[:3] if deliverer is not None else [])
+    return AlertBoard(pipeline, narrowed, may_act, now, seen, clusters, pipeline.circumstances(), faults(request))
 
 
 def topology_of(request: HTTPConnection, scope: Scope) -> Topology:

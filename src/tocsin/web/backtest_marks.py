@@ -23,17 +23,22 @@ _KINDS: dict[Change, Kind] = {
     Change.FALSE_POSITIVE: "noise",
     Change.ACKNOWLEDGED: "acted",
     Change.ASSIGNED: "acted",
+    Change.DECLARED: "acted",
 }
 
 
 def marks_of(request: HTTPConnection, principal: Principal, start: datetime, end: datetime) -> list[Mark]:
     """Everything that is known of this time, within what the reader may see."""
-    history = pipeline_of(request).control.alerts.history(principal.scope, start=start, end=end, limit=100_000)
+    kept = pipeline_of(request).control.alerts
+    history = kept.history(principal.scope, start=start, end=end, limit=100_000)
+    said = [(kind, one) for one in history if (kind := _kind(one.change, one.actor)) is not None]
+    alerts = kept.found({one.fingerprint for _, one in said})
+    labels = {key: known.alert.labels for key, known in alerts.items()}
     found = [
-        Mark(kind, _ms(change.at), _ms(change.at), change.name, change.tenant, f"{change.change} by {change.actor}")
-        for change in history
-        if (kind := _kind(change.change, change.actor)) is not None
-    ]
+        Mark(kind, _ms(one.at), _ms(one.at), one.name, one.tenant, f"{one.change} by {one.actor}",
+             labels.get(one.fingerprint, {}))
+        for kind, one in said
+    ]  # fmt: skip
     store: Any = request.app.state.tocsin.store
     asked = Filter(Window(int(start.timestamp() * 1e9), int(end.timestamp() * 1e9)))
     for event in told(store, principal.scope, asked, [INCIDENT], MOST):

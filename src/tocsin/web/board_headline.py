@@ -43,7 +43,7 @@ def _beyond(shown: Shown) -> tuple[str, str] | None:
     panel = shown.panel
     figures = [(row.tone, row.text) for row in shown.readings]
     if shown.chart:
-        rows = shown.chart.legend
+        rows = [row for row in shown.chart.legend if not row.is_apart]
         figures = [
             (
                 tone_of(row.last, panel.thresholds, panel.min, panel.max),

@@ -69,6 +69,9 @@ def doubts(dashboard: Dashboard) -> list[str]:
     found = []
     asked = [(f"panel {panel.id} '{panel.title}'", query.expr) for panel in dashboard.panels for query in panel.queries]
     asked += [(f"annotation '{one.name}'", one.expr) for one in dashboard.annotations]
+    for panel in dashboard.panels:
+        asked += [(f"panel {panel.id} '{panel.title}'", fact.expr) for fact in panel.facts]
+        asked += [(f"panel {panel.id} '{panel.title}'", mark.expr) for mark in panel.marks]
     for where, expr in asked:
         try:
             parse(REFERENCE.sub(lambda match: "5m" if "interval" in match[0] or "range" in match[0] else "x", expr))

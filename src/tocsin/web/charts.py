@@ -25,6 +25,7 @@ class Line:
     colour: str
     is_dashed: bool = False
     is_filled: bool = False
+    is_apart: bool = False  # of a stacked chart: not on top of the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,21 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """A request behind a chart, drawn as a dot at its own value; a click opens its trace."""
+
+    at: float
+    value: float
+    href: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Chart:
     """A time chart. `unit` is what its header says; `format` tells the script how to write a value: rate, seconds,
     count, percent or a unit of dashboards. `href` leads to traces, to which the script adds the start and end of the
     point that is clicked. `rest` is the REST call that gives the same data. `limits` are values from which on a tone
-    holds, drawn as lines."""
+    holds, drawn as lines. `until` is where the chart ends, when it goes on beyond the window (unix seconds)."""
 
     id: str
     title: str
@@ -67,6 +78,9 @@ class Chart:
     is_stacked: bool = False
     is_bars: bool = False
     limits: Sequence[tuple[float, str]] = ()
+    band_words: str = "usual"
+    examples: Sequence[Example] = ()
+    until: float = 0.0
 
     @property
     def is_empty(self) -> bool:
@@ -77,7 +91,7 @@ class Chart:
         return {
             "format": self.format,
             "start": self.window.start_ns / 1e9,
-            "end": self.window.end_ns / 1e9,
+            "end": max(self.window.end_ns / 1e9, self.until),
             "times": list(self.times),
             "href": self.href,
             "lines": [_line(line) for line in self.lines],
@@ -85,7 +99,8 @@ class Chart:
             "stacked": self.is_stacked,
             "bars": self.is_bars,
             "limits": [list(limit) for limit in self.limits],
-            "band": None if self.band is None else {"low": _short(self.band.low), "high": _short(self.band.high)},
+            "band": None if self.band is None else _band(self.band, self.band_words),
+            "examples": [[one.at, *_short([one.value]), one.href, one.text] for one in self.examples],
         }
 
 
@@ -192,8 +207,13 @@ def _line(line: Line) -> dict[str, Any]:
         "colour": line.colour,
         "dashed": line.is_dashed,
         "filled": line.is_filled,
+        "apart": line.is_apart,
         "values": _short(line.values),
     }
+
+
+def _band(band: Band, words: str) -> dict[str, Any]:
+    return {"low": _short(band.low), "high": _short(band.high), "words": words}
 
 
 def _marker(marker: Marker) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class LegendRow:
     least: float | None
     most: float | None
     mean: float | None
+    is_apart: bool = False  # not of now: of another time, or expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +77,13 @@ def metric_chart(
     most: int = MOST_LINES,
     is_stacked: bool = False,
     limits: Sequence[tuple[float, str]] = (),
-    beside: Sequence[Evaluated] = (),
+    beside: Sequence[tuple[Evaluated, str]] = (),
     beside_words: str = "",
 ) -> MetricChart:
     """One chart of several queries, each with the template of its legend. All have one grid.
 
     beside: the same queries at another time, drawn as dashed lines in the colours of today's; their grids are as long.
+    Beside stacked lines only their sum is drawn.
     """
     grid = asked[0][0].grid if asked else Grid(0, 0, 1)
     named, shared = _named(asked)
@@ -94,13 +96,13 @@ def metric_chart(
         )
         for place, (label, values) in enumerate(kept)
     ]
-    lines += _beside_lines(lines, beside, beside_words)
+    lines += _beside_sum(beside, beside_words) if is_stacked else _beside_lines(lines, beside, beside_words)
     times = [at // 1000 for at in grid.times.tolist()]
     chart = Chart(
         id, title, "", unit or "count", times, lines, window, markers, None, href, rest,
         is_stacked=is_stacked, limits=tuple(limits),
     )  # fmt: skip
-    return MetricChart(chart, [_legend(line) for line in lines], len(drawn) - len(kept), shared)
+    return MetricChart(chart, [legend_row(line) for line in lines], len(drawn) - len(kept), shared)
 
 
 def metric_table(evaluated: Evaluated) -> MetricTable:
@@ -142,10 +144,22 @@ def _named(asked: Sequence[tuple[Evaluated, str]]) -> tuple[list[tuple[str, Resu
     return named, series_text(shared)
 
 
-def _beside_lines(lines: Sequence[Line], beside: Sequence[Evaluated], words: str) -> list[Line]:
+def _beside_sum(beside: Sequence[tuple[Evaluated, str]], words: str) -> list[Line]:
+    """What all lines came to."""
+    columns = [aligned(series, one.grid) for one, _ in beside for series in one.series]
+    sums = [_sum(values) for values in zip(*columns, strict=True)]
+    return [Line(f"all, {words}", sums, "ink-3", is_dashed=True, is_apart=True)] if any(sums) else []
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _beside_lines(lines: Sequence[Line], beside: Sequence[tuple[Evaluated, str]], words: str) -> list[Line]:
     """Only of series that are drawn for now too."""
-    named, _ = _named([(one, "") for one in beside])
-    grids = [one.grid for one in beside for _ in one.series]
+    named, _ = _named(beside)
+    grids = [one.grid for one, _ in beside for _ in one.series]
     by_label = {line.label: line for line in lines}
     is_alone = len(named) == len(lines) == 1
     made = []
@@ -153,7 +167,7 @@ def _beside_lines(lines: Sequence[Line], beside: Sequence[Evaluated], words: str
         now = lines[0] if is_alone else by_label.get(label)
         values = aligned(series, grid)
         if now is not None and any(value is not None for value in values):
-            made.append(Line(f"{now.label}, {words}", values, now.colour, is_dashed=True))
+            made.append(Line(f"{now.label}, {words}", values, now.colour, is_dashed=True, is_apart=True))
     return made
 
 
@@ -171,11 +185,12 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _legend(line: Line) -> LegendRow:
+def legend_row(line: Line) -> LegendRow:
+    """A line's figures."""
     known = [value for value in line.values if value is not None]
     return LegendRow(
         line.label, line.colour, line.is_dashed, known[-1] if known else None, min(known, default=None),
-        max(known, default=None), _mean(line.values),
+        max(known, default=None), _mean(line.values), line.is_apart,
     )  # fmt: skip
 
 

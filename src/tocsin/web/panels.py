@@ -4,36 +4,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote_plus, urlencode
 
-from tocsin.model.dashboard import Annotation, Dashboard, Panel, PanelQuery, Tone
+from tocsin.model.dashboard import BESIDE, Dashboard, Panel, PanelQuery, Tone
 from tocsin.model.thresholds import steps_of, tone_of
-from tocsin.model.window import Window
 from tocsin.query import errors, evaluate, log_counts, logs, red, tenants
+from tocsin.query.calls import OperationRow
 from tocsin.query.evaluate import Evaluated, Note, aligned
 from tocsin.query.log_filter import LogQuery
 from tocsin.query.log_words import with_field
-from tocsin.query.metric_reader import MetricReader
 from tocsin.query.promql.literals import parse_duration_ms
-from tocsin.query.promql.settings import QuerySettings
-from tocsin.query.variables import Values, substituted
 from tocsin.web.alert_board import alert_board, in_environment
-from tocsin.web.charts import HeatmapChart, Marker, spark
+from tocsin.web.alert_reach import Reach, reaches
+from tocsin.web.charts import HeatmapChart, spark
+from tocsin.web.database_headline import summary
+from tocsin.web.drawing import Drawing
+from tocsin.web.kept_answers import CALM_SECONDS
 from tocsin.web.log_asked import follow_address
 from tocsin.web.metric_charts import MetricChart, MetricTable, calculated, legend_text, metric_chart, metric_table
+from tocsin.web.panel_extras import Said, below, beside, extended, facts, limits_of, markers
 from tocsin.web.units import written
 from tocsin.web.view import View
 
 MOST_READINGS = 24
-MOST_MARKERS = 50
 POINTS = 180
 HEATMAP_POINTS = 60
 MOST_LINES = 50
-SERVICE_VARIABLES = ("service", "service_name", "job", "app")
-"""Variables of boards that choose services, as metrics and logs both name them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +62,18 @@ class Shown:
     waits: str = ""
     rest: str = ""
     stream: str = ""  # where lines of a panel of logs arrive
+    facts: Sequence[Said] = ()
+    below: Sequence[OperationRow] = ()
+    reaches: Mapping[str, Reach] = field(default_factory=dict)
 
-
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """What all panels of a board share while it is drawn."""
-
-    view: View
-    reader: MetricReader
-    settings: QuerySettings
-    values: Values
-    markers: Sequence[Marker] = ()
-
-    @property
-    def window(self) -> Window:
-        return self.view.window
+    @staticmethod
+    def summary(statement: str) -> str:
+        return summary(statement)
 
 
 def drawn(dashboard: Dashboard, drawing: Drawing) -> list[Shown]:
     """Every panel, those of collapsed rows too, in the order of the grid."""
-    marked = replace(drawing, markers=_markers(dashboard.annotations, drawing))
+    marked = replace(drawing, markers=markers(dashboard.annotations, drawing))
     ordered = sorted(dashboard.panels, key=lambda panel: (panel.position.y, panel.position.x))
     return [_panel(panel, marked) for panel in ordered]
 
@@ -97,12 +88,15 @@ def _panel(panel: Panel, drawing: Drawing) -> Shown:
     step = evaluate.step_ms(drawing.window, points, _least_step(panel))
     done = [(_evaluated(query, panel, drawing, step), query) for query in panel.queries if not query.is_hidden]
     shown = replace(shown, notes=[note for one, _ in done for note in one.notes if note.kind == "error"])
-    asked = [(one, query.legend) for one, query in done if one.result is not None]
+    answered = [(one, query) for one, query in done if one.result is not None]
+    asked = [(one, query.legend) for one, query in answered if not query.is_limit]
     if not any(len(series.times) for one, _ in asked for series in one.series):
         return replace(shown, waits="" if shown.notes else panel.waits_for or "nothing")
+    told, wrong = facts(panel.facts, drawing, step)
+    shown = replace(shown, facts=told, notes=[*shown.notes, *wrong], below=below(panel, drawing))
     match panel.type:
         case "chart":
-            return replace(shown, chart=_chart(panel, asked, drawing), rest=_rest(asked[0][0], drawing))
+            return replace(shown, chart=_chart(panel, answered, drawing), rest=_rest(asked[0][0], drawing))
         case "table":
             return replace(shown, tables=[(one, metric_table(one)) for one, _ in asked])
         case "heatmap":
@@ -114,14 +108,13 @@ def _panel(panel: Panel, drawing: Drawing) -> Shown:
 
 def _href(panel: Panel, drawing: Drawing) -> str:
     """Where the title leads: the panel's own link, else the explorer with its queries."""
-    if panel.link.startswith("/"):
-        path, _, query = panel.link.partition("?")
-        pairs = dict(pair.partition("=")[::2] for pair in query.split("&") if pair)
-        return drawing.view.link(path, **pairs)
+    path, asked = _own_link(panel)
+    if path:
+        return drawing.view.link(path, **asked)
     if panel.link:
         return panel.link
     step = evaluate.step_ms(drawing.window, POINTS)
-    texts = [substituted(query.expr, drawing.values, drawing.window, step) for query in panel.queries]
+    texts = [drawing.text(query.expr, step) for query in panel.queries]
     return drawing.view.link("/explore", q=texts) if texts else ""
 
 
@@ -136,27 +129,38 @@ def _least_step(panel: Panel) -> int:
 
 
 def _evaluated(query: PanelQuery, panel: Panel, drawing: Drawing, step: int) -> Evaluated:
-    text = substituted(query.expr, drawing.values, drawing.window, step)
+    if query.is_limit:
+        return drawing.at_end(query.expr, step, CALM_SECONDS)
     if query.is_instant or panel.type == "table":
-        return evaluate.at(drawing.reader, text, drawing.window.end_ns // 1_000_000, drawing.settings)
-    grid = evaluate.grid_of(drawing.window, step)
-    return evaluate.over(drawing.reader, text, grid, drawing.settings)
+        return drawing.at_end(query.expr, step)
+    return drawing.over(query.expr, evaluate.grid_of(drawing.window, step))
 
 
-def _chart(panel: Panel, asked: Sequence[tuple[Evaluated, str]], drawing: Drawing) -> MetricChart:
+def _chart(panel: Panel, asked: Sequence[tuple[Evaluated, PanelQuery]], drawing: Drawing) -> MetricChart:
     steps = [] if panel.thresholds.is_percentage else steps_of(panel.thresholds)
-    limits = [(step.from_value, step.tone) for step in steps if step.from_value is not None and step.tone != "ok"]
-    href = (
-        drawing.view.link(*_split_link(panel.link), range=None, start=None, end=None) if panel.link[:1] == "/" else ""
-    )
-    return metric_chart(
-        f"p{panel.id}", panel.title, asked, drawing.window, panel.unit or "count", drawing.markers,
+    limits: list[tuple[float, str]] = []
+    limits += [(step.from_value, step.tone) for step in steps if step.from_value is not None and step.tone != "ok"]
+    limits += limits_of([done for done, query in asked if query.is_limit])
+    lines = [(done, query) for done, query in asked if not query.is_limit]
+    path, asked_there = _own_link(panel)
+    href = drawing.view.link(path, **asked_there, range=None, start=None, end=None) if path else ""
+    seconds, words = BESIDE.get(panel.beside, (0, ""))
+    drawn = metric_chart(
+        f"p{panel.id}", panel.title, [(done, query.legend) for done, query in lines], drawing.window,
+        panel.unit or "count", [*drawing.markers, *markers(panel.marks, drawing)],
         href=href, is_stacked=panel.is_stacked, limits=limits,
+        beside=beside(lines, drawing, seconds) if seconds else [], beside_words=words,
     )  # fmt: skip
+    return extended(drawn, panel, lines, drawing)
 
 
-def _split_link(link: str) -> tuple[str]:
-    return (link.partition("?")[0],)
+def _own_link(panel: Panel) -> tuple[str, dict[str, str]]:
+    """A link to a page of ours, with what it asks there; '' for others."""
+    path, _, query = panel.link.partition("?")
+    if not path.startswith("/"):
+        return "", {}
+    pairs = [pair.partition("=") for pair in query.split("&") if pair]
+    return path, {name: unquote_plus(value) for name, _, value in pairs}
 
 
 def _rest(done: Evaluated, drawing: Drawing) -> str:
@@ -237,7 +241,7 @@ def _bound(labels: Mapping[str, str]) -> float | None:
 
 def _of_source(shown: Shown, drawing: Drawing) -> Shown:
     """What is no PromQL: the figures that pages show too."""
-    view, asked = drawing.view, drawing.view.filter
+    view, asked = drawing.view, drawing.filter
     match shown.panel.source:
         case "endpoints":
             rows = red.endpoints(view.store, view.scope, asked, limit=20)
@@ -262,8 +266,7 @@ def _of_source(shown: Shown, drawing: Drawing) -> Shown:
 def _logs(shown: Shown, drawing: Drawing) -> Shown:
     """The newest lines of the board's time and chosen services, and where they go on arriving."""
     view = drawing.view
-    chosen = next((drawing.values[name] for name in SERVICE_VARIABLES if name in drawing.values), None)
-    services = () if chosen is None or chosen.is_all else chosen.values
+    services = drawing.services
     kept = {"q": " ".join(with_field("", "service", name) for name in services)} if len(services) == 1 else {}
     query = LogQuery(view.window, view.choice.environment, view.choice.tenant, services=tuple(services))
     lines = logs.search(view.store, view.scope, query, MOST_LINES).lines
@@ -285,21 +288,6 @@ def _alerts(shown: Shown, view: View) -> Shown:
     board = in_environment(
         alert_board(view.request, view.scope, tenant=view.choice.tenant or ""), view.choice.environment
     )
-    return replace(shown, rows=board, rest=view.rest("/alerts", range=None, environment=None))
-
-
-def _markers(annotations: Sequence[Annotation], drawing: Drawing) -> list[Marker]:
-    """The beginnings of every time in which an annotation's query is above 0."""
-    step = evaluate.step_ms(drawing.window, POINTS)
-    grid = evaluate.grid_of(drawing.window, step)
-    found = []
-    for annotation in annotations:
-        if not annotation.is_on:
-            continue
-        text = substituted(annotation.expr, drawing.values, drawing.window, step)
-        for series in evaluate.over(drawing.reader, text, grid, drawing.settings).series:
-            title = legend_text(annotation.title, series.labels) if annotation.title else annotation.name
-            values = [bool(value and value > 0) for value in aligned(series, grid)]
-            starts = [place for place, is_on in enumerate(values) if is_on and not (place and values[place - 1])]
-            found += [Marker((grid.start_ms + place * step) / 1000, title) for place in starts]
-    return sorted(found, key=lambda marker: marker.at)[:MOST_MARKERS]
+    return replace(
+        shown, rows=board, reaches=reaches(board, view), rest=view.rest("/alerts", range=None, environment=None)
+    )

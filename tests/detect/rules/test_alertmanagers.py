@@ -6,13 +6,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from tests.notify.providers import Told, provider
 
+from https_server import https_server
 from tocsin.detect.rules import alertmanagers
-from tocsin.detect.rules.alertmanagers import Alertmanagers
+from tocsin.detect.rules.alertmanagers import Alertmanagers, access_of
 from tocsin.detect.settings import RuleSettings
 from tocsin.model.alert import Alert
 from waiting import eventually
@@ -26,8 +29,8 @@ def alert(name: str, ends: float = 240.0, **annotations: str) -> Alert:
 
 
 @contextmanager
-def telling(*urls: str, token: str = "") -> Iterator[Alertmanagers]:
-    made = Alertmanagers(urls, token)
+def telling(*urls: str, **settings: str) -> Iterator[Alertmanagers]:
+    made = Alertmanagers(urls, access_of(RuleSettings(**settings)))  # type: ignore[arg-type]  # texts all
     yield made
     made.close()
 
@@ -42,7 +45,11 @@ def names(asked: Any) -> list[list[str]]:
 
 
 def test_alert_arrives_as_prometheus_sends_it() -> None:
-    with provider() as one, provider() as other, telling(f"{one.url}/", f"{other.url}/am", token="s3cret") as made:
+    with (
+        provider() as one,
+        provider() as other,
+        telling(f"{one.url}/", f"{other.url}/am", alertmanager_token="s3cret") as made,
+    ):
         made.tell([alert("Slow", summary="It is slow")])
 
         [asked] = one.wait(1)
@@ -122,3 +129,24 @@ def test_what_waits_is_told_before_the_end() -> None:
 def test_what_is_no_address_is_refused() -> None:
     with pytest.raises(ValueError, match="write http://alertmanager:9093 or https://alertmanager:9093"):
         RuleSettings(alertmanagers=("alertmanager:9093",))
+
+
+def test_a_name_with_its_password_and_a_certificate_of_ones_own_are_used(tmp_path: Path) -> None:
+    with provider() as there, telling(there.url, alertmanager_username="me", alertmanager_password="pw") as made:
+        made.tell([alert("Slow")])
+        assert there.wait(1)[0].headers["authorization"] == "Basic bWU6cHc="
+    with https_server(tmp_path, "localhost") as (port, certificate):
+        url = f"https://localhost:{port}"
+        with telling(url) as made:
+            made.tell([alert("Slow")])
+            eventually(lambda: made.problems, "it is not trusted")
+            assert "CERTIFICATE_VERIFY_FAILED" in made.problems[0]
+        with telling(url, alertmanager_ca_file=certificate) as made:
+            made.tell([alert("Slow")])
+            eventually(
+                lambda: REGISTRY.get_sample_value("tocsin_rule_alertmanager_alerts_sent_total", {"alertmanager": url}),
+                "it is told",
+            )
+            assert made.problems == []
+    with pytest.raises(ValueError, match="both set"):
+        RuleSettings(alertmanager_token="t", alertmanager_username="me")

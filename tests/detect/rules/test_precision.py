@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tocsin.detect.rules.precision import SLACK_MS, Mark, Precision, precision
 from tocsin.detect.rules.replay import Period, Replayed
 from tocsin.detect.rules.rule import Rule
@@ -15,12 +17,14 @@ def fired(hour: float, until: float | None, **labels: str) -> Period:
     return Period(labels, round(hour * HOUR), fired_at_ms=round(hour * HOUR), ended_at_ms=end)
 
 
-def judged(periods: list[Period], *marks: Mark) -> Precision:
-    found = Replayed(Rule(alert="Slow", expr="x"), Grid(0, 24 * HOUR, 60_000), [], periods)
+def judged(periods: list[Period], *marks: Mark, severity: str = "warning") -> Precision:
+    found = Replayed(
+        Rule(alert="Slow", expr="x", labels={"severity": severity}), Grid(0, 24 * HOUR, 60_000), [], periods
+    )
     return precision(found, marks, 24 * HOUR)
 
 
-def mark(kind: str, hour: float, until: float | None = None, **more: str) -> Mark:
+def mark(kind: str, hour: float, until: float | None = None, **more: Any) -> Mark:
     return Mark(kind, round(hour * HOUR), round((until or hour) * HOUR), **more)  # type: ignore[arg-type]  # a kind
 
 
@@ -65,3 +69,24 @@ def test_a_quarter_of_an_hour_belongs_to_an_incident_and_to_a_deploy() -> None:
 
 def test_one_that_still_fires_lasts_until_now() -> None:
     assert judged([fired(1, None)], mark("incident", 20)).real == 1
+
+
+def test_what_was_said_of_one_series_is_not_said_of_another() -> None:
+    labels = {"alertname": "Slow", "severity": "warning", "route": "/a"}
+    said = mark("noise", 1, name="Slow", labels=labels)
+
+    assert judged(
+        [fired(1, 1.1, route="/a", severity="warning"), fired(1, 1.1, route="/b", severity="warning")], said
+    ) == (Precision(noise=1, unjudged=1))
+
+
+def test_rules_of_one_name_are_judged_apart_and_a_rule_keeps_its_marks_when_its_severity_changes() -> None:
+    def said(kind: str, **labels: str) -> Mark:
+        return mark(kind, 1, name="Slow", labels={"alertname": "Slow", "route": "/a", **labels})
+
+    marks = said("noise", severity="warning"), said("acted", severity="high", demoted_from="critical")
+    fire = fired(1, 1.1, route="/a")
+
+    assert judged([fire], *marks, severity="critical") == Precision(real=1)
+    assert judged([fire], *marks, severity="warning") == Precision(noise=1)
+    assert judged([fire], marks[0], severity="info") == Precision(noise=1)

@@ -185,7 +185,7 @@ def test_a_job_that_exists_is_not_counted_twice(server: Any, redis_port: int) ->
         await pool.aclose()
         return found
 
-    from tocsin.sdk.agent import all_agents
+    from tocsin.sdk.agents import all_agents
 
     first, second = asyncio.run(put())
     assert first is not None

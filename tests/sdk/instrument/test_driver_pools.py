@@ -20,8 +20,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import create_engine
 
 import tocsin
-from tocsin.sdk import agent as agents
-from tocsin.sdk import instrument
+from tocsin.sdk import agents, instrument
 from tocsin.sdk.instrument._contract import Gauge
 from tocsin.testing import capture_spans
 from waiting import eventually

@@ -17,8 +17,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import tocsin
-from tocsin.sdk import agent as agents
-from tocsin.sdk import guard, instrument
+from tocsin.sdk import agents, guard, instrument
 from tocsin.sdk.call_digest import CallCollection
 from tocsin.sdk.instrument import _explain
 from tocsin.testing import Capture, CapturedSpan, capture_spans

@@ -46,7 +46,7 @@ from sqlalchemy.orm import (
 import tocsin
 from sdk.instrument.tenanted import ACME, GLOBEX, Base, Line, Plan, Project, Report, counted, crossings, fill, serve
 from sdk.told import told
-from tocsin.sdk.agent import current_agent
+from tocsin.sdk.agents import current_agent
 from tocsin.sdk.isolation import declared
 from tocsin.sdk.isolation_findings import findings
 from tocsin.testing import Capture, capture_spans

@@ -18,7 +18,8 @@ from starlette.testclient import TestClient
 
 import tocsin
 from sdk.told import told
-from tocsin.sdk.agent import agent_for, current_agent
+from tocsin.sdk.agent import agent_for
+from tocsin.sdk.agents import current_agent
 from tocsin.sdk.flag_requests import DURATION, FlagRequests
 from tocsin.sdk.increases import Increases
 from tocsin.sdk.instrument._flips import FIRST_NEEDED, Flips

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 import tocsin
-from tocsin.sdk.agent import current_agent
+from tocsin.sdk.agents import current_agent
 from tocsin.testing import capture_spans
 from waiting import eventually
 

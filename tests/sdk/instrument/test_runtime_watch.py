@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 import tocsin
-from tocsin.sdk.agent import current_agent
+from tocsin.sdk.agents import current_agent
 from tocsin.sdk.instrument import _census, _leaks
 from tocsin.sdk.instrument._cgroup import Container
 from tocsin.sdk.instrument._leaks import LeakWatch, ResidentMemory

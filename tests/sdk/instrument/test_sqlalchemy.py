@@ -26,7 +26,7 @@ from starlette.routing import Route
 
 import tocsin
 from tocsin.sdk import instrument
-from tocsin.sdk.agent import current_agent
+from tocsin.sdk.agents import current_agent
 from tocsin.sdk.instrument import _explain
 from tocsin.testing import Capture, CapturedSpan, capture_spans
 from waiting import eventually

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 import tocsin
 from tocsin.sdk import catalogue, instrument
-from tocsin.sdk.agent import all_agents
+from tocsin.sdk.agents import all_agents
 from tocsin.sdk.instrument import validation
 
 ACME = {"X-Tenant-ID": "acme"}

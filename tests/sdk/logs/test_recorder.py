@@ -16,10 +16,10 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 import tocsin
 from sdk.receiver import Receiver, attributes_of
-from tocsin.sdk.agent import current_agent
+from tocsin.sdk.agents import current_agent
 from tocsin.sdk.jobs import JobName, JobRun, queued
 from tocsin.sdk.logs import recorder
-from tocsin.sdk.logs.recorder import severity_of
+from tocsin.sdk.logs.levels import severity_of
 from tocsin.sdk.settings import SettingsError
 from tocsin.sdk.transport import Response
 from tocsin.testing import Capture, CapturedLog, capture_spans

@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, text
 
 import tocsin
 from sdk.receiver import Receiver
-from tocsin.sdk.agent import current_agent
+from tocsin.sdk.agents import current_agent
 from waiting import eventually
 
 PASSWORD = "hunter2-planted"

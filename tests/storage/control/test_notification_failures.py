@@ -23,3 +23,16 @@ def test_failures_are_those_of_the_newest(tmp_path: Path) -> None:
         world.turn(1)
     assert world.control.notifications.failures(among=2) == []
     assert len(world.control.notifications.failures()) == 1
+
+
+def test_what_was_told_later_is_no_failure_any_more(tmp_path: Path) -> None:
+    world = World(tmp_path, PLAIN.replace("30s", "0s"))
+    world.outcomes = [Outcome.FAILED, Outcome.SENT]
+    world.fire("Down")
+    world.turn(1)
+    assert world.control.notifications.failures()
+
+    world.now += timedelta(minutes=10)
+    world.fire("Down")
+    world.turn(1)
+    assert world.control.notifications.failures() == []

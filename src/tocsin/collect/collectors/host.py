@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tocsin.model.settings import setting
 from tocsin.sdk.exposition import Family
 
 CPU_MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+GROUP = Path("/sys/fs/cgroup")  # of this container, which sees its own group there
 _SECTOR_BYTES = 512
 # What is no disk: kernel interfaces, and images that are always full.
 _PSEUDO = frozenset(
@@ -143,29 +145,50 @@ def _file_systems(settings: Settings) -> Iterator[Family]:
 
 def _limits(settings: Settings) -> Iterator[Family]:
     """What this container may use, where there is one: the machine's own figures say nothing about it."""
-    group = Path("/sys/fs/cgroup")
-    for metric, words, name, read in _CGROUP:
-        text = (group / name).read_text() if (group / name).exists() else "max"
-        value = read(text)
+    for metric, kind, words, read in _CGROUP:
+        value = read(GROUP)
         if value is not None:
-            family = Family(metric, "gauge", words)
+            family = Family(metric, kind, words)
             family.add(value)
             yield family
 
 
-def _whole(text: str) -> float | None:
-    return float(text) if text.strip().isdigit() else None
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
-def _cores(text: str) -> float | None:
-    quota, _, period = text.strip().partition(" ")
+def _fields(path: Path) -> dict[str, int]:
+    pairs = (line.split() for line in _text(path).splitlines())
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+
+
+def _memory_limit(group: Path) -> float | None:
+    text = _text(group / "memory.max").strip()
+    return float(text) if text.isdigit() else None
+
+
+def _memory_used(group: Path) -> float | None:
+    """As the kubelet counts it: without the cache of files that nobody reads any more, which the kernel takes back
+    before it refuses memory."""
+    text = _text(group / "memory.current").strip()
+    return max(0.0, float(text) - _fields(group / "memory.stat").get("inactive_file", 0)) if text.isdigit() else None
+
+
+def _cores(group: Path) -> float | None:
+    quota, _, period = _text(group / "cpu.max").strip().partition(" ")
     return int(quota) / int(period) if quota.isdigit() and period else None
 
 
-_CGROUP: tuple[tuple[str, str, str, Callable[[str], float | None]], ...] = (
-    ("tocsin_cgroup_memory_limit_bytes", "Memory this container may use.", "memory.max", _whole),
-    ("tocsin_cgroup_memory_usage_bytes", "Memory this container uses.", "memory.current", _whole),
-    ("tocsin_cgroup_cpu_limit_cores", "Processors this container may use.", "cpu.max", _cores),
+def _cpu_used(group: Path) -> float | None:
+    used = _fields(group / "cpu.stat").get("usage_usec")
+    return None if used is None else used / 1e6
+
+
+_CGROUP: tuple[tuple[str, Literal["gauge", "counter"], str, Callable[[Path], float | None]], ...] = (
+    ("tocsin_cgroup_memory_limit_bytes", "gauge", "Memory this container may use.", _memory_limit),
+    ("tocsin_cgroup_memory_usage_bytes", "gauge", "Memory this container needs, without idle cache.", _memory_used),
+    ("tocsin_cgroup_cpu_limit_cores", "gauge", "Processors this container may use.", _cores),
+    ("tocsin_cgroup_cpu_seconds_total", "counter", "Seconds of processors this container has used.", _cpu_used),
 )
 
 

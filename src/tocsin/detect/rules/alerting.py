@@ -210,6 +210,8 @@ class RuleState:
     seconds: float = 0.0
     samples: int = 0
     template_errors: int = 0
+    words_error: str = ""
+    """Why a label or an annotation could not be filled at the last evaluation."""
 
     @property
     def state(self) -> str:

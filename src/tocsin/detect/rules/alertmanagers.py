@@ -15,6 +15,7 @@ import structlog
 
 from tocsin.collect.scrape_config import Access
 from tocsin.detect.rules import counters
+from tocsin.detect.settings import RuleSettings
 from tocsin.model.alert import Alert
 from tocsin.notify.channels.alertmanager import as_postable
 from tocsin.notify.contract import DeliveryError
@@ -26,12 +27,28 @@ MOST_WAITING = 10_000
 BATCH = 256
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 30.0
 
+OPEN = Access()
+
+
+def access_of(settings: RuleSettings) -> Access:
+    """How they let us in."""
+    files = {
+        "ca_file": settings.alertmanager_ca_file, "cert_file": settings.alertmanager_cert_file,
+        "key_file": settings.alertmanager_key_file,
+    }  # fmt: skip
+    return Access(
+        username=settings.alertmanager_username,
+        password=settings.alertmanager_password,
+        authorization="Bearer" if settings.alertmanager_token else "",
+        credentials=settings.alertmanager_token,
+        tls={name: path for name, path in files.items() if path},
+    )
+
 
 class Alertmanagers:
     """All of them. None needs a thread while there is none."""
 
-    def __init__(self, urls: Sequence[str], token: str = "") -> None:
-        access = Access(authorization="Bearer" if token else "", credentials=token)
+    def __init__(self, urls: Sequence[str], access: Access = OPEN) -> None:
         self.members = [Member(url, access) for url in urls]
 
     def tell(self, alerts: Sequence[Alert]) -> None:

@@ -19,7 +19,7 @@ from tocsin.alerts.inhibit import InhibitRule
 from tocsin.alerts.lead import ALONE, Lead
 from tocsin.detect.rules import counters
 from tocsin.detect.rules.alerting import RuleState
-from tocsin.detect.rules.alertmanagers import Alertmanagers
+from tocsin.detect.rules.alertmanagers import Alertmanagers, access_of
 from tocsin.detect.rules.demote import judge
 from tocsin.detect.rules.evaluation import Surroundings, Written, evaluate_group, switched_off
 from tocsin.detect.rules.fresh import Fresh
@@ -89,7 +89,7 @@ class RuleEngine:
         self._around: dict[str, tuple[Surroundings, Fresh]] = {}
         self._library = Library(settings, rules)
         self._kept = KeptStates(rules)
-        self.alertmanagers = Alertmanagers(settings.alertmanagers, settings.alertmanager_token)
+        self.alertmanagers = Alertmanagers(settings.alertmanagers, access_of(settings))
         self._teller = Teller(
             lambda alerts: self.sink(alerts), self.alertmanagers, external_url, settings.resend_seconds
         )

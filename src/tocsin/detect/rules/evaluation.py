@@ -71,6 +71,7 @@ def evaluate_group(
 def evaluate_rule(group: Group, state: RuleState, around: Surroundings, at_ms: int, query_ms: int) -> list[Written]:
     """What the rule writes, stale markers among it."""
     started = time.perf_counter()
+    state.words_error = ""
     try:
         made = (
             _alerting(group, state, around, at_ms, query_ms)
@@ -172,4 +173,5 @@ def _words(state: RuleState, text: str, subject: Subject) -> str:
         return filled(text, subject)
     except TemplateError as error:
         state.template_errors += 1
+        state.words_error = str(error)
         return f"<error expanding template: {error}>"

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from tocsin.model.delivery import Room
 from tocsin.model.notification import Receipt
 from tocsin.model.settings import setting
+from tocsin.notify.channels._slack_api import LATER, called, opened
 from tocsin.notify.contract import DeliveryError, Listed, Message, Origin, Pace
 from tocsin.notify.http import ask, told
 from tocsin.notify.render import Text, alert_line, cut
@@ -33,12 +35,9 @@ ALERTMANAGER = Origin(
 PACE = Pace(1.0, burst=3)
 HEADER_CHARS, SECTION_CHARS, BUTTON_CHARS, LISTED = 150, 3000, 75, 10
 ALT_CHARS, URL_CHARS, MOST_BUTTONS = 2000, 3000, 25
-LATER = frozenset(
-    {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout",
-     "team_added_to_org", "ekm_access_denied"}
-)  # fmt: skip
-ACKNOWLEDGE, RESOLVE, OLDEST_SECONDS = "acknowledge", "resolve", 300
+ACKNOWLEDGE, RESOLVE, DECLARE, OLDEST_SECONDS = "acknowledge", "resolve", "declare", 300
 COLORS = {"good": "#2e7d4f", "warning": "#b58105", "danger": "#b3261e"}
+PRESSED = {"Acknowledge": ACKNOWLEDGE, "Declare": DECLARE}
 STYLES = {"Acknowledge": "primary", "Silence": "danger"}
 
 
@@ -52,8 +51,8 @@ class Settings:
     channel: str = setting("", help="Channel (#oncall or its id); webhooks have one of their own.")
     signing_secret: str = setting(
         "",
-        help="The app's signing secret: Acknowledge and Resolve are then done in Slack itself; needs the request URL "
-        "<server>/api/v1/notify/slack/actions in the app's interactivity.",
+        help="The app's signing secret: Acknowledge, Declare and Resolve are then done in Slack itself; needs the "
+        "request URL <server>/api/v1/notify/slack/actions in the app's interactivity.",
         secret=True,
     )
     username: str = setting("", help="Name it writes under, where Slack allows that.")
@@ -85,14 +84,16 @@ def send(settings: Settings, message: Message) -> Receipt:
     if message.reference:
         body["channel"], _, body["thread_ts"] = message.reference.partition(":")
         body["reply_broadcast"] = not message.text.is_firing
-    headers = {"authorization": f"Bearer {settings.app_token}", "content-type": "application/json; charset=utf-8"}
-    answer = ask(message, "POST", settings.app_url, json=body, headers=headers)
-    said = answer.json()
-    if not said.get("ok"):
-        error = str(said.get("error", "unknown_error"))
-        raise DeliveryError(f"Slack answered {told(error)}", retryable=error in LATER)
+    said = called(message, settings.app_url, settings.app_token, body)
     thread = message.reference.partition(":")[2] or str(said.get("ts", ""))
     return message.sent(f"{said.get('channel', '')}:{thread}")
+
+
+def open_room(settings: Settings, message: Message, user: str) -> Room | None:
+    """A channel for an incident, with who declared it and the message in it; None where only a webhook is known."""
+    if not settings.app_token:
+        return None
+    return opened(message, settings.app_url, settings.app_token, user, payload(settings, message))
 
 
 def payload(settings: Settings, message: Message) -> dict[str, Any]:
@@ -139,8 +140,8 @@ def _blocks(settings: Settings, message: Message, title: str) -> list[dict[str, 
         blocks.append({"type": "section", "fields": fields})
     is_heard = bool(settings.signing_secret)
     buttons = [
-        _pressed(ACKNOWLEDGE, "Acknowledge", message.key)
-        if is_heard and link.label == "Acknowledge"
+        _pressed(PRESSED[link.label], link.label, message.key)
+        if is_heard and link.label in PRESSED
         else _button(link.label, link.url, place)
         for place, link in enumerate(text.links)
     ]
@@ -186,14 +187,25 @@ def is_from_slack(signing_secret: str, timestamp: str, body: bytes, signature: s
     return hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace"))
 
 
-def pressed_in(payload: dict[str, Any]) -> tuple[str, str, str] | None:
-    """(acknowledge or resolve, the notification's key, who) of a pressed button; None of anything else."""
+class Pressed(NamedTuple):
+    """A button that somebody pressed: acknowledge, resolve or declare; the notification's key; who, and their id."""
+
+    what: str
+    key: str
+    by: str
+    user: str
+
+
+def pressed_in(payload: dict[str, Any]) -> Pressed | None:
+    """None of anything else."""
     user = payload.get("user") or {}
-    by = str(user.get("name") or user.get("username") or user.get("id") or "somebody at Slack")
-    pressed = [one for one in payload.get("actions") or [] if one.get("action_id") in (ACKNOWLEDGE, RESOLVE)]
+    id = str(user.get("id") or "")
+    by = str(user.get("name") or user.get("username") or id or "somebody at Slack")
+    known = (ACKNOWLEDGE, RESOLVE, DECLARE)
+    pressed = [one for one in payload.get("actions") or [] if one.get("action_id") in known]
     if payload.get("type") != "block_actions" or not pressed:
         return None
-    return str(pressed[0]["action_id"]), str(pressed[0].get("value", "")), by
+    return Pressed(str(pressed[0]["action_id"]), str(pressed[0].get("value", "")), by, id)
 
 
 def _pressed(action: str, label: str, key: str) -> dict[str, Any]:

@@ -1,10 +1,9 @@
-"""What a function of PromQL gets, and where it is found."""
+"""What a function of PromQL gets."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -78,31 +77,6 @@ class FunctionCall:
 
 
 Function = Callable[[FunctionCall], Matrix]
-
-
-@cache
-def functions() -> dict[str, Function]:
-    """Every function by its name; the modules that hold them need this one, hence the late import."""
-    from tocsin.query.promql import (
-        classic_histograms,
-        info,
-        label_functions,
-        native_functions,
-        range_functions,
-        time_functions,
-        vector_functions,
-    )
-
-    modules = (
-        classic_histograms,
-        info,
-        label_functions,
-        native_functions,
-        range_functions,
-        time_functions,
-        vector_functions,
-    )
-    return {name: function for module in modules for name, function in module.FUNCTIONS.items()}
 
 
 def name_of(labels: Labels) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tocsin.query.promql import classic_quantile, histogram_statistics
-from tocsin.query.promql.calls import FunctionCall, name_of
+from tocsin.query.promql.calls import Function, FunctionCall, name_of
 from tocsin.query.promql.errors import EvaluationError
 from tocsin.query.promql.literals import format_number, parse_number, quote
 from tocsin.query.promql.matchers import NAME
@@ -224,7 +224,7 @@ def _many_quantiles(call: FunctionCall) -> Matrix:
     return stacked(parts, len(call.grid)) if parts else empty(len(call.grid))
 
 
-FUNCTIONS: dict[str, Callable[[FunctionCall], Matrix]] = {
+FUNCTIONS: dict[str, Function] = {
     "histogram_fraction": _fraction,
     "histogram_quantile": _quantile,
     "histogram_quantiles": _many_quantiles,

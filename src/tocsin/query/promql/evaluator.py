@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tocsin.query.promql import aggregation, binary
-from tocsin.query.promql.calls import FunctionCall, functions
+from tocsin.query.promql.calls import FunctionCall
 from tocsin.query.promql.expressions import (
     Aggregation,
     Binary,
@@ -24,6 +24,7 @@ from tocsin.query.promql.expressions import (
     VectorSelector,
     unwrapped,
 )
+from tocsin.query.promql.functions import FUNCTIONS
 from tocsin.query.promql.matrix import Matrix, compacted, merged, nameless, single
 from tocsin.query.promql.query import Query
 from tocsin.query.promql.selection import Selector, instant_vector
@@ -48,7 +49,7 @@ class Evaluator:
                 return self.instant_vector(node, grid)
             case Call():
                 with self._below(node):
-                    return compacted(functions()[node.function.name](FunctionCall(self, node, grid)))
+                    return compacted(FUNCTIONS[node.function.name](FunctionCall(self, node, grid)))
             case Aggregation():
                 with self._below(node):
                     return compacted(self._aggregate(node, grid))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
 
-from tocsin.query.promql.calls import FunctionCall
+from tocsin.query.promql.calls import Function, FunctionCall
 from tocsin.query.promql.errors import EvaluationError
 from tocsin.query.promql.expressions import VectorSelector, selectors, unwrapped
 from tocsin.query.promql.labels_text import labels_text
@@ -127,4 +127,4 @@ def _data_labels(base: Labels, described: Sequence[Labels], wanted: Sequence[Mat
     return added
 
 
-FUNCTIONS: dict[str, Callable[[FunctionCall], Matrix]] = {"info": _info}
+FUNCTIONS: dict[str, Function] = {"info": _info}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tocsin.query.promql.calls import FunctionCall
+from tocsin.query.promql.calls import Function, FunctionCall
 from tocsin.query.promql.errors import EvaluationError
 from tocsin.query.promql.matchers import NAME, PatternError, compile_pattern
 from tocsin.query.promql.matrix import Matrix, merged
@@ -98,4 +98,4 @@ def _label_join(call: FunctionCall) -> Matrix:
     )
 
 
-FUNCTIONS: dict[str, Callable[[FunctionCall], Matrix]] = {"label_join": _label_join, "label_replace": _label_replace}
+FUNCTIONS: dict[str, Function] = {"label_join": _label_join, "label_replace": _label_replace}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tocsin.query.promql.calls import FunctionCall
+from tocsin.query.promql.calls import Function, FunctionCall
 from tocsin.query.promql.histogram import NativeHistogram
 from tocsin.query.promql.histogram_statistics import variance
 from tocsin.query.promql.matrix import Matrix, nameless
@@ -37,7 +37,7 @@ def _deviation(histogram: NativeHistogram) -> float:
     return math.sqrt(spread) if spread >= 0 else math.nan
 
 
-FUNCTIONS: dict[str, Callable[[FunctionCall], Matrix]] = {
+FUNCTIONS: dict[str, Function] = {
     "histogram_avg": _of_histograms(_average),
     "histogram_count": _of_histograms(lambda histogram: histogram.count),
     "histogram_stddev": _of_histograms(_deviation),

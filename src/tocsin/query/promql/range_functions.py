@@ -13,6 +13,7 @@ from tocsin.query.promql.expressions import unwrapped
 from tocsin.query.promql.literals import format_number, quote
 from tocsin.query.promql.matrix import SAME_LABELS, Mask, Matrix, arranged, key, nameless, single, without_name
 from tocsin.query.promql.source import Values
+from tocsin.query.promql.vector_functions import labels_of_absent
 from tocsin.query.promql.windows import Windows
 
 Floats = Callable[[FunctionCall, Windows], tuple[Values, Mask]]
@@ -161,8 +162,6 @@ def _counted(call: FunctionCall, windows: Windows) -> Matrix:
 
 
 def _absent(call: FunctionCall) -> Matrix:
-    from tocsin.query.promql.vector_functions import labels_of_absent
-
     made = single(np.ones(len(call.grid)), labels_of_absent(call.argument(0)))
     for windows in call.windows(0):
         made.present &= ((windows.counts + windows.histogram_counts) == 0).all(axis=0)
@@ -190,7 +189,7 @@ def _root(call: FunctionCall, windows: Windows) -> tuple[Values, Mask]:
     return np.sqrt(values), present
 
 
-FUNCTIONS = {
+FUNCTIONS: dict[str, Function] = {
     "rate": _on_range(_rate),
     "increase": _on_range(_rate),
     "delta": _on_range(_rate),

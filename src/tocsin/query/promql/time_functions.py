@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tocsin.query.promql.calls import FunctionCall
+from tocsin.query.promql.calls import Function, FunctionCall
 from tocsin.query.promql.matrix import Matrix, nameless, single
 from tocsin.query.promql.source import Values
 
@@ -72,7 +72,7 @@ def _of_date(part: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[[Function
     return function
 
 
-FUNCTIONS: dict[str, Callable[[FunctionCall], Matrix]] = {
+FUNCTIONS: dict[str, Function] = {
     "day_of_month": _of_date(_day_of_month),
     "day_of_week": _of_date(_day_of_week),
     "day_of_year": _of_date(_day_of_year),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tocsin.query.promql.calls import FunctionCall
+from tocsin.query.promql.calls import Function, FunctionCall
 from tocsin.query.promql.expressions import Expression, MatrixSelector, VectorSelector, unwrapped
 from tocsin.query.promql.label_functions import natural_key
 from tocsin.query.promql.matchers import NAME
@@ -175,7 +175,7 @@ _CHANGES: dict[str, Change] = {
     "tanh": np.tanh,
 }
 
-FUNCTIONS: dict[str, Callable[[FunctionCall], Matrix]] = {
+FUNCTIONS: dict[str, Function] = {
     **{name: _of_values(change) for name, change in _CHANGES.items()},
     "absent": _absent,
     "clamp": _clamp,

@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from tocsin.sdk.agents import current_agent
 from tocsin.sdk.calls import Operation
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.sql import without_literals
@@ -89,8 +90,6 @@ def is_explainable(statement: str) -> bool:
 @guarded(None)
 def _learn(ask: Ask, dialect: str, operation: Operation) -> None:
     """Puts the plan on the operation, and tells it once."""
-    from tocsin.sdk.agent import current_agent
-
     plan = plan_text(dialect, ask(_WAYS[dialect]))[:_PLAN_CHARACTERS]
     if plan:
         operation.notes = {"tocsin.db.query.plan": plan}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import trace
 
-from tocsin.sdk.agent import Agent, current_agent
+from tocsin.sdk.agents import current_agent
 from tocsin.sdk.caller import own_line
 from tocsin.sdk.calls import current_span
 from tocsin.sdk.exposition import labels_of
@@ -17,6 +17,9 @@ from tocsin.sdk.isolation import declared
 from tocsin.sdk.isolation_findings import CROSSINGS, STATEMENTS, SUSPICIONS, Finding, findings
 from tocsin.sdk.records import FATAL, INFO, WARN
 from tocsin.sdk.route import route_template
+
+if TYPE_CHECKING:
+    from tocsin.sdk.agent import Agent
 
 CROSSING = "tocsin.isolation.crossing"
 CONCERN = "tocsin.isolation.concern"

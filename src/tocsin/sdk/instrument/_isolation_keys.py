@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tocsin.sdk.agent import current_agent
+from tocsin.sdk.agents import current_agent
 from tocsin.sdk.increases import MOST_NOTED, Increases, Note
 from tocsin.sdk.instrument._isolation_named import SCOPED_LABELS, Place, hold
 from tocsin.sdk.isolation import configure, crossing_reason, declared

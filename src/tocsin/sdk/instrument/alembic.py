@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tocsin.sdk.agents import current_agent
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.settings import Settings
@@ -34,8 +35,6 @@ def _told(original: Callable[..., None]) -> Callable[..., None]:
 @guarded(None)
 def note_step(ctx: Any, step: Any, **_: Any) -> None:
     """Sends the event of one revision that was applied or taken back."""
-    from tocsin.sdk.agent import current_agent
-
     agent = current_agent()
     if agent is None or ctx.as_sql:
         return

@@ -15,11 +15,12 @@ from datetime import datetime
 from importlib import import_module
 from typing import Any
 
+from tocsin.sdk.agents import active_agent
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.instrument._isolation_jobs import arguments_of
 from tocsin.sdk.instrument._jobs import LOOK_SECONDS, Queue, queue_gauges
-from tocsin.sdk.jobs import FAILURE, RETRY, REVOKED, SUCCESS, TENANT, JobName, JobRun, active_agent, note_ended, queued
+from tocsin.sdk.jobs import FAILURE, RETRY, REVOKED, SUCCESS, TENANT, JobName, JobRun, note_ended, queued
 from tocsin.sdk.schedules import schedules
 from tocsin.sdk.settings import Settings
 

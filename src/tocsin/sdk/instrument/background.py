@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tocsin.sdk.agents import active_agent
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.instrument._isolation_jobs import QUEUED, arguments_of, hold_payload
 from tocsin.sdk.isolation import crossing_reason
-from tocsin.sdk.jobs import JobName, JobRun, active_agent, name_of
+from tocsin.sdk.jobs import JobName, JobRun, name_of
 from tocsin.sdk.settings import Settings
 
 SYSTEM = "background"

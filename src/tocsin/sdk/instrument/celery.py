@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from time import perf_counter_ns
 from typing import Any
 
+from tocsin.sdk.agents import active_agent
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.instrument._isolation_jobs import arguments_of
@@ -30,7 +31,6 @@ from tocsin.sdk.jobs import (
     USER,
     JobName,
     JobRun,
-    active_agent,
     note_ended,
     queued,
 )

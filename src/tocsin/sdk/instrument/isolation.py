@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from time import perf_counter_ns
 from typing import Any, ClassVar
 
-from tocsin.sdk.agent import current_agent
+from tocsin.sdk.agents import current_agent
 from tocsin.sdk.guard import followed, guarded
 from tocsin.sdk.increases import MOST_NOTED, Increases
 from tocsin.sdk.instrument import _contract

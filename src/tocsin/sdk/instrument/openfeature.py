@@ -10,6 +10,7 @@ from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
+from tocsin.sdk.agents import active_agent, current_agent
 from tocsin.sdk.exposition import labels_of
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.instrument import _contract
@@ -78,10 +79,8 @@ class Instrument(_contract.Instrument):
 
     @guarded(None)
     def _note(self, client: Any, details: Any, seconds: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        from tocsin.sdk.agent import current_agent
-
-        agent = current_agent()
-        if agent is None or not agent.settings.enabled:
+        agent = active_agent()
+        if agent is None:
             return
         flag, variant, reason = details.flag_key, _variant(details), str(details.reason or "unknown").lower()
         tenant = current_tenant() or ""
@@ -113,8 +112,6 @@ class Instrument(_contract.Instrument):
 @guarded(None)
 def tell_changed(details: Any) -> None:
     """A provider's configuration has changed, which it says itself; nobody's in particular."""
-    from tocsin.sdk.agent import current_agent
-
     agent = current_agent()
     if agent is None:
         return

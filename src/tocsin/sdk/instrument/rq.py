@@ -16,12 +16,13 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import IO, Any
 
+from tocsin.sdk.agents import active_agent
 from tocsin.sdk.export import Payload
 from tocsin.sdk.guard import guarded, outcome
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.instrument._isolation_jobs import arguments_of
 from tocsin.sdk.instrument._jobs import Queue, QueueWatch, own_redis
-from tocsin.sdk.jobs import FAILURE, RETRY, REVOKED, SUCCESS, JobName, JobRun, active_agent, queued
+from tocsin.sdk.jobs import FAILURE, RETRY, REVOKED, SUCCESS, JobName, JobRun, queued
 from tocsin.sdk.measures import measures
 from tocsin.sdk.schedules import schedules
 from tocsin.sdk.settings import Settings

@@ -13,6 +13,7 @@ from pathlib import Path
 from time import monotonic, thread_time
 from typing import Any
 
+from tocsin.sdk.agents import current_agent
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.instrument._blocked import BlockedLines
 from tocsin.sdk.instrument._cgroup import Container
@@ -175,8 +176,6 @@ class Instrument(_contract.Instrument):
 
 
 def _emit(event: str, body: str, attributes: dict[str, Any], severity: int, tenant: str = "") -> None:
-    from tocsin.sdk.agent import current_agent
-
     if (agent := current_agent()) is not None:
         agent.emit(event, body, {"service.instance.id": agent.instance_id, **attributes}, severity, tenant)
 

@@ -16,8 +16,9 @@ from typing import Any
 from tocsin.sdk.guard import guarded
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.logs import hook
+from tocsin.sdk.logs.levels import severity_of
 from tocsin.sdk.logs.line import LogLine
-from tocsin.sdk.logs.recorder import LastSeen, Said, error_of, last_seen, plain, severity_of
+from tocsin.sdk.logs.recorder import LastSeen, Said, error_of, last_seen, plain
 from tocsin.sdk.logs.whose import whose
 from tocsin.sdk.settings import Settings
 

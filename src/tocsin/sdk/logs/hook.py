@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tocsin.sdk.agents import first_agent
 from tocsin.sdk.guard import note_fault
 from tocsin.sdk.instrument._contract import Patches
 from tocsin.sdk.logs import output
@@ -101,13 +102,6 @@ def _agent_of(of: Whose) -> Agent | None:
     if agent is None:
         agent = first_agent()
     return agent if agent is not None and agent.settings.enabled else None
-
-
-def first_agent() -> Agent | None:
-    from tocsin.sdk.agent import first_agent as found
-
-    globals()["first_agent"] = found
-    return found()
 
 
 def _record_of(line: LogLine, level: int, error: BaseException | None) -> logging.LogRecord:

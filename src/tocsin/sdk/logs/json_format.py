@@ -16,6 +16,7 @@ from itertools import islice
 from json import encoder as json_encoder
 from typing import Any, Literal
 
+from tocsin.sdk.agents import current_agent
 from tocsin.sdk.guard import outcome
 from tocsin.sdk.logs.output import WHOSE
 from tocsin.sdk.logs.recorder import STANDARD, STANDARD_FIELDS, plain
@@ -89,8 +90,6 @@ class JsonFormatter(logging.Formatter):
         return super().formatTime(record, datefmt)
 
     def _redactor_of_settings(self) -> Redactor:
-        from tocsin.sdk.agent import current_agent
-
         agent = current_agent()
         if agent is None:
             return Redactor()

@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 from tocsin.storage.control.database import Database
 from tocsin.storage.control.schema import LeaseRow
 
+FORGOTTEN = timedelta(hours=1)  # after its end a lease is nobody's, and after this not even a row
+
 
 class Leases:
     """By name. Time is the database's own, because the clocks of servers differ."""
@@ -25,6 +27,7 @@ class Leases:
                 now = self._now(session)
                 row = session.get(LeaseRow, name, with_for_update=True)
                 if row is None:
+                    session.execute(delete(LeaseRow).where(LeaseRow.expires_at < now - FORGOTTEN))
                     row = LeaseRow(name=name)
                     session.add(row)
                 elif row.holder != holder and row.expires_at > now:

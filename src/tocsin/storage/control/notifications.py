@@ -128,12 +128,15 @@ class Notifications:
             return {row.key: _stored(row) for row in session.scalars(query)}
 
     def failures(self, among: int = 50) -> list[tuple[str, str]]:
-        """(receiver, reason) of those that failed among the newest, the newest first."""
-        columns = NotificationRow.receiver, NotificationRow.reason, NotificationRow.state
-        query = select(*columns).order_by(NotificationRow.made_at.desc()).limit(among)
+        """(receiver, reason) of groups whose last notification failed, among the newest; the newest first."""
+        columns = NotificationRow.group_id, NotificationRow.receiver, NotificationRow.reason, NotificationRow.state
+        query = select(*columns).where(NotificationRow.state.not_in((PENDING, HELD)))
         with self._database.read() as session:
-            rows = session.execute(query).all()
-        return [(receiver, reason) for receiver, reason, state in rows if state == Outcome.FAILED.value]
+            rows = session.execute(query.order_by(NotificationRow.made_at.desc()).limit(among)).all()
+        last: dict[str, tuple[str, str, str]] = {}
+        for group, receiver, reason, state in rows:
+            last.setdefault(group, (receiver, reason, state))
+        return [(receiver, reason) for receiver, reason, state in last.values() if state == Outcome.FAILED.value]
 
     def prune(self, before: datetime) -> None:
         with self._database.write() as session:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from hashlib import sha256
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Request
@@ -16,10 +17,11 @@ from tocsin.notify.channels.webhook import is_signed
 from tocsin.web.alerting import pipeline_of
 from tocsin.web.api.alertmanager import sender
 from tocsin.web.api.contract import BEARER, REFUSALS
+from tocsin.web.state import control_of
 
 LARGEST_BYTES = 4 * 1024 * 1024
 REMEMBERED_SECONDS = 600.0  # twice as long as a signature is believed
-MOST_REMEMBERED = 100_000
+TAKEN = "taken"
 
 router = APIRouter(tags=["alerts"], dependencies=[Depends(BEARER)], responses=REFUSALS)
 
@@ -27,27 +29,6 @@ router = APIRouter(tags=["alerts"], dependencies=[Depends(BEARER)], responses=RE
 class Taken(BaseModel):
     alerts: int = Field(description="How many were taken; none where this request was taken before")
     is_repeated: bool = Field(description="Whether a request of the same webhook-id was taken before")
-
-
-class Remembered:
-    """The ids of requests that were taken of late, so that one that is tried again does nothing anew."""
-
-    def __init__(self) -> None:
-        self._seen: dict[str, float] = {}
-
-    def has(self, id: str) -> bool:
-        now = time.monotonic()
-        while (
-            self._seen
-            and (oldest := next(iter(self._seen)))
-            and (now - self._seen[oldest] > REMEMBERED_SECONDS or len(self._seen) > MOST_REMEMBERED)
-        ):
-            del self._seen[oldest]
-        return bool(id) and id in self._seen
-
-    def note(self, id: str) -> None:
-        if id:
-            self._seen[id] = time.monotonic()
 
 
 @router.post("/api/v1/webhooks/alerts", summary="Take alerts from a webhook")
@@ -59,8 +40,7 @@ async def take(request: Request, webhook_id: Annotated[str, Header(max_length=30
     if len(body) > LARGEST_BYTES:
         raise HTTPException(413, f"cannot take this webhook: it has {len(body)} bytes; {LARGEST_BYTES} are allowed")
     await _let_in(request, webhook_id, body)
-    seen = _remembered(request)
-    if seen.has(webhook_id):
+    if await run_in_threadpool(_is_repeated, request, webhook_id):
         return Taken(alerts=0, is_repeated=True)
     try:
         count = await run_in_threadpool(_accept, request, json.loads(body))
@@ -68,7 +48,7 @@ async def take(request: Request, webhook_id: Annotated[str, Header(max_length=30
         raise HTTPException(422, f"cannot take this webhook: {error}") from error
     except ValueError as error:
         raise HTTPException(400, "cannot take this webhook: it is no JSON; send JSON") from error
-    seen.note(webhook_id)
+    await run_in_threadpool(_note, request, webhook_id)
     return Taken(alerts=count, is_repeated=False)
 
 
@@ -95,9 +75,16 @@ def _accept(request: Request, said: Any) -> int:
     return len(alerts)
 
 
-def _remembered(request: Request) -> Remembered:
-    state = request.app.state
-    if not hasattr(state, "webhooks_remembered"):
-        state.webhooks_remembered = Remembered()
-    found: Remembered = state.webhooks_remembered
-    return found
+def _is_repeated(request: Request, id: str) -> bool:
+    return bool(id) and bool(control_of(request).leases.holder(_lease(id)))
+
+
+def _note(request: Request, id: str) -> None:
+    """In the control store, so that it is known after a restart, and to other servers on it. Only once its alerts are
+    kept: of two at a time both may be taken, which says the same twice, but none is lost."""
+    if id:
+        control_of(request).leases.take(_lease(id), TAKEN, REMEMBERED_SECONDS)
+
+
+def _lease(id: str) -> str:
+    return f"webhook {sha256(id.encode()).hexdigest()}"

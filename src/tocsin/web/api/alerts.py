@@ -16,6 +16,7 @@ from tocsin.alerts.matcher_text import MatcherError, plain_matcher, read_matcher
 from tocsin.alerts.review import review
 from tocsin.model.access import Principal
 from tocsin.model.alert_state import KnownAlert
+from tocsin.model.severity import is_known, severity_of
 from tocsin.model.silence import LabelMatcher, Maintenance
 from tocsin.query.promql.literals import parse_duration_ms
 from tocsin.storage.control import InvalidInput
@@ -71,11 +72,12 @@ def list_alerts(
     state: Literal["firing", "active", "suppressed", "resolved", "all"] = "firing",
     tenant: str = "",
     name: str = "",
-    severity: Annotated[str, Query(description="At least this: P0 to P4")] = "P4",
+    severity: Annotated[str, Query(description="At least this: P0 to P4, or a word such as critical")] = "P4",
 ) -> AlertList:
     """resolved and all: with those that ended within the time the history is kept."""
-    if severity not in ("P0", "P1", "P2", "P3", "P4"):
-        raise HTTPException(422, f"cannot use severity {severity[:20]!r}: it is none of P0 to P4")
+    if not is_known(severity):
+        words = "it is none of P0 to P4 and no word for one, such as critical or low"
+        raise HTTPException(422, f"cannot use severity {severity[:20]!r}: {words}")
     board = alert_board(request, principal.scope, tenant=tenant, with_resolved=state in ("resolved", "all"))
     wanted = {"firing": ("active", "suppressed"), "all": ("active", "suppressed", "resolved")}.get(state, (state,))
     chosen = [
@@ -83,7 +85,7 @@ def list_alerts(
         for known in board.alerts
         if board.state(known) in wanted
         and (not name or known.alert.name == name)
-        and known.alert.severity.name <= severity
+        and known.alert.severity <= severity_of(severity)
     ]
     shown = {known.fingerprint for known in chosen}
     clusters = [
@@ -243,6 +245,13 @@ def resolve(request: Request, operator: Operator, fingerprint: str, given: Note 
     """Until it fires anew."""
     note = given.note if given else ""
     return _handled(request, operator, fingerprint, lambda handler, known: handler.resolve(operator, known, note))
+
+
+@router.post("/{fingerprint}/declare", summary="Declare an alert an incident", responses=MISSING)
+def declare(request: Request, operator: Operator, fingerprint: str, given: Note | None = None) -> AlertAnswer:
+    """Where Slack is told by a bot's token, a channel is made for it."""
+    note = given.note if given else ""
+    return _handled(request, operator, fingerprint, lambda handler, known: handler.declare(operator, known, note))
 
 
 @router.post("/{fingerprint}/false-positive", summary="Call an alert false", responses=MISSING)

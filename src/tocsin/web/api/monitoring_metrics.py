@@ -38,10 +38,14 @@ APPLICATION = {  # figure: (unit, query)
     "error_rate_by_route": ("errors/s", "topk(20, sum by (method, route) (rate(http_errors_total[{range}])))"),
 }
 _CORES = "(tocsin_cgroup_cpu_limit_cores or count without (cpu, mode) (node_cpu_seconds_total{{mode='idle'}}))"
-_BUSY = "sum without (cpu, mode) (rate(node_cpu_seconds_total{{mode!~'idle|iowait'}}[{range}]))"
+_USED = (
+    "rate(tocsin_cgroup_cpu_seconds_total[{range}]) / tocsin_cgroup_cpu_limit_cores"
+    " or sum without (cpu, mode) (rate(node_cpu_seconds_total{{mode!~'idle|iowait'}}[{range}]))"
+    " / count without (cpu, mode) (node_cpu_seconds_total{{mode='idle'}})"
+)
 SYSTEM = {
     "cpu_cores": ("cores", _CORES),
-    "cpu_used_ratio": ("ratio", f"{_BUSY} / {_CORES}"),
+    "cpu_used_ratio": ("ratio", _USED),
     "load_1m": ("processes", "node_load1"),
     "memory_limit": ("bytes", "tocsin_cgroup_memory_limit_bytes or node_memory_MemTotal_bytes"),
     "memory_used_ratio": (

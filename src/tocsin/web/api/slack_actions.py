@@ -22,8 +22,8 @@ router = APIRouter(prefix="/api/v1/notify/slack", tags=["notify"])
 
 @router.post("/actions", summary="A button pressed in Slack")
 async def take_action(request: Request) -> dict[str, str]:
-    """Acknowledges or resolves what the button belongs to; other buttons are links and only say that they were
-    pressed."""
+    """Acknowledges, resolves or declares an incident what the button belongs to; other buttons are links and only say
+    that they were pressed."""
     body = await request.body()
     timestamp = request.headers.get("x-slack-request-timestamp", "")
     signature = request.headers.get("x-slack-signature", "")
@@ -33,16 +33,26 @@ async def take_action(request: Request) -> dict[str, str]:
     pressed = slack.pressed_in(_payload(body))
     if pressed is None:
         return {}
-    return await run_in_threadpool(_act, request, *pressed)
+    return await run_in_threadpool(_act, request, pressed)
 
 
-def _act(request: Request, what: str, key: str, by: str) -> dict[str, str]:
+def _act(request: Request, pressed: slack.Pressed) -> dict[str, str]:
     found = request.app.state.tocsin.acknowledgements
     assert isinstance(found, Acknowledgements)
-    is_news = found.resolved("slack", key, by) if what == slack.RESOLVE else found.heard("slack", key, by)
-    if is_news:
-        control_of(request).audit.note(SYSTEM, f"notification.{what}", key[:320], {"by": by, "channel": "slack"})
+    if _is_news(found, pressed):
+        said = {"by": pressed.by, "channel": "slack"}
+        control_of(request).audit.note(SYSTEM, f"notification.{pressed.what}", pressed.key[:320], said)
     return {}
+
+
+def _is_news(found: Acknowledgements, pressed: slack.Pressed) -> bool:
+    match pressed.what:
+        case slack.RESOLVE:
+            return found.resolved("slack", pressed.key, pressed.by)
+        case slack.DECLARE:
+            return found.declared("slack", pressed.key, pressed.by, pressed.user)
+        case _:
+            return found.heard("slack", pressed.key, pressed.by)
 
 
 def _payload(body: bytes) -> dict[str, Any]:

@@ -25,7 +25,8 @@ router = APIRouter()
 
 
 @router.get(page.path)
-def alert(view: Annotated[View, Depends(view_of(page))], fingerprint: str, at: str = "") -> Response:
+def alert(view: Annotated[View, Depends(view_of(page))], fingerprint: str, at: str = "", do: str = "") -> Response:
+    """do: declare, for a message's button."""
     try:
         known = alert_for(view.request, view.scope, fingerprint)
     except NotFound as error:
@@ -46,6 +47,7 @@ def alert(view: Annotated[View, Depends(view_of(page))], fingerprint: str, at: s
         service_of=service_of,
         runbook_link=runbook_link,
         at=at,
+        do=do,
         then=past(view.request, view.scope, known, moment) if (moment := _moment(at)) else None,
         may_act=board.may_act,
         sees_routes=view.scope.is_platform,

@@ -37,6 +37,8 @@ def alert_history(
     return view.render(
         headline=alert_headline.history(view.speech, everything, len(everything) < MOST_READ),
         rows=rows,
+        start=start,
+        end=end,
         older=rows[-1].id if len(rows) == ROWS else None,
         shown=SHOWN,
         change=chosen,

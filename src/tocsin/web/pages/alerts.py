@@ -28,10 +28,12 @@ MOST_OF_ONE = 25
 
 @router.get(page.path)
 def alerts(view: Annotated[View, Depends(view_of(page))], group: str = "", do: str = "") -> Response:
-    """group: the key of a group, which messages link to; do: acknowledge, for a button that does it for all of it."""
+    """group: the key of a group, which messages link to; do: acknowledge or declare, for the button that does it for
+    all of it."""
     mine = of_group(alert_board(view.request, view.scope, with_resolved=True), group) if group else []
     if len(mine) == 1:
-        return RedirectResponse(view.link(f"/alerts/{mine[0].fingerprint}"), 303)
+        wants = {"do": do} if do == "declare" else {}
+        return RedirectResponse(view.link(f"/alerts/{mine[0].fingerprint}", **wants), 303)
     board = in_environment(
         alert_board(view.request, view.scope, tenant=view.choice.tenant or ""), view.choice.environment
     )
@@ -42,7 +44,8 @@ def alerts(view: Annotated[View, Depends(view_of(page))], group: str = "", do: s
         group=group,
         grouped=mine,
         open_of_group=[one for one in mine if board.state(one) != "resolved" and not one.handling.acknowledged_by],
-        wants_acknowledge=do == "acknowledge",
+        undeclared_of_group=[one for one in mine if board.state(one) != "resolved" and not one.handling.declared_by],
+        do=do,
         sections=_sections(board)[:MOST_CLUSTERS],
         most=MOST_OF_ONE,
         may_act=board.may_act,

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
+from tocsin.model.dashboard import BESIDE
 from tocsin.query import evaluate
 from tocsin.query.evaluate import Evaluated
 from tocsin.query.metric_reader import MetricMetadata, MetricReader
@@ -17,9 +18,11 @@ from tocsin.query.promql.settings import QuerySettings
 from tocsin.query.promql.signatures import FUNCTIONS
 from tocsin.query.promql.source import NAME, Grid
 from tocsin.web import metric_headline
+from tocsin.web.examples import examples
 from tocsin.web.metric_charts import MetricChart, metric_chart, metric_table
 from tocsin.web.metrics import in_environment, promql_settings_of, reader_for
 from tocsin.web.page import Page
+from tocsin.web.paths import segment
 from tocsin.web.units import guessed
 from tocsin.web.view import View, view_of
 
@@ -34,9 +37,6 @@ LONGEST_QUERY = 20_000
 MOST_LISTED = 300
 PAGE_SECONDS = 20.0
 SHOWN = ("graph", "table")
-BESIDE = {"1d": (86_400, "a day before"), "7d": (604_800, "a week before"), "28d": (2_419_200, "four weeks before")}
-"""The times that a graph can show beside the chosen one."""
-
 WORDS = {
     "functions": {name: list(one.arguments) for name, one in FUNCTIONS.items()},
     "aggregators": sorted(AGGREGATORS),
@@ -166,16 +166,26 @@ def _answers(asking: Asking, boxes: list[Box], show: str, beside: str) -> dict[s
 def _chart(asking: Asking, drawn: list[Evaluated], beside: str) -> MetricChart:
     seconds, words = BESIDE.get(beside, (0, ""))
     units = {guessed(one.text) for one in drawn}
-    return metric_chart(
+    link = asking.view.link
+    found = metric_chart(
         "series",
         "Series" if len(drawn) > 1 else drawn[0].text,
         [(one, "") for one in drawn],
         asking.view.window,
         units.pop() if len(units) == 1 else "",
         rest=_rest(asking.view, drawn[0]),
-        beside=[asking.over(one.text, seconds) for one in drawn] if seconds else [],
+        beside=[(asking.over(one.text, seconds), "") for one in drawn] if seconds else [],
         beside_words=words,
     )
+    # Seconds alone: what a request took has no place on an axis of another meaning.
+    if found.chart.format != "seconds":
+        return found
+    dots = [
+        one
+        for done in drawn
+        for one in examples(asking.reader, done.text, done.grid, lambda id: link(f"/traces/{segment(id)}"))
+    ]
+    return replace(found, chart=replace(found.chart, examples=dots))
 
 
 def _rest(view: View, done: Evaluated) -> str:

@@ -24,7 +24,7 @@ const drawnOrder = (data, lines) => (data.bars ? lines.reverse() : lines);
 // Each line on top of those before it; the first is drawn last and so in front.
 const stacked = (lines) => {
   const sums = lines[0]?.values.map(() => 0) ?? [];
-  return lines.map((line) => line.values.map((value, at) => (value == null ? null : (sums[at] += value))));
+  return lines.map((line) => line.apart ? line.values : line.values.map((value, at) => (value == null ? null : (sums[at] += value))));
 };
 
 // Thresholds as thin lines across the chart.
@@ -71,6 +71,40 @@ const isLonely = (values) => {
   return known > 0 && known < 3;
 };
 
+// Requests behind a chart, at their own height or at its edge when they took longer.
+const REACH = 8;
+const placeOf = (plot, [at, value]) => [plot.valToPos(at, "x"), Math.max(plot.valToPos(value, "y"), 4)];
+
+const examples = (figure) => (plot) => {
+  const { ctx, bbox } = plot;
+  const found = (mounted.get(figure) ?? read(figure)).data.examples ?? [];
+  ctx.save();
+  ctx.fillStyle = colour("c6");
+  ctx.strokeStyle = colour("surface");
+  for (const example of found) {
+    const [left, top] = placeOf(plot, example).map((place) => place * devicePixelRatio);
+    if (left < 0 || left > bbox.width) continue;
+    const size = 4 * devicePixelRatio;
+    ctx.beginPath();
+    ctx.moveTo(bbox.left + left, bbox.top + top - size);
+    ctx.lineTo(bbox.left + left + size, bbox.top + top);
+    ctx.lineTo(bbox.left + left, bbox.top + top + size);
+    ctx.lineTo(bbox.left + left - size, bbox.top + top);
+    ctx.closePath();
+    ctx.fill();
+    ctx.stroke();
+  }
+  ctx.restore();
+};
+
+// The example below the pointer, if any.
+const exampleAt = (plot, found) => {
+  const { left, top } = plot.cursor;
+  const apart = (example) => { const [x, y] = placeOf(plot, example); return Math.hypot(x - left, y - top); };
+  const near = (found ?? []).filter((example) => apart(example) <= REACH).sort((one, other) => apart(one) - apart(other));
+  return near[0];
+};
+
 function markers(figure) {
   return (plot) => {
     const { data } = mounted.get(figure) ?? read(figure);
@@ -111,9 +145,11 @@ function showTip(figure, plot) {
   const isHere = figure.matches(":hover");
   if (idx == null || left < 0 || !isHere) return entry.tip.hide();
   const rows = entry.data.lines.map((line) => [line.colour, line.label, write(entry.data.format, line.values[idx])]);
-  if (entry.data.band) rows.push(["c6", "usual", `${write(entry.data.format, entry.data.band.low[idx])} – ${write(entry.data.format, entry.data.band.high[idx])}`]);
+  if (entry.data.band?.low[idx] != null) rows.push(["c6", entry.data.band.words, `${write(entry.data.format, entry.data.band.low[idx])} – ${write(entry.data.format, entry.data.band.high[idx])}`]);
   for (const marker of entry.data.markers.filter(({ at }) => Math.abs(plot.valToPos(at, "x") - left) < 7))
     rows.push([MARKED[marker.kind] ?? "c6", marker.text || marker.label, ""]);
+  const example = exampleAt(plot, entry.data.examples);
+  if (example) rows.push(["c6", `trace of ${example[3]}`, write(entry.data.format, example[1])]);
   entry.tip.show(left + plot.over.offsetLeft, top + plot.over.offsetTop, isoSeconds(entry.data.times[idx]), rows);
 }
 
@@ -156,7 +192,7 @@ function options(figure, data, box) {
     bands: data.band ? [{ series: [data.lines.length + 1, data.lines.length + 2], fill: () => soft("c6", 14) }] : [],
     axes: axes(data),
     hooks: {
-      draw: [limits(figure), markers(figure)],
+      draw: [limits(figure), examples(figure), markers(figure)],
       setCursor: [(plot) => showTip(figure, plot)],
       setSelect: [(plot) => plot.select.width > 6 && zoom(plot)],
     },
@@ -175,6 +211,8 @@ function openOnClick(figure, plot) {
   plot.over.addEventListener("click", (event) => {
     const { times, href } = mounted.get(figure).data;
     const { idx } = plot.cursor;
+    const example = exampleAt(plot, mounted.get(figure).data.examples);
+    if (example && Math.abs(event.clientX - pressed) <= 4) { location.href = example[2]; return; }
     if (!href || idx == null || Math.abs(event.clientX - pressed) > 4) return;
     const url = new URL(href, location.href);
     url.searchParams.set("start", times[idx]);
