@@ -154,7 +154,7 @@ def own_figure() -> float:
         return 0.0
     costs = agent.meter.costs()
     # A task is queued below a request and runs as a job of its own.
-    of_request = sum(costs.get(name, 0.0) for name in ("db", "cache", "http")) / CALLS_A_REQUEST
+    of_request = sum(costs.get(name, 0.0) for name in ("db", "cache", "http", "queue")) / CALLS_A_REQUEST
     return (of_request + costs.get("jobs", 0.0)) * 1e6
 
 

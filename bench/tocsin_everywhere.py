@@ -8,14 +8,29 @@ Faults of ours, which never reach an app, are told at the end, so that a run tha
 from __future__ import annotations
 
 import functools
+import logging
+import traceback
 from typing import Any
 
 import tocsin
+
+causes: list[str] = []
+
+
+class _Causes(logging.Handler):
+    """Keeps what the first fault of each place was, and where it came from."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            causes.append(f"{error!r} at {last.filename}:{last.lineno}")
 
 
 def pytest_configure() -> None:
     from fastapi import FastAPI
 
+    logging.getLogger("tocsin").addHandler(_Causes())
     original = FastAPI.__init__
 
     @functools.wraps(original)
@@ -31,4 +46,4 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     from tocsin.sdk.agents import all_agents
 
     requests = sum(agent.red.total for agent in all_agents())
-    terminalreporter.write_line(f"tocsin: {requests} requests counted, faults: {dict(guard.faults)}")
+    terminalreporter.write_line(f"tocsin: {requests} requests counted, faults: {dict(guard.faults)} {causes or ''}")

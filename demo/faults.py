@@ -192,6 +192,19 @@ class SlowFlag(Fault):
     default_tenant = "acme"
 
 
+class NoisyNeighbour(Fault):
+    name = "noisy-neighbour"
+    description = (
+        "One tenant's dashboard asks for the balance after each of its latest entries, each summed from the first one "
+        "on, with nine of the ten connections at once."
+    )
+    watch_for = (
+        "Everybody's requests wait for the database, up to a second: Database names the tenant, with nearly all of its "
+        "time at a few % of the requests, and so do the pages of the tenants that wait."
+    )
+    default_tenant = "initech"
+
+
 SLOW_QUERY = SlowQuery()
 N_PLUS_ONE = NPlusOne()
 ERRORS_FOR_ONE_TENANT = ErrorsForOneTenant()
@@ -203,6 +216,7 @@ CACHE_COLD = CacheCold()
 CROSS_TENANT_READ = CrossTenantRead()
 JOB_FAILING = JobFailing()
 SLOW_FLAG = SlowFlag()
+NOISY_NEIGHBOUR = NoisyNeighbour()
 
 FAULTS: Final[dict[str, Fault]] = {
     fault.name: fault
@@ -218,6 +232,7 @@ FAULTS: Final[dict[str, Fault]] = {
         CROSS_TENANT_READ,
         JOB_FAILING,
         SLOW_FLAG,
+        NOISY_NEIGHBOUR,
     )
 }
 

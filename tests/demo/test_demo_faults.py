@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from demo.faults import FAULTS, Fault, FaultError, find_fault
+from demo.product.balances import PAGES
+from demo.product.database import POOL_CONNECTIONS
 from fastapi.testclient import TestClient
 from sqlalchemy import event
 from tallyroom_user import User
@@ -215,3 +217,19 @@ def test_flag_that_slows_is_on_for_its_tenant_and_told(acme: User, globex: User)
         flips = [record for record in captured.records if record.event == "tocsin.flag.flip"]
     # The product itself is not watched here; the flags are.
     assert [record.body for record in flips] == ["flag compact-projects for acme: off → on"]
+
+
+def test_a_noisy_neighbour_takes_nearly_all_connections_at_once(acme: User, globex: User) -> None:
+    faults.NOISY_NEIGHBOUR.switch(True, "acme")
+    with recorded_statements(acme.client) as statements:
+        globex.get("/api/v1/dashboard")
+        assert not [statement for statement in statements if "LIMIT" in statement]
+        assert acme.get("/api/v1/dashboard").status_code == 200
+    pages = [
+        statement for statement in statements if "ledger_entries_1.booked_on <= ledger_entries.booked_on" in statement
+    ]
+    assert len(pages) == PAGES == POOL_CONNECTIONS - 1
+    faults.NOISY_NEIGHBOUR.switch(False)
+    with recorded_statements(acme.client) as statements:
+        acme.get("/api/v1/dashboard")
+    assert not [statement for statement in statements if "ledger_entries_1" in statement]

@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from demo.product import exports, ledger, rendering
+from demo.product import balances, exports, ledger, rendering
 from demo.product.routes import dashboard, live, projects, reports
 from demo_process import Demo, start_demo
 
@@ -264,6 +264,15 @@ def test_call_that_keeps_the_event_loop_is_named_with_its_line(demo: Demo, one_b
         worst = look.ask("/runtime")["blocking"][0]
     assert worst["line"] == f"{at} in list_notifications"
     assert worst["endpoints"] == ["GET /api/v1/notifications"]
+
+
+def test_noisy_neighbour_is_named_on_the_database_and_its_statement_with_its_line(
+    demo: Demo, one_by_one: None, look: Look
+) -> None:
+    with broken(demo, "noisy-neighbour"):
+        look.says("/database", "initech takes ", "of database time with ", line(balances._page, "session.execute"))
+    noisy = [each["tenant"] for each in look.ask("/database/tenants")["tenants"] if each["is_noisy"]]
+    assert noisy == ["initech"]
 
 
 def test_exhausted_pool_is_named_with_who_keeps_its_connections(demo: Demo, one_by_one: None, look: Look) -> None:

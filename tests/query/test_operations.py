@@ -58,7 +58,8 @@ def ran(store: TelemetryStore, put: Any) -> TelemetryStore:
 
 
 def test_every_run_of_every_process_is_counted_from_its_first(ran: TelemetryStore) -> None:
-    login, sync = operations(ran, PLATFORM, last_minutes())
+    # The one with the least success first.
+    sync, login = operations(ran, PLATFORM, last_minutes())
     assert (login.operation, login.now.success, login.now.failure, login.now.rejected) == ("login", 391, 10, 50)
     assert login.now.success_ratio == pytest.approx(391 / 401)
     assert login.now.top_reasons == [("ReadTimeout", 10)]
@@ -69,8 +70,25 @@ def test_every_run_of_every_process_is_counted_from_its_first(ran: TelemetryStor
     assert login.week_before.runs == 0
 
 
+def test_the_worst_comes_first(store: TelemetryStore, put: Any) -> None:
+    increases = Increases()
+    for operation, tenant, succeeded, failed in (
+        ("login", "", 60, 40),
+        ("org_switch", "acme", 80, 20),
+        ("admin_panel", "acme", 100, 0),
+        ("flag_evaluation", "acme", 9, 1),
+        ("flag_evaluation", "globex", 2000, 0),
+        ("user_create", "", 999, 1),
+    ):
+        run(increases, operation, "success", tenant, succeeded, 0.1)
+        run(increases, operation, "failure", tenant, failed, 0.1, "Conflict")
+    put(sent(increases))
+    named = [row.operation for row in operations(store, PLATFORM, last_minutes())]
+    assert named == ["login", "org_switch", "flag_evaluation", "user_create", "admin_panel"]
+
+
 def test_bands_are_those_of_the_named_profiles(ran: TelemetryStore) -> None:
-    login, sync = operations(ran, PLATFORM, last_minutes())
+    sync, login = operations(ran, PLATFORM, last_minutes())
     assert (login.tone, sync.tone) == ("warn", "warn")
     assert tone_for("form_automation", 0.951) == "ok"
     assert tone_for("form_automation", 0.93) == "warn"

@@ -207,6 +207,13 @@ def test_flush_sends_what_is_there_and_shutdown_does_so_by_itself(receiver: Rece
     assert receiver.request_count() == 1
 
 
+def test_figures_go_from_start_up_on_before_anybody_has_asked_something(receiver: Receiver) -> None:
+    client, _ = app_for(receiver.endpoint, log_level="off")
+    with client:
+        eventually(lambda: receiver.points("process_uptime_seconds"), "figures have come")
+    assert receiver.request_count() == 0
+
+
 def test_a_closed_idle_connection_is_opened_again(receiver: Receiver) -> None:
     transport = HttpTransport(receiver.endpoint, "", 2.0)
     assert transport("traces", b"").status == 200

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -51,6 +52,64 @@ def test_timings_become_a_histogram_and_the_exception_passes_on() -> None:
     found = samples("render_seconds")
     assert found["_count", (("format", "a4"),)] == 1
     assert found["_bucket", (("format", "a4"), ("le", "+Inf"))] == 1
+
+
+def test_seconds_that_are_known_already_are_a_timing_too() -> None:
+    tocsin.timing("onboarding_seconds", 90.0, plan="team")
+    tocsin.timing("onboarding_seconds", 30, tenant="acme", plan="team")
+    found = samples("onboarding_seconds")
+    assert found["_sum", (("plan", "team"),)] == 90
+    assert found["_sum", (("plan", "team"), ("tenant", "acme"))] == 30
+
+
+def test_a_timing_is_a_decorator_that_keeps_its_labels() -> None:
+    @tocsin.timing("render_seconds", tenant="acme", format="a4")
+    def render() -> None:
+        pass
+
+    render()
+    render()
+    assert samples("render_seconds")["_count", (("format", "a4"), ("tenant", "acme"))] == 2
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda: tocsin.gauge("queue_length", "seven"),  # type: ignore[arg-type]  # as users do
+        lambda: tocsin.gauge("queue_length", object()),  # type: ignore[arg-type]
+        lambda: tocsin.count("jobs_total", -1),
+        lambda: tocsin.count("jobs_total", float("nan")),
+        lambda: tocsin.count("jobs_total", float("inf")),
+        lambda: tocsin.count("jobs_total", "1"),  # type: ignore[arg-type]
+        lambda: tocsin.timing("render_seconds", -3.0),
+        lambda: tocsin.timing("render_seconds", "3"),  # type: ignore[call-overload]
+        lambda: tocsin.count("jobs_total", 1, **{"le": "5"}),
+        lambda: tocsin.count("jobs_total", 1, **{"two words": "5"}),
+        lambda: tocsin.count("x" * 201),
+        lambda: tocsin.count("known"),
+    ],
+)
+def test_what_cannot_be_measured_is_a_counted_fault_and_hurts_nothing_else(measure: Callable[[], None]) -> None:
+    tocsin.gauge("known", 1)
+    measure()
+    assert sum(faults.values()) == 1
+    assert [family.name for family in measures.families()] == ["known"]
+
+
+def test_numbers_of_every_kind_can_be_sent() -> None:
+    for value in (2**70, Decimal("1.5"), True, float("inf")):
+        tocsin.gauge("queue_length", value)  # type: ignore[arg-type]  # a Decimal is a number, too
+        assert MetricEncoder(b"\x0a\x00", "1").encode_request(RedTable(10).collect(), measures.figures(), [], 1)
+    for _ in range(3):
+        tocsin.count("bytes_total", 2**62)
+    assert MetricEncoder(b"\x0a\x00", "1").encode_request(RedTable(10).collect(), measures.figures(), [], 1)
+    assert not faults
+
+
+def test_endless_labels_and_tenants_are_cut() -> None:
+    tocsin.count("jobs_total", tenant="x" * 500, kind="y" * 500)
+    [(_, labels)] = samples("jobs_total")
+    assert {name: len(value) for name, value in labels} == {"kind": 256, "tenant": 128}
 
 
 def test_threads_lose_no_count() -> None:

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 import tocsin
 from tocsin.sdk import agents, overhead
 from tocsin.sdk.exchange import MeteredExchange
-from tocsin.sdk.hook_ways import Way, Ways, _Library
+from tocsin.sdk.hook_ways import Way, Ways, _HookedDriver, _Library
 from tocsin.sdk.instrument._http import Client
 from tocsin.sdk.overhead import LEVELS, OverheadMeter
 from tocsin.testing import capture_spans
@@ -102,15 +102,17 @@ def test_shedding_leaves_the_numbers_exact() -> None:
 
 def test_the_way_into_a_hook_counts_and_more_so_after_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(overhead.ways, "quick_seconds", lambda: 1e-6)
-    monkeypatch.setattr(overhead.ways, "waited_seconds", lambda: 3e-6)
+    monkeypatch.setattr(overhead.ways, "waited_seconds", lambda inside: inside / 2)
     meter = OverheadMeter(100)
     for _ in range(16):
         meter.add("db", 10e-6, hooks=5, waits=2)
         meter.add("cache", 10e-6, hooks=5, waits=5)
         meter.add("request", 10e-6)
     # A hook has made the app's own code slower, too.
-    displaced = 1 + overhead.DISPLACED
-    assert meter.costs() == pytest.approx({"db": 19e-6 * displaced, "cache": 25e-6 * displaced, "request": 10e-6})
+    after_wait = 1 + overhead.DISPLACED_AFTER_WAIT
+    mixed = 1 + 0.6 * overhead.DISPLACED + 0.4 * overhead.DISPLACED_AFTER_WAIT
+    # Their hooks take 2 µs inside; three quick ways and two after waits, and five of these.
+    assert meter.costs() == pytest.approx({"db": 15e-6 * mixed, "cache": 15e-6 * after_wait, "request": 10e-6})
 
 
 def test_a_call_that_waited_is_told_from_one_that_did_not() -> None:
@@ -151,10 +153,10 @@ def test_the_ways_are_looked_at_again_when_the_machine_may_run_at_another_speed(
     for way in (ways._quick, ways._waited):
         way.look = lambda way=way: (looks.append(way), Way.look(way))  # type: ignore[method-assign, misc, assignment]
     assert 0 < ways.quick_seconds() < 1e-4
-    assert ways.quick_seconds() <= ways.waited_seconds() < 1e-3
+    assert ways.quick_seconds() <= ways.waited_seconds(2e-6) < 1e-4
     assert looks == [ways._quick, ways._waited]
     now[0] = 4.0
-    ways.waited_seconds()
+    ways.waited_seconds(2e-6)
     assert len(looks) == 2
     now[0] = 5.0
     ways.quick_seconds()
@@ -168,6 +170,30 @@ def test_a_way_follows_the_machine() -> None:
     way._libraries[1].seconds = 2e-3  # type: ignore[attr-defined]  # it is the slow one
     way.look()
     assert 2e-3 <= way.seconds() < 20e-3
+
+
+def test_a_way_after_a_wait_grows_with_what_a_clock_inside_sees_up_to_a_cold_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ways = Ways(lambda: 0.0)
+    for way, seconds in ((ways._quick, 0.5e-6), (ways._waited, 2e-6)):
+        monkeypatch.setattr(way, "look", lambda: None)
+        monkeypatch.setattr(way, "seconds", lambda seconds=seconds: seconds)
+    ways._waited._inside.append(1_000)
+    # The hook we measure takes twice as long as its inside.
+    assert [ways.waited_seconds(inside) for inside in (0.1e-6, 1e-6, 2e-6, 15e-6)] == pytest.approx(
+        [0.5e-6, 1e-6, 2e-6, 3e-6]
+    )
+
+
+def test_what_a_way_notes_to_measure_itself_is_let_go_of() -> None:
+    ways = Ways()
+    ways.waited_seconds(1e-6)
+    assert ways._waited.ratio() > 1
+    hooked = ways._waited._libraries[1]
+    assert isinstance(hooked, _HookedDriver)
+    assert hooked._root.calls is not None
+    assert [len(group) for group in hooked._root.calls.groups.values()] == [0]
 
 
 class _Slow(_Library):

@@ -59,8 +59,9 @@ def test_a_slow_statement_is_told_with_its_line_and_what_its_plan_reads() -> Non
 
 def test_a_pool_that_ran_out_comes_before_everything_else_and_names_who_keeps_connections() -> None:
     waits = figures(calls=100, errors=30, p95=1.5)
+    filling = Holder("pg/shop", "", "demo/seed.py:28 in seed", 60.0, NOW_NS)
     holder = Holder("pg/shop", "GET /search", "demo/search.py:9 in find", 14.8, NOW_NS)
-    pool = Pool("pg/shop", "shop", 10, 10, 10, 180.0, waits, [holder])
+    pool = Pool("pg/shop", "shop", 10, 10, 10, 180.0, waits, [filling, holder])
     repeat = Repeat(*WHERE, requests=1, calls=41, seconds=9.0, share=None)
     said = database(SAY, DatabaseFindings(figures(), pools=[pool], repeats=[repeat]))
     assert said.state == "bad"
@@ -201,3 +202,23 @@ def test_a_tenant_viewer_sees_neither_pools_nor_other_tenants(shop: Served) -> N
 def test_an_unknown_statement_is_not_found(shop: Served) -> None:
     assert shop.administrator.get("/database/00ff").status_code == 404
     assert shop.administrator.get("/api/v1/database/statements/00ff").status_code == 404
+
+
+def test_ranks_of_a_tenant_are_readable_by_programs_and_its_own_readers_compare_with_nobody(shop: Served) -> None:
+    found = shop.administrator.get("/api/v1/tenants/ranks", params={"tenant": "acme"}).json()
+    assert found["tenant"] == "acme"
+    levels = {rank["name"]: rank for rank in found["ranks"]}
+    assert list(levels)[:3] == ["failed requests", "response time p50", "response time p95"]
+    rows = shop.administrator.get("/api/v1/tenants").json()["tenants"]
+    own = next(row["red"] for row in rows if row["tenant"] == "acme")
+    assert levels["failed requests"]["value"] == pytest.approx(own["error_ratio"])
+    assert levels["response time p95"]["mean"] == pytest.approx(
+        sum(row["red"]["p95_seconds"] for row in rows) / len(rows)
+    )
+    assert all(rank["is_level"] == (rank["name"] in list(levels)[:3]) for rank in found["ranks"])
+    toms = shop.tom.get("/api/v1/tenants/ranks").json()
+    assert {rank["rank"] for rank in toms["ranks"]} == {None}
+    assert all(rank["value"] == rank["mean"] for rank in toms["ranks"])
+    assert shop.tom.get("/api/v1/tenants/ranks", params={"tenant": "globex"}).json()["ranks"] == []
+    refused = shop.administrator.get("/api/v1/tenants/ranks")
+    assert (refused.status_code, "add tenant=NAME" in refused.text) == (400, True)

@@ -150,8 +150,15 @@ def operations(store: TelemetryStore, scope: Scope, filter: Filter, operation: s
             if of == name:
                 earlier.add(tally)
         made.append(OperationRow(name, whole, whole.runs / seconds, earlier, tenants, services.get(name, [])))
+    return sorted(made, key=badness)
+
+
+def badness(row: OperationRow) -> tuple[int, bool, float, str]:
+    """By which the worst comes first: its tone, of those that are well whether it hurts a tenant, the part that
+    succeeds."""
     order: Mapping[Tone | None, int] = {"bad": 0, "warn": 1, "ok": 2, None: 3}
-    return sorted(made, key=lambda row: (order[row.tone], row.operation))
+    ratio = row.now.success_ratio
+    return order[row.tone], row.tone == "ok" and not row.hurt, 1.0 if ratio is None else ratio, row.operation
 
 
 def series(store: TelemetryStore, scope: Scope, filter: Filter, operation: str, points: int = 90) -> OperationSeries:

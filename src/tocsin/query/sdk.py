@@ -13,12 +13,14 @@ from tocsin.storage.telemetry.store import TelemetryStore
 OVERHEAD = "tocsin_sdk_overhead_duration_seconds"
 SHED = "tocsin_sdk_shed_level_ratio"
 DROPPED = "tocsin_sdk_dropped_total"
+JOBS = "jobs"
 
 
 @dataclass(frozen=True, slots=True)
 class SdkCost:
     """The newest word of every process in the window. `overhead_seconds` is per request, all instruments together and
-    the mean of the processes, None when none measured it; `by_instrument` has its parts, largest first. `shed_level` is
+    the mean of the processes, None when none measured it; `by_instrument` has its parts, largest first, and `jobs`,
+    which is per run of a background job and not in that sum. `shed_level` is
     the highest (0: nothing shed), `dropped` the items lost in the window."""
 
     processes: int
@@ -51,9 +53,10 @@ def sdk_cost(store: TelemetryStore, scope: Scope, filter: Filter) -> SdkCost | N
     if not rows:
         return None
     costs = {instrument: mean for name, instrument, mean, *_ in rows if name == OVERHEAD}
+    of_requests = [mean for instrument, mean in costs.items() if instrument != JOBS]
     return SdkCost(
         processes=max(row[5] for row in rows),
-        overhead_seconds=sum(costs.values()) if costs else None,
+        overhead_seconds=sum(of_requests) if of_requests else None,
         by_instrument=dict(sorted(costs.items(), key=lambda item: -item[1])),
         shed_level=round(max((row[3] for row in rows if row[0] == SHED), default=0)),
         dropped=round(sum(row[4] for row in rows if row[0] == DROPPED)),

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 _RISING = DELTA + b"\x18\x01"
 
+# Integers beyond do not fit into 64 bits with a sign.
+_MOST = 2**63
+
 
 class Figure(NamedTuple):
     """One number about this process. is_sum: a cumulative, non-decreasing or up-and-down sum; else a gauge."""
@@ -209,6 +212,6 @@ def _explicit(histogram: Histogram) -> bytes:
 
 
 def _number(value: int | float) -> bytes:
-    if isinstance(value, int):
+    if isinstance(value, int) and -_MOST <= value < _MOST:
         return b"\x31" + struct.pack("<q", value)
     return b"\x21" + struct.pack("<d", value)

@@ -15,12 +15,16 @@ from statistics import median
 from time import perf_counter_ns
 from typing import Any
 
+from tocsin.sdk.calls import Calls, Kind, Operation, current_span, note
 from tocsin.sdk.guard import guarded_hook
+from tocsin.sdk.spans import INTERNAL, RecordingSpan
 
 # Calls each way at first, then at each look; the last of them count.
 _FIRST, _LATER, _KEPT = 100, 20, 200
-_SLEPT_FIRST, _SLEPT_LATER, _SLEPT_KEPT = 64, 8, 64
+_SLEPT_FIRST, _SLEPT_LATER, _SLEPT_KEPT = 64, 16, 128
 _LOOK_SECONDS = 5.0
+# How many times as long as on its quick way a hook is at most on its way after a wait: nothing of it is in the caches.
+_COLD = 6.0
 _NOBODY = ("nobody",)
 _SOMETHING = {"rows": [{"id": 7, "name": "customer 7"}, {"id": 8, "name": None}], "count": 2}
 
@@ -52,7 +56,15 @@ class _Hooked(_Library):
 
 
 class _HookedDriver(_Library):
-    """With a hook as of drivers and clients: whatever arguments, and a look at who calls."""
+    """With a hook as of drivers and clients: whatever arguments, a look at who calls, and a note of the call."""
+
+    def __init__(self) -> None:
+        kind = Kind("", "", "", "", "", "", "")
+        self._operations = {"run": Operation(kind, "run", {}, {}, {})}
+        self._root = RecordingSpan(None, "", INTERNAL, b"", b"", b"", 0)  # type: ignore[arg-type]  # nobody keeps it
+        self._root.calls = Calls()
+        self.noted_ns = 0
+        self._note = guarded_hook(self._noted)
 
     def run(self, *args: Any, **options: Any) -> Any:
         if str(sys._getframe(1).f_globals.get("__name__", "")) in _NOBODY:
@@ -61,10 +73,21 @@ class _HookedDriver(_Library):
         try:
             given = _Library.run(self, *args, **options)
         except BaseException as error:
-            _noted(self, args, began_ns, error)
+            self._note(args, began_ns, error)
             raise
-        _noted(self, args, began_ns, None)
+        self._note(args, began_ns, None)
         return given
+
+    def _noted(self, _args: Any, began_ns: int, _error: BaseException | None) -> None:
+        ended_ns = perf_counter_ns()
+        current_span()
+        note(self._operations["run"], began_ns, ended_ns, self._root, amount=1)
+        self.noted_ns = perf_counter_ns() - ended_ns
+
+    def forget(self) -> None:
+        """Lets go of what was noted."""
+        for group in self._root.calls.groups.values() if self._root.calls is not None else ():
+            group.clear()
 
 
 class Way:
@@ -82,10 +105,39 @@ class Way:
                 began_ns = perf_counter_ns()
                 library.run(None, None, None, context=None)
                 times.append(perf_counter_ns() - began_ns)
+                self._called(library)
 
     def seconds(self) -> float:
         bare, hooked = (median(tuple(times)) for times in self._took)
         return max(0.0, hooked - bare) * 1e-9
+
+    def _called(self, library: _Library) -> None:
+        """After each call."""
+
+
+class InsideWay(Way):
+    """How many times as long a hook takes as its inside, which a clock in it sees.
+
+    A machine that is busy makes the one longer as well as the other: how many times it is hardly depends on it.
+    """
+
+    def __init__(self, hooked: _HookedDriver, before: Callable[[], Any], first: int, later: int, kept: int) -> None:
+        super().__init__(hooked, before, first, later, kept)
+        self._inside: deque[int] = deque(maxlen=kept)
+
+    def look(self) -> None:
+        super().look()
+        for library in self._libraries:
+            if isinstance(library, _HookedDriver):
+                library.forget()
+
+    def ratio(self) -> float:
+        inside = median(tuple(self._inside)) * 1e-9
+        return max(1.0, self.seconds() / inside) if inside else 1.0
+
+    def _called(self, library: _Library) -> None:
+        if isinstance(library, _HookedDriver):
+            self._inside.append(library.noted_ns)
 
 
 class Ways:
@@ -96,23 +148,28 @@ class Ways:
         # Between two calls a library does other things: a hook never runs as warm as in a loop of its own.
         self._quick = Way(_Hooked(), lambda: json.loads(json.dumps(_SOMETHING)), _FIRST, _LATER, _KEPT)
         # While it sleeps others have the processor and its caches.
-        self._waited = Way(_HookedDriver(), lambda: time.sleep(2e-5), _SLEPT_FIRST, _SLEPT_LATER, _SLEPT_KEPT)
+        self._waited = InsideWay(_HookedDriver(), lambda: time.sleep(2e-5), _SLEPT_FIRST, _SLEPT_LATER, _SLEPT_KEPT)
         self._looked_at: dict[Way, float] = {}
 
     def quick_seconds(self) -> float:
         """Of a call that did not wait."""
-        return self._seconds(self._quick)
+        self._look(self._quick)
+        return self._quick.seconds()
 
-    def waited_seconds(self) -> float:
-        """Of a driver's call that went to sleep."""
-        return max(self._seconds(self._quick), self._seconds(self._waited))
+    def waited_seconds(self, inside_seconds: float) -> float:
+        """Of a driver's call that went to sleep, in whose hook a clock has seen so much.
 
-    def _seconds(self, way: Way) -> float:
+        A longer hook has no longer way than a short one, so there is a most.
+        """
+        self._look(self._waited)
+        quick = self.quick_seconds()
+        return max(quick, min((self._waited.ratio() - 1) * inside_seconds, _COLD * quick))
+
+    def _look(self, way: Way) -> None:
         now = self._clock()
         if now - self._looked_at.get(way, -_LOOK_SECONDS) >= _LOOK_SECONDS:
             self._looked_at[way] = now
             way.look()
-        return way.seconds()
 
 
 ways = Ways()

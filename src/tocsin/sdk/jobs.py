@@ -24,7 +24,7 @@ from tocsin.sdk.guard import guarded
 from tocsin.sdk.instrument._isolation_jobs import hold_payload
 from tocsin.sdk.isolation import crossing_reason
 from tocsin.sdk.logs.whose import whose
-from tocsin.sdk.overhead import JOBS
+from tocsin.sdk.overhead import JOBS, QUEUED_JOBS
 from tocsin.sdk.propagation import format_traceparent, new_span_id, new_trace_id, parse_traceparent
 from tocsin.sdk.schedules import schedules
 from tocsin.sdk.spans import CONSUMER, ERROR, PRODUCER, RecordingSpan
@@ -92,7 +92,7 @@ def queued(
 
     due: when it may begin at the earliest, in Unix seconds. payload: its arguments by name, which may name a tenant.
     """
-    agent = active_agent()
+    entered_ns, agent = perf_counter_ns(), active_agent()
     if agent is None:
         return {}
     tenant = current_tenant() or ""
@@ -114,6 +114,9 @@ def queued(
         of = whose()
         said = {REQUEST: of.said_request_id, CORRELATION: of.said_correlation_id, USER: of.user_id}
         headers.update({name: value for name, value in said.items() if value})
+        if parent.root.is_metered:
+            spent_ns = perf_counter_ns() - entered_ns
+            parent.root.note_hook(QUEUED_JOBS, spent_ns)  # type: ignore[attr-defined]  # they have it
     else:
         context = trace.get_current_span().get_span_context()
         if context.is_valid:
@@ -158,13 +161,15 @@ class JobRun:
     headers: what `queued` gave, None when it was not queued; the run then belongs to the span of here and now, if that
     is one of ours that has not ended. due: when it should have begun, in Unix seconds, 0 when nobody said.
     schedule and interval: the text of its schedule, and the seconds until the next run. payload: its arguments by
-    name, which may name a tenant; crossing: why whoever queued it might cross tenants.
+    name, which may name a tenant; crossing: why whoever queued it might cross tenants. entered_ns: when its hook was
+    entered, by `perf_counter_ns`, for the overhead meter.
     """
 
     def __init__(
         self, job: JobName, headers: Mapping[str, Any] | None = None, *, message_id: str = "", due: float = 0.0,
         attempt: int = 0, schedule: str = "", interval: float = 0.0, is_detached: bool = False,
         attributes: Mapping[str, Any] | None = None, payload: Mapping[str, Any] | None = None, crossing: str = "",
+        entered_ns: int = 0,
     ) -> None:  # fmt: skip
         self.job = job
         self.outcome = ""
@@ -177,6 +182,7 @@ class JobRun:
         self._is_detached = is_detached or bool(headers)
         self._agent: Agent | None = None
         self._began_ns = self._cost_ns = 0
+        self._entered_ns = entered_ns
         self._began = self._waited = 0.0
         self._tokens: tuple[Any, Any] | None = None
 
@@ -205,7 +211,7 @@ class JobRun:
         self._open(agent)
         if self._payload:
             _hold("run", self.job, self._payload, agent, self._crossing)
-        self._cost_ns = perf_counter_ns() - entered_ns
+        self._cost_ns = perf_counter_ns() - (self._entered_ns or entered_ns)
 
     def _open(self, agent: Agent) -> None:
         above = None if self._is_detached else current_span()
@@ -347,6 +353,6 @@ def _attributes(job: JobName, message_id: str) -> dict[str, Any]:
 
 def _number(value: Any) -> float:
     try:
-        return float(value)
+        return float(value or 0.0)
     except (TypeError, ValueError):
         return 0.0

@@ -107,7 +107,10 @@ class MonitoringMiddleware:
         self._is_alone = self._is_current and not self._stands_down
 
     def _lifespan_send(self, agent: Agent, scope: Scope, send: Send) -> Send:
-        """Prepares when start-up is complete, and flushes when shutdown is: signals may end the process after it."""
+        """Prepares when start-up is complete, and flushes when shutdown is: signals may end the process after it.
+
+        Figures go from then on: of an app that dies before anybody has asked it something, they are all there is.
+        """
 
         async def observed(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
@@ -122,6 +125,7 @@ class MonitoringMiddleware:
     def _start(self, agent: Agent, scope: Scope) -> None:
         if not self._is_prepared:
             self._prepare(agent, scope)
+        agent.exporter.wake()
 
     @guarded(None)
     def _stop(self, agent: Agent) -> None:

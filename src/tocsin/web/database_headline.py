@@ -114,8 +114,9 @@ def _pool(found: DatabaseFindings) -> _Cause | None:
     failed = f": {format.plural(pool.waits.errors, 'request')} got no connection" if pool.waits.errors else ""
     parts = [Part(text, is_harm=True), Part(f"{failed}.")]
     if pool.holders:
-        holder = pool.holders[0]
-        who = holder.route or "somebody"
+        # A request before what goes on outside of them, such as filling the database at the start.
+        holder = next((each for each in pool.holders if each.route), pool.holders[0])
+        who = holder.route or "Somebody"
         at = f" at {format.code_line(holder.line)}" if holder.line else ""
         parts.append(Part(f" {who} keeps a connection for {format.duration(holder.seconds)}{at}."))
     return _Cause("bad" if pool.waits.errors else "warn", 1.0, tuple(parts))

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tocsin.query.call_tenants import TenantShare
-from tocsin.query.tenants import TenantRow
+from tocsin.model.tenant import Scope
+from tocsin.query.call_tenants import TenantShare, tenant_shares
+from tocsin.query.calls import Asked
+from tocsin.query.filters import Filter
+from tocsin.query.tenants import TenantRow, tenants
+from tocsin.storage.telemetry.store import TelemetryStore
 from tocsin.web import format
 from tocsin.web.ranks import FEWEST, percentile_rank
+
+MOST_TENANTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Rank:
     """`rank` is the part (0-1) of the other tenants that have less; more is worse for service levels. None with too
-    few tenants to say."""
+    few tenants to say. `value` and `mean` are what `own` and `average` write: 0-1 or seconds."""
 
     name: str
+    value: float
+    mean: float
     own: str
     average: str
     rank: float | None
@@ -60,6 +68,19 @@ def ranks(
     return made
 
 
+def ranks_of(
+    store: TelemetryStore, scope: Scope, filter: Filter, tenant: str, rows: Sequence[TenantRow] | None = None
+) -> list[Rank]:
+    """The same, looked up; rows: where they are known already. A tenant's own reader compares with nobody: what the
+    platform does is not theirs to see."""
+    everybody = replace(filter, tenant=None if scope.is_platform else tenant)
+    rows = tenants(store, scope, everybody) if rows is None else rows
+    if not scope.is_platform:
+        return ranks(rows, [], [], tenant)
+    database, waits = (tenant_shares(store, scope, everybody, Asked((kind,)), MOST_TENANTS) for kind in ("db", "pool"))
+    return ranks(rows, database, waits, tenant)
+
+
 def noisy_neighbour(shares: Sequence[TenantShare], tenant: str, is_hurt: bool) -> TenantShare | None:
     """Another tenant that began to take much of the time, for one that is hurt."""
     if not is_hurt:
@@ -72,7 +93,7 @@ def _rank(name: str, values: dict[str, float], tenant: str, write: object, is_le
     own = values.get(tenant, 0.0)
     average = sum(values.values()) / len(values) if values else 0.0
     rank = percentile_rank(list(values.values()), own) if len(values) >= FEWEST else None
-    return Rank(name, str(write(own)), str(write(average)), rank, is_level)
+    return Rank(name, own, average, str(write(own)), str(write(average)), rank, is_level)
 
 
 def _known(rows: Sequence[TenantRow], name: str) -> dict[str, float]:

@@ -60,6 +60,12 @@ def killed():
 def nap():
     time.sleep(1)
 
+@app.task(name="shop.who")
+def who():
+    from tocsin.sdk.logs.whose import whose
+    of = whose()
+    return [of.tenant, of.user_id, *of.ids()]
+
 @app.task(name="shop.sweep")
 def sweep():
     pass
@@ -91,6 +97,7 @@ class Shop:
 
         @app.post("/queue/{name}")
         def put(name: str) -> None:
+            tocsin.set_user("ada")
             args = (7,) if name == "invoice" else ()
             self.results.append(getattr(tasks, name).apply_async(args))
 
@@ -128,6 +135,15 @@ def test_a_task_continues_the_trace_and_the_tenant_of_the_request_that_queued_it
     assert len({span.trace_id for span in flaky}) == 1
 
 
+def test_a_task_knows_the_user_and_the_ids_of_the_request_that_queued_it(
+    tasks: Any, tmp_path: Path, receiver: Receiver
+) -> None:
+    shop = Shop(tasks)
+    shop.queue("who", {**ACME, "X-Request-ID": "request-7", "X-Correlation-ID": "course-7"})
+    with worker(WORKER, tmp_path, receiver):
+        assert shop.results[0].get(timeout=60) == ["acme", "ada", "request-7", "course-7"]
+
+
 def test_numbers_are_those_of_the_results(tasks: Any, tmp_path: Path, receiver: Receiver) -> None:
     shop = Shop(tasks)
     for _ in range(6):
@@ -161,8 +177,9 @@ def test_a_revoked_task_is_counted_as_such(tasks: Any, tmp_path: Path, receiver:
     shop = Shop(tasks)
     with worker(WORKER, tmp_path, receiver):
         eventually(lambda: tasks.app.control.ping(timeout=1), "the worker runs")
-        result = tasks.invoice.apply_async((1,), countdown=1.5)
-        result.revoke()
+        # Before it is there: a busy worker would hear of it when the task has run.
+        eventually(lambda: tasks.app.control.revoke("task-7", reply=True, timeout=2), "the worker knows")
+        result = tasks.invoice.apply_async((1,), task_id="task-7")
         eventually(lambda: result.state == "REVOKED", "the task is revoked")
         eventually(lambda: receiver.tally("job_runs_total", "outcome"), "it is counted")
     assert shop.results == []

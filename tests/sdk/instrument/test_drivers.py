@@ -17,7 +17,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import tocsin
-from tocsin.sdk import agents, instrument
+from tocsin.sdk import agents, guard, instrument
 from tocsin.sdk.call_digest import CallCollection
 from tocsin.sdk.instrument import _explain
 from tocsin.testing import Capture, CapturedSpan, capture_spans
@@ -209,6 +209,27 @@ def test_compositions_and_bytes_are_statements_like_others(url: str) -> None:
         client.get("/work", headers=ACME)
         texts = [span.attributes["db.query.text"] for span in queries(captured)]
     assert texts == ['SELECT ? AS "one"', "SELECT ? AS two", "SELECT ? AS many"]
+
+
+@pytest.mark.parametrize("kind", [psycopg.Cursor, psycopg.AsyncCursor])
+def test_a_cursor_that_is_not_as_we_know_it_harms_nobody(url: str, kind: type[Any]) -> None:
+    class Odd(kind):  # type: ignore[misc]  # of either
+        @property
+        def rowcount(self) -> int:
+            raise LookupError
+
+    async def handler() -> list[Any]:
+        if kind is psycopg.Cursor:
+            with psycopg.connect(url, cursor_factory=Odd) as connection:
+                return connection.execute("SELECT 7").fetchall()
+        async with await psycopg.AsyncConnection.connect(url, cursor_factory=Odd) as awaited:
+            return await (await awaited.execute("SELECT 7")).fetchall()
+
+    client = serve(handler)
+    with capture_spans():
+        assert client.get("/work").json() == [[7]]
+    assert sum(guard.faults.values()) == 1
+    guard.faults.clear()
 
 
 def test_switched_off_the_drivers_are_what_they_were() -> None:

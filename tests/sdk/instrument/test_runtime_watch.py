@@ -251,12 +251,18 @@ def test_words_that_cannot_be_read_or_are_old_are_nobodys(tmp_path: Path) -> Non
     assert list(tmp_path.glob("*.life")) == []
 
 
-def test_an_app_that_stopped_and_answers_again_lives_on(tmp_path: Path) -> None:
+def test_last_figures_of_an_app_that_has_stopped_are_no_sign_of_life_and_later_ones_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     life = Life("shop", "1", lambda: 0, tmp_path)
     life.begin()
     [path] = tmp_path.glob("*.life")
     life.end("stopped")
     assert json.loads(path.read_text())["ended"] == "stopped"
+    life.show_up()
+    assert json.loads(path.read_text())["ended"] == "stopped"
+    now = time.time() + 16
+    monkeypatch.setattr(time, "time", lambda: now)
     life.show_up()
     assert json.loads(path.read_text())["ended"] == ""
     life.forget()

@@ -71,7 +71,8 @@ class Client:
         """To be called before sending; hands the trace on unless somebody else has."""
         sent = Sent(current_span(), entered_ns)
         span = sent.span
-        if span is not None and not has_header and isinstance(current_context().get(SPAN_KEY), RecordingSpan):
+        # Where somebody else records the spans, the headers are theirs.
+        if span is not None and not has_header and current_context().get(SPAN_KEY) is span:
             root = span.root
             root.identify()
             set_header("traceparent", format_traceparent(root.trace_id, sent.span_id, span.sampled_flag()))

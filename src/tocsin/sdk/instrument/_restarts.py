@@ -28,6 +28,8 @@ FIRST, CLEAN, CRASH, KILLED, OUT_OF_MEMORY, DEPLOY, REBOOT = (
 )  # fmt: skip
 # How an app ended that was asked to stop; whoever then still answers goes on living.
 STOPPED = "stopped"
+# Its last figures are sent after that, which is no sign of life yet.
+_FAREWELL_SECONDS = 15.0
 # The file of a process that ended longer ago belongs to nobody's restart.
 _OLD_SECONDS = 7 * 86_400.0
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -100,7 +102,9 @@ class Life:
 
     def show_up(self) -> None:
         """Says that the process is still there; called every few seconds."""
-        if self._words is not None and self._words.ended in ("", STOPPED):
+        if self._words is None or self._words.ended not in ("", STOPPED):
+            return
+        if not self._words.ended or time.time() - self._words.seen_at >= _FAREWELL_SECONDS:
             self._words = replace(self._words, ended="", seen_at=time.time(), oom_kills=self._oom_kills())
             self._write()
 

@@ -10,7 +10,6 @@ from typing import Any
 from tocsin.sdk.caller import Line, own_line
 from tocsin.sdk.calls import Kind, Operation, current_span, note
 from tocsin.sdk.errors import qualified_name
-from tocsin.sdk.guard import guarded_hook
 from tocsin.sdk.instrument._explain import Ask, Explainer
 from tocsin.sdk.settings import Settings
 from tocsin.sdk.spans import RecordingSpan
@@ -87,7 +86,7 @@ class Statements:
 
 
 def statement_noter(settings: Settings, ask_of: AskOf) -> Callable[..., None]:
-    """What happens after each statement that a driver of PostgreSQL ran.
+    """What happens after each statement that a driver of PostgreSQL ran; its hook guards it.
 
     (database, statement, began_ns, ended_ns, rows, error, connection, parameters); parameters is None for a statement
     that was run many times at once. ask_of: how the plan of one that was slow is asked for.
@@ -96,7 +95,6 @@ def statement_noter(settings: Settings, ask_of: AskOf) -> Callable[..., None]:
     repeated = settings.repeated_queries
     explainer = Explainer() if settings.explain else None
 
-    @guarded_hook
     def noted(
         source: Statements, statement: str, began_ns: int, ended_ns: int, rows: int, error: BaseException | None,
         connection: Any, parameters: Any,

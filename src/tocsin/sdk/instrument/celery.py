@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from time import perf_counter_ns
 from typing import Any
 
 from tocsin.sdk.agents import active_agent
@@ -17,6 +18,7 @@ from tocsin.sdk.instrument import _contract
 from tocsin.sdk.instrument._isolation_jobs import arguments_of
 from tocsin.sdk.instrument._jobs import Queue, QueueWatch, own_redis
 from tocsin.sdk.jobs import (
+    CORRELATION,
     CROSSING,
     FAILURE,
     QUEUED,
@@ -26,6 +28,7 @@ from tocsin.sdk.jobs import (
     ROW_TENANT,
     SUCCESS,
     TENANT,
+    USER,
     JobName,
     JobRun,
     note_ended,
@@ -37,7 +40,9 @@ from tocsin.sdk.settings import Settings
 SYSTEM = "celery"
 # Name of the schedule and seconds to its next run.
 SCHEDULE = "tocsin-schedule"
-_CARRIED = ("traceparent", "tracestate", TENANT, ROW_TENANT, CROSSING, QUEUED, REQUEST, SCHEDULE)
+_CARRIED = (
+    "traceparent", "tracestate", TENANT, ROW_TENANT, CROSSING, QUEUED, REQUEST, CORRELATION, USER, SCHEDULE,
+)  # fmt: skip
 _OUTCOMES = {"SUCCESS": SUCCESS, "RETRY": RETRY, "FAILURE": FAILURE, "REVOKED": REVOKED, "REJECTED": REVOKED}
 # kombu keeps a queue of Redis in a list for each priority.
 _PRIORITY = "\x06\x16"
@@ -95,13 +100,13 @@ class Instrument(_contract.Instrument):
 
     @guarded(None)
     def _begin(self, task_id: str = "", task: Any = None, args: Any = (), kwargs: Any = None, **_: Any) -> None:
-        request = task.request
+        entered_ns, request = perf_counter_ns(), task.request
         carried = _carried_by(request) or {}
-        schedule, interval = str(carried.get(SCHEDULE) or "|").rsplit("|", 1)
+        schedule, interval = str(carried.get(SCHEDULE) or "").rpartition("|")[::2]
         run = JobRun(
             JobName(task.name, _queue_of(request), SYSTEM), carried, message_id=task_id,
             attempt=(request.retries or 0) + 1, schedule=schedule, interval=_seconds(interval),
-            is_detached=not request.is_eager, payload=_arguments(task, args, kwargs),
+            is_detached=not request.is_eager, payload=_arguments(task, args, kwargs), entered_ns=entered_ns,
         )  # fmt: skip
         self._running[task_id] = run
         run.begin()
@@ -267,6 +272,6 @@ def _interval(schedule: Any) -> float:
 
 def _seconds(text: str) -> float:
     try:
-        return float(text)
+        return float(text or 0.0)
     except ValueError:
         return 0.0

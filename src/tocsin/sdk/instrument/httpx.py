@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from time import perf_counter_ns
 from typing import Any
 
-from tocsin.sdk.guard import guarded, guarded_step
+from tocsin.sdk.guard import guarded, guarded_step, outcome
 from tocsin.sdk.instrument import _contract
 from tocsin.sdk.instrument._http import Client, Sent
 from tocsin.sdk.settings import Settings
@@ -26,6 +26,9 @@ class Instrument(_contract.Instrument):
     def switch_on(self, settings: Settings) -> None:
         library = sys.modules[self.modules[0]]
         self._client = Client(self.modules[0])
+        # As a mapping, headers take 3 µs of a request's 20; where their list is as we know it, it is used as it is.
+        known = outcome(lambda: library.Headers({"a": "b"})._list) == [(b"a", b"a", b"b")]
+        self._ways_of = guarded((True, None))(_ways_into_list if known else _ways_into)
         # Transports to the network alone: a test client calls the app in its own process.
         self.patches.wrap(library.HTTPTransport, "handle_request", self._watch)
         self.patches.wrap(library.AsyncHTTPTransport, "handle_async_request", self._watch_async)
@@ -41,12 +44,12 @@ class Instrument(_contract.Instrument):
         return self._client.gauges()
 
     def _watch(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        begin, end = self._client.begin, self._client.end
+        begin, end, ways_of = self._client.begin, self._client.end, self._ways_of
 
         def handle_request(self: Any, request: Any) -> Any:
             entered_ns = perf_counter_ns()
             headers = request.headers
-            sent = begin(entered_ns, "traceparent" in headers, headers.__setitem__)
+            sent = begin(entered_ns, *ways_of(headers))
             request.extensions[_KEY] = sent
             try:
                 response = original(self, request)
@@ -59,12 +62,12 @@ class Instrument(_contract.Instrument):
         return handle_request
 
     def _watch_async(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        begin, end = self._client.begin, self._client.end
+        begin, end, ways_of = self._client.begin, self._client.end, self._ways_of
 
         async def handle_async_request(self: Any, request: Any) -> Any:
             entered_ns = perf_counter_ns()
             headers = request.headers
-            sent = begin(entered_ns, "traceparent" in headers, headers.__setitem__)
+            sent = begin(entered_ns, *ways_of(headers))
             request.extensions[_KEY] = sent
             try:
                 response = await original(self, request)
@@ -121,6 +124,27 @@ class Instrument(_contract.Instrument):
         secured = stream.get_extra_info("ssl_object")
         if secured is not None and not self._client.is_certificate_known(host):
             self._client.note_certificate(host, secured.getpeercert())
+
+
+def _ways_into(headers: Any) -> tuple[bool, Callable[[str, str], Any]]:
+    """Whether a trace is handed on already, and how to set a header."""
+    return "traceparent" in headers, headers.__setitem__
+
+
+def _ways_into_list(headers: Any) -> tuple[bool, Callable[[str, str], Any]]:
+    """The same, of headers kept as (name, name in lower case, value)."""
+    pairs = headers._list
+
+    def put(name: str, value: str) -> None:
+        if name != "traceparent":
+            headers[name] = value  # the app may have set it already
+            return
+        pairs.append((b"traceparent", b"traceparent", value.encode()))
+
+    for _, name, _ in pairs:
+        if name == b"traceparent":
+            return True, put
+    return False, put
 
 
 def _url(request: Any) -> tuple[str, str, int | None, str]:

@@ -7,7 +7,7 @@ from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
-from tocsin.sdk.guard import guarded
+from tocsin.sdk.guard import guarded, guarded_hook
 from tocsin.sdk.instrument import _contract, _explain_engine
 from tocsin.sdk.instrument._explain import Ask, Way
 from tocsin.sdk.instrument._statements import Statements, is_no_call_of_the_app, statement_noter
@@ -42,7 +42,7 @@ class Instrument(_contract.Instrument):
                     self.patches.wrap(kind, name, partial(self._watch_async, name == "executemany"))
 
     def _watch(self, is_many: bool, original: Callable[..., Any]) -> Callable[..., Any]:
-        note = self._note
+        note = guarded_hook(self._note)
 
         def execute(self: Any, query: Any, *args: Any, **options: Any) -> Any:
             if is_no_call_of_the_app(_OWN):
@@ -59,7 +59,7 @@ class Instrument(_contract.Instrument):
         return execute
 
     def _watch_async(self, is_many: bool, original: Callable[..., Any]) -> Callable[..., Any]:
-        note = self._note
+        note = guarded_hook(self._note)
 
         async def watched(cursor: Any, query: Any, args: Any, options: Any) -> Any:
             began_ns = perf_counter_ns()

@@ -13,7 +13,6 @@ from tocsin.model.window import Window
 from tocsin.query import active, call_tenants, errors, red, traces
 from tocsin.query import tenants as tenants_query
 from tocsin.query.call_tenants import TenantShare
-from tocsin.query.calls import Asked
 from tocsin.query.filters import Filter
 from tocsin.query.red import Red
 from tocsin.query.timerange import RANGES
@@ -26,7 +25,6 @@ page = Page(id="tenant", title="Tenant", group="Customers", path="/tenants/{tena
 router = APIRouter()
 
 TRACES = 8
-MOST_TENANTS = 1000
 OUTBREAK_NS = 15 * 60 * 10**9
 
 
@@ -42,7 +40,6 @@ def tenant(view: Annotated[View, Depends(view_of(page))], tenant: str) -> Respon
     beside = red.series(view.store, view.scope, everybody) if platform else None
     rows = tenants_query.tenants(view.store, view.scope, everybody if platform else asked)
     groups = errors.error_groups(view.store, view.scope, asked, limit=8)
-    database, waits = (_shares(view, everybody, kind) if platform else [] for kind in ("db", "pool"))
     return view.render(
         page_title=tenant,
         tenant=tenant,
@@ -55,7 +52,7 @@ def tenant(view: Annotated[View, Depends(view_of(page))], tenant: str) -> Respon
         platform=platform,
         row=next((row for row in rows if row.tenant == tenant), None),
         places=[text for text in (ranks.waits_words(rows, tenant), ranks.failures_words(rows, tenant)) if text],
-        ranks=tenant_ranks.ranks(rows, database, waits, tenant),
+        ranks=tenant_ranks.ranks_of(view.store, view.scope, view.filter, tenant, rows),
         neighbour=_neighbour(view, everybody, tenant, own, before) if platform else None,
         charts=charts.red_charts(
             series,
@@ -69,10 +66,6 @@ def tenant(view: Annotated[View, Depends(view_of(page))], tenant: str) -> Respon
         failing=_failing(view, asked),
         groups=groups,
     )
-
-
-def _shares(view: View, everybody: Filter, kind: str) -> list[TenantShare]:
-    return call_tenants.tenant_shares(view.store, view.scope, everybody, Asked((kind,)), MOST_TENANTS)
 
 
 def _neighbour(view: View, everybody: Filter, tenant: str, own: Red, before: Red) -> TenantShare | None:
