@@ -32,7 +32,7 @@ def running(folder: Path, hook: str) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     config = {
-        "route": {"receiver": "exports", "group_by": ["alertname"], "group_wait": "0s", "group_interval": "1s"},
+        "route": {"receiver": "exports", "group_by": ["alertname"], "group_wait": "1s", "group_interval": "1s"},
         "receivers": [{"name": "exports", "webhook_configs": [{"url": hook}]}],
     }
     (folder / "alertmanager.yml").write_text(json.dumps(config))

@@ -18,8 +18,8 @@ from tocsin.query.promql.settings import QuerySettings
 from tocsin.query.promql.source import Grid
 from tocsin.query.variables import Values, substituted
 from tocsin.web.charts import Marker
-from tocsin.web.kept_answers import KeptAnswers
 from tocsin.web.metrics import in_environment, promql_settings_of, reader_for
+from tocsin.web.slow_answers import SlowAnswers
 from tocsin.web.view import View
 
 PREFIX = "var-"
@@ -29,7 +29,7 @@ PANEL_SECONDS = 15.0
 SERVICE_VARIABLES = ("service", "service_name", "job", "app")
 """Variables of boards that choose services, as metrics and logs both name them."""
 
-_answers: WeakKeyDictionary[object, KeptAnswers] = WeakKeyDictionary()  # by app: several may run in one process
+_answers: WeakKeyDictionary[object, SlowAnswers] = WeakKeyDictionary()  # by app: several may run in one process
 _lock = threading.Lock()
 
 
@@ -79,7 +79,7 @@ class Drawing:
         choice = self.view.choice
         key = (repr(self.view.scope.narrowed_to(choice.tenant)), choice.environment, *asked)
         with _lock:
-            kept = _answers.setdefault(self.view.request.app, KeptAnswers())
+            kept = _answers.setdefault(self.view.request.app, SlowAnswers())
         return kept.of(key, end_ms, ask, least_seconds)
 
 

@@ -19,9 +19,9 @@ from tocsin.web.charts import Band, Chart, Example, Line, Marker
 from tocsin.web.drawing import Drawing
 from tocsin.web.examples import examples
 from tocsin.web.history import history_grid, history_of
-from tocsin.web.kept_answers import CALM_SECONDS
 from tocsin.web.metric_charts import MetricChart, legend_row, legend_text
 from tocsin.web.paths import segment
+from tocsin.web.slow_answers import CALM_SECONDS
 from tocsin.web.units import written
 
 POINTS = 180

@@ -22,10 +22,10 @@ from tocsin.web.alert_reach import Reach, reaches
 from tocsin.web.charts import HeatmapChart, spark
 from tocsin.web.database_headline import summary
 from tocsin.web.drawing import Drawing
-from tocsin.web.kept_answers import CALM_SECONDS
 from tocsin.web.log_asked import follow_address
 from tocsin.web.metric_charts import MetricChart, MetricTable, calculated, legend_text, metric_chart, metric_table
 from tocsin.web.panel_extras import Said, below, beside, extended, facts, limits_of, markers
+from tocsin.web.slow_answers import CALM_SECONDS
 from tocsin.web.units import written
 from tocsin.web.view import View
 

@@ -29,7 +29,7 @@ class _Kept:
 
 
 @dataclass(slots=True)
-class KeptAnswers:
+class SlowAnswers:
     """Of one app, for all its threads."""
 
     clock: Callable[[], float] = time.monotonic

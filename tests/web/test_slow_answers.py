@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tocsin.query.evaluate import Evaluated
 from tocsin.query.promql.source import Grid
-from tocsin.web.kept_answers import MOST_KEPT, KeptAnswers
+from tocsin.web.slow_answers import MOST_KEPT, SlowAnswers
 
 
 class Asking:
@@ -12,7 +12,7 @@ class Asking:
 
     def __init__(self) -> None:
         self.now, self.asked = 0.0, 0
-        self.kept = KeptAnswers(lambda: self.now)
+        self.kept = SlowAnswers(lambda: self.now)
 
     def ask(self, seconds: float, key: str = "acme", end_ms: int | None = None, least: float = 0.0) -> int:
         """Which answer is given, by its number."""
