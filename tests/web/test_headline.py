@@ -54,7 +54,7 @@ def test_one_tenant_of_many() -> None:
 
 def test_all_tenants() -> None:
     said = headline.overview(SAY, red(errors=9), red(), [harmed("acme"), harmed("globex")], 2, [], [])
-    assert said.text.startswith("All two tenants are hurt. ")
+    assert said.text.startswith("Both tenants are hurt. ")
 
 
 def test_only_tenant_there_is_by_name() -> None:
@@ -140,7 +140,7 @@ def test_nothing_ever_received() -> None:
 
 def test_tenants_all_well_names_the_busiest() -> None:
     said = headline.tenants(SAY, [tenant_row("acme", red(3000)), tenant_row("globex", red(1000))], [])
-    assert said.text == "All two tenants are well."
+    assert said.text == "Both tenants are well."
     assert said.sub_text == "acme is the busiest with 75 % of the requests."
 
 
@@ -204,7 +204,7 @@ def test_many_failing_services_are_counted_after_the_third() -> None:
 def test_services_well_but_one_is_silent() -> None:
     silent = service_row("billing", heard_ns=NOW_NS - 7200 * 10**9)
     said = headline.services(SAY, [service_row("reports"), silent], [])
-    assert said.text == "All two services are well."
+    assert said.text == "Both services are well."
     assert said.sub_text == f"billing was last heard 2{NB}h ago."
 
 

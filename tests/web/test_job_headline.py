@@ -23,7 +23,7 @@ QUEUE = QueueRow("worker", "mail", "rq", 12, 480.0)
 
 def test_all_is_well() -> None:
     said = jobs(SAY, [WELL], [SCHEDULE], [replace(QUEUE, oldest_seconds=3.0)])
-    assert (said.state, said.text) == ("ok", "All two jobs run as they should.")
+    assert (said.state, said.text) == ("ok", "Both jobs run as they should.")
     assert said.sub_text == "100 runs in the last hour, none failed."
 
 

@@ -82,7 +82,7 @@ def test_headline_names_the_dependency_that_fails_most() -> None:
 
 def test_headline_is_short_when_all_answer() -> None:
     said = service_map(SAY, found(call("db"), call("orders", p95=0.4)))
-    assert said.text == "All two dependencies answer."
+    assert said.text == "Both dependencies answer."
     assert said.sub_text.startswith("Slowest: orders, p95 400")
 
 

@@ -146,7 +146,7 @@ def test_operations_say_who_is_hurt(site: Served) -> None:
     )
     detail = site.administrator.get("/operations/login").text
     assert f"/traces/{FAILED_LOGIN}" in detail
-    assert headline(site.administrator.get("/operations?tenant=globex").text) == "All two operations succeed."
+    assert headline(site.administrator.get("/operations?tenant=globex").text) == "Both operations succeed."
     assert "did not run" in headline(site.administrator.get("/operations/nothing").text)
 
 

@@ -231,7 +231,7 @@ LINE_OF = BlockingLine("shop", LINE, "time.sleep(1)", 1, 0.4, 0.4, [], [], "", N
 
 def test_headline_is_short_when_all_is_well() -> None:
     said = runtime_headline.runtime(SAY, [WELL, WELL], [], [])
-    assert (said.state, said.text) == ("ok", "All two processes are well.")
+    assert (said.state, said.text) == ("ok", "Both processes are well.")
     assert said.sub_text == "2 processes, 100\u202fMB together, event loop at most 4\u202fms late."
 
 

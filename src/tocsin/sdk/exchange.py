@@ -148,8 +148,9 @@ class Exchange(RecordingSpan):
     def find_tenant(self) -> str:
         """The tenant that was set, else the first that a resolver finds."""
         if not self.tenant and not self.has_tenant and self.agent.resolvers:
-            if self.scope is not None:
-                self.tenant = resolve_first(self.agent.resolvers, self.scope, self.header_map())
+            scope = self.scope  # held: a thread that watches may ask while the request ends
+            if scope is not None:
+                self.tenant = resolve_first(self.agent.resolvers, scope, self.header_map())
             elif self.agent.resolve_headers is not None:
                 self.tenant = self.agent.resolve_headers(NO_SCOPE, self.header_map()) or ""
         return self.tenant

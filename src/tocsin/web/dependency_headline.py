@@ -36,7 +36,7 @@ def dependencies(
     count = len(found)
     if not count:
         return Headline("ok", (Part("The caches are well."),), _level(found, caches))
-    text = "The dependency answers." if count == 1 else f"All {format.count_word(count)} dependencies answer."
+    text = "The dependency answers." if count == 1 else f"{format.all_word(count)} dependencies answer."
     return Headline("ok", (Part(text),), _level(found, caches))
 
 

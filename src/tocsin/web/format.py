@@ -165,6 +165,11 @@ def count_word(count: int) -> str:
     return WORDS[count] if 0 <= count < len(WORDS) else f"{count:,}"
 
 
+def all_word(count: int) -> str:
+    """How a sentence about all begins: 'Both', 'All three', 'All 14'."""
+    return "Both" if count == 2 else f"All {count_word(count)}"
+
+
 def plural(count: int, one: str, many: str = "") -> str:
     """'1 tenant', '14 tenants', '12.4k requests'."""
     return f"{number(count)} {one if count == 1 else many or one + 's'}"

@@ -88,7 +88,7 @@ def tenants(say: Speech, rows: Sequence[TenantRow], harmed: Sequence[HarmedTenan
     tail = f"{busiest.tenant} is the busiest with {format.percent(round(share, 2))} % of the requests."
     if len(named) == 1:
         return Headline("ok", (Part(f"{busiest.tenant} is well."),))
-    return Headline("ok", (Part(f"All {format.count_word(len(named))} tenants are well."),), (Part(tail),))
+    return Headline("ok", (Part(f"{format.all_word(len(named))} tenants are well."),), (Part(tail),))
 
 
 def tenant(
@@ -223,7 +223,7 @@ def _who_is_hurt(say: Speech, harmed: Sequence[HarmedTenant], tenants: int) -> t
         return _one_is_hurt(say, named[0])
     count, total = len(named), max(tenants, len(named))
     if count == total:
-        opening = f"All {format.count_word(total)} tenants are hurt. "
+        opening = f"{format.all_word(total)} tenants are hurt. "
     else:
         verb = "is" if count == 1 else "are"
         opening = f"{format.sentence(format.count_word(count))} of {total} tenants {verb} hurt. "
@@ -348,7 +348,7 @@ def _no_tenants(say: Speech, has_requests: bool) -> Headline:
 
 
 def _all_answer(count: int) -> str:
-    return "The service is well." if count == 1 else f"All {format.count_word(count)} services are well."
+    return "The service is well." if count == 1 else f"{format.all_word(count)} services are well."
 
 
 def _silent(say: Speech, rows: Sequence[ServiceRow]) -> tuple[Part, ...]:

@@ -35,9 +35,7 @@ def jobs(say: Speech, rows: Sequence[JobRow], schedules: Sequence[ScheduleRow], 
     names = {each.key.name for each in rows} | {each.name for each in schedules}
     failures = sum(each.failures for each in rows)
     well = (
-        "The job runs as it should."
-        if len(names) == 1
-        else f"All {format.count_word(len(names))} jobs run as they should."
+        "The job runs as it should." if len(names) == 1 else f"{format.all_word(len(names))} jobs run as they should."
     )
     runs = format.plural(sum(each.runs for each in rows), "run")
     failed = f"{format.number(failures)} failed" if failures else "none failed"

@@ -23,7 +23,7 @@ def service_map(say: Speech, found: ServiceMap) -> Headline:
         sub = (Part("Calls appear as soon as a service passes its trace context on, or records its calls as spans."),)
         return Headline("quiet", (Part("No service calls another."),), sub)
     count = len({call.callee for call in found.calls})
-    text = "The dependency answers." if count == 1 else f"All {format.count_word(count)} dependencies answer."
+    text = "The dependency answers." if count == 1 else f"{format.all_word(count)} dependencies answer."
     return Headline("ok", (Part(text),), _slowest(say, found.calls))
 
 

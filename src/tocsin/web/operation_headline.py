@@ -48,7 +48,7 @@ def listing(say: Speech, rows: Sequence[OperationRow]) -> Headline:
         )
         return Headline("warn", parts)
     runs = sum(row.now.runs for row in ran)
-    text = f"All {format.count_word(len(ran))} operations succeed." if len(ran) > 1 else f"{ran[0].operation} succeeds."
+    text = f"{format.all_word(len(ran))} operations succeed." if len(ran) > 1 else f"{ran[0].operation} succeeds."
     return Headline("ok", (Part(text),), (Part(f"{format.plural(runs, 'run')} in {say.span}."),))
 
 

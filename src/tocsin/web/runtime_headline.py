@@ -31,11 +31,7 @@ def runtime(
     ]
     running = [one for one in processes if one.is_running]
     if not said:
-        words = (
-            "The process is well."
-            if len(running) == 1
-            else f"All {format.count_word(len(running))} processes are well."
-        )
+        words = "The process is well." if len(running) == 1 else f"{format.all_word(len(running))} processes are well."
         return Headline("ok", (Part(words if running else "No process is running."),), _level(running))
     tone, first = said[0]
     others = [Part(format.sentence(sentence)) for _, sentence in said[1:4]]
